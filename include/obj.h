@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * obj: what the code generator hands to the object writer, and the writer's entry point.
+ *
+ * An obj holds BPF instructions with symbolic relocations, maps, read-only data and line information; obj_write() turns it into
+ * an ELF file that libbpf (1.3 and later) and bpftool load, joined with the runtime of bpf/. Same obj, same bytes.
+ */
+#ifndef N2B_OBJ_H
+#define N2B_OBJ_H
+
+#include <linux/bpf.h>
+
+#include "base.h"
+
+enum obj_rel_kind {
+	OBJ_REL_MAP,	/* ld_imm64: address of map `id` (obj->maps) */
+	OBJ_REL_RODATA, /* ld_imm64: address of byte `addend` of read-only blob `id` (obj->rodata) */
+	OBJ_REL_CALL,	/* call: function `id` (obj->fns) */
+	OBJ_REL_RT,	/* call: runtime function `name` of bpf/ */
+	OBJ_REL_KFUNC,	/* call: kernel function `name` */
+	OBJ_REL_CORE_FIELD, /* load (its offset) or ALU add / mov immediate: byte offset of field `id` (fields.def) + addend */
+	OBJ_REL_CORE_BITS, /* mov immediate: BTF size, left or right shift of bit field `id`; which: addend, enum bpf_core_relo_kind */
+	OBJ_REL_CORE_TYPE, /* ld_imm64: kernel BTF id of struct `name` */
+	OBJ_REL_CORE_ENUM, /* ld_imm64 or mov: value of enumerator `name2` of enum `name` */
+	OBJ_REL_KCONFIG,   /* ld_imm64: address of the __kconfig integer `name` */
+};
+
+struct obj_reloc {
+	uint32_t insn; /* index in the function's instructions (ld_imm64 counts two) */
+	enum obj_rel_kind kind;
+	uint32_t id;
+	int32_t addend;
+	const char *name, *name2;
+};
+
+struct obj_line {
+	uint32_t insn;	  /* first instruction it speaks of */
+	const char *file; /* as the user wrote it */
+	const char *text; /* the nft rule, on one line */
+	uint32_t line, col;
+};
+
+struct obj_fn {
+	const char *name;
+	bool is_prog; /* in section "netfilter", one argument struct bpf_nf_ctx *ctx; else in .text */
+	bool is_global; /* verified on its own: `int name(struct bpf_nf_ctx *ctx)` */
+	VEC(struct bpf_insn) insns;
+	VEC(struct obj_reloc) relocs;
+	VEC(struct obj_line) lines;
+};
+
+struct obj_elem {
+	const uint8_t *key, *value;
+};
+
+struct obj_map {
+	const char *name; /* at most 15 bytes */
+	uint32_t type;	  /* BPF_MAP_TYPE_* */
+	uint32_t key_size, value_size, max_entries, flags;
+	bool has_spin_lock; /* value is struct n2b_state with a lock first: BTF must say so */
+	/* For the loader's manifest: "counters", "set inet/filter/blocked" ... and its initial elements. */
+	const char *role;
+	VEC(struct obj_elem) elems;
+};
+
+struct obj_rodata { /* blobs are laid out in one .rodata in order, each aligned */
+	const char *name;
+	const uint8_t *bytes;
+	uint32_t len, align; /* align: a power of two, at least 8 */
+};
+
+struct obj_meta { /* becomes `bpf_metadata_<key>` strings, which bpftool prog show prints */
+	const char *key, *value;
+};
+
+struct obj {
+	struct arena *arena;
+	struct diag *diag;
+	VEC(struct obj_fn *) fns;
+	VEC(struct obj_map *) maps;
+	VEC(struct obj_rodata) rodata;
+	VEC(struct obj_meta) meta;
+	const char *
+		manifest; /* JSON text for the section .nft2bpf: what nft2bpfctl needs (man page, section OBJECT) */
+	size_t manifest_len;
+};
+
+/* Writes obj to path (through a temporary file beside it, renamed when whole). 0, or -errno after diag_error(). */
+int obj_write(struct obj *o, const char *path);
+
+#endif
