@@ -10,10 +10,10 @@
  * Generates code for every function of the module into a new obj; the caller adds manifest and metadata. NULL after errors (a
  * function that cannot be made small enough, say). insns_of, if not NULL, gets for each rule the instructions that carry it.
  */
-struct obj *cg_module(const struct ir_mod *m);
+struct obj_file *cg_module(const struct ir_mod *m);
 /* `--emit asm`: the instructions in bpftool's notation with the rules between them. */
-void cg_print(const struct obj *o, FILE *f);
+void cg_print(const struct obj_file *o, FILE *f);
 /* Instructions in `o` that line information gives to the rule. */
-uint32_t cg_rule_insns(const struct obj *o, const struct rule *r);
+uint32_t cg_rule_insns(const struct obj_file *o, const struct rule *r);
 
 #endif

@@ -73,7 +73,7 @@ struct obj_meta { /* becomes `bpf_metadata_<key>` strings, which bpftool prog sh
 	const char *key, *value;
 };
 
-struct obj {
+struct obj_file {
 	struct arena *arena;
 	struct diag *diag;
 	VEC(struct obj_fn *) fns;
@@ -86,6 +86,6 @@ struct obj {
 };
 
 /* Writes obj to path (through a temporary file beside it, renamed when whole). 0, or -errno after diag_error(). */
-int obj_write(struct obj *o, const char *path);
+int obj_write(struct obj_file *o, const char *path);
 
 #endif
