@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * manifest: what an object says of itself in its section .nft2bpf, for nft2bpfctl: JSON text.
+ *
+ * It holds the whole original ruleset as nft text (names and addresses resolved), the fallback, and where the state that the
+ * programs keep is to be found. Written by nft2bpf, read by nft2bpfctl.
+ */
+#ifndef N2B_MANIFEST_H
+#define N2B_MANIFEST_H
+
+#include "base.h"
+
+#define MANIFEST_VERSION 1
+#define MANIFEST_SECTION ".nft2bpf"
+
+struct mf_prog {
+	const char *name;		    /* the program's name in the object */
+	const char *pf;			    /* "ip" or "ip6": what it is attached for */
+	const char *hook;		    /* "input" */
+	uint32_t hooknum;		    /* NF_INET_* */
+	int32_t prio;			    /* of the base chain it stands for */
+	const char *family, *table, *chain; /* that base chain */
+	bool residual; /* the fallback holds a residual chain for it, at the same priority */
+};
+
+enum mf_state_kind { MF_COUNTER, MF_LIMIT, MF_QUOTA, MF_LAST, MF_NUMGEN };
+
+/* One state of the programs: a value of a map, and the statement of the ruleset that it is the state of. */
+struct mf_state {
+	enum mf_state_kind kind;
+	const char *map; /* name of the map in the object */
+	uint32_t index;	 /* key in it */
+	const char *family, *table;
+	const char *chain;  /* NULL: a named object */
+	const char *object; /* named object, or NULL */
+	uint32_t rule,
+		expr; /* indexes, of the rule in its chain and of the expression in the rule */
+	const char
+		*same; /* the rule's text without its counters: equal text, equal rule (replace) */
+	uint64_t a, b; /* initial values: packets and bytes; quota: bytes used */
+};
+
+/* A mutable set that the programs keep in maps. */
+struct mf_set {
+	const char *family, *table, *set;
+	const char *map;
+	const char
+		*layout; /* "hash", "lpm": how keys and values are laid out (nft2bpf(8), OBJECT) */
+	uint32_t key_len, data_len; /* bytes in the map's key and value */
+};
+
+struct mf_elem { /* initial element of a map */
+	const char *map;
+	uint32_t key_len, value_len;
+	const uint8_t *key, *value;
+};
+
+struct mf_rule { /* where a rule runs, as in --report */
+	const char *family, *table, *chain;
+	uint32_t index;
+	const char *where, *reason;
+};
+
+struct manifest {
+	const char *compiler; /* "nft2bpf 0.1.0" */
+	const char *ruleset;  /* the original, as `nft list ruleset` would print it */
+	const char *preamble; /* commands on what the kernel held before ("flush ruleset"), or "" */
+	const char *fallback; /* what goes to nft beside the programs */
+	bool fallback_empty;  /* only comments in it */
+	VEC(struct mf_prog) progs;
+	VEC(struct mf_state) states;
+	VEC(struct mf_set) sets;
+	VEC(struct mf_elem) elems;
+	VEC(struct mf_rule) rules;
+	VEC(const char *) tables; /* "inet filter": tables of the original, in order */
+};
+
+/* JSON text in the arena; *len its length without the final NUL. */
+const char *manifest_write(struct arena *a, const struct manifest *m, size_t *len);
+/* NULL when it is not a manifest of this version: *why says what is wrong. */
+struct manifest *manifest_read(struct arena *a, const char *json, size_t len, const char **why);
+
+#endif

@@ -1,0 +1,326 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* The manifest as JSON, both ways, by jansson. */
+#include <jansson.h>
+
+#include "manifest.h"
+
+static const char *const state_kinds[] = {
+	[MF_COUNTER] = "counter", [MF_LIMIT] = "limit",	  [MF_QUOTA] = "quota",
+	[MF_LAST] = "last",	  [MF_NUMGEN] = "numgen",
+};
+
+/* -- writing ------------------------------------------------------------------------------------- */
+
+static json_t *str(const char *s)
+{
+	return s ? json_string(s) : json_null();
+}
+
+static json_t *hex(const uint8_t *p, uint32_t n)
+{
+	static const char digits[] = "0123456789abcdef";
+	char *s = malloc((size_t)n * 2 + 1);
+	json_t *j;
+
+	BUG_ON(!s);
+	for (uint32_t i = 0; i < n; i++) {
+		s[2 * i] = digits[p[i] >> 4];
+		s[2 * i + 1] = digits[p[i] & 15];
+	}
+	s[(size_t)n * 2] = '\0';
+	j = json_string(s);
+	free(s);
+	return j;
+}
+
+static json_t *write_progs(const struct manifest *m)
+{
+	json_t *a = json_array();
+
+	vec_foreach(&m->progs, p)
+		json_array_append_new(a, json_pack("{ss ss ss si si ss ss ss sb}", "program",
+						   p->name, "pf", p->pf, "hook", p->hook, "hooknum",
+						   (int)p->hooknum, "priority", (int)p->prio,
+						   "family", p->family, "table", p->table, "chain",
+						   p->chain, "residual", (int)p->residual));
+	return a;
+}
+
+static json_t *write_states(const struct manifest *m)
+{
+	json_t *a = json_array();
+
+	vec_foreach(&m->states, s)
+		json_array_append_new(a,
+				      json_pack("{ss ss sI ss ss so so sI sI so sI sI}", "kind",
+						state_kinds[s->kind], "map", s->map, "index",
+						(json_int_t)s->index, "family", s->family, "table",
+						s->table, "chain", str(s->chain), "object",
+						str(s->object), "rule", (json_int_t)s->rule, "expr",
+						(json_int_t)s->expr, "same", str(s->same), "a",
+						(json_int_t)s->a, "b", (json_int_t)s->b));
+	return a;
+}
+
+static json_t *write_sets(const struct manifest *m)
+{
+	json_t *a = json_array();
+
+	vec_foreach(&m->sets, s)
+		json_array_append_new(a, json_pack("{ss ss ss ss ss si si}", "family", s->family,
+						   "table", s->table, "set", s->set, "map", s->map,
+						   "layout", s->layout, "key_len", (int)s->key_len,
+						   "data_len", (int)s->data_len));
+	return a;
+}
+
+static json_t *write_elems(const struct manifest *m)
+{
+	json_t *a = json_array();
+
+	vec_foreach(&m->elems, e)
+		json_array_append_new(a, json_pack("[soo]", e->map, hex(e->key, e->key_len),
+						   hex(e->value, e->value_len)));
+	return a;
+}
+
+static json_t *write_rules(const struct manifest *m)
+{
+	json_t *a = json_array();
+
+	vec_foreach(&m->rules, r)
+		json_array_append_new(a, json_pack("[sssiso]", r->family, r->table, r->chain,
+						   (int)r->index, r->where, str(r->reason)));
+	return a;
+}
+
+const char *manifest_write(struct arena *a, const struct manifest *m, size_t *len)
+{
+	json_t *tables = json_array(), *j;
+	const char *out;
+	char *text;
+
+	vec_foreach(&m->tables, t)
+		json_array_append_new(tables, json_string(*t));
+	j = json_pack("{si ss ss ss ss sb so so so so so so}", "version", MANIFEST_VERSION,
+		      "compiler", m->compiler, "ruleset", m->ruleset, "preamble", m->preamble,
+		      "fallback", m->fallback, "fallback_empty", (int)m->fallback_empty, "tables",
+		      tables, "programs", write_progs(m), "states", write_states(m), "sets",
+		      write_sets(m), "elements", write_elems(m), "rules", write_rules(m));
+	if (!j)
+		BUG("the manifest holds text that is not UTF-8");
+	text = json_dumps(j, JSON_COMPACT);
+	BUG_ON(!text);
+	*len = strlen(text);
+	out = arena_dup(a, text, *len + 1);
+	free(text);
+	json_decref(j);
+	return out;
+}
+
+/* -- reading ------------------------------------------------------------------------------------- */
+
+static const char *take(struct arena *a, json_t *j, const char *key)
+{
+	const char *s = json_string_value(json_object_get(j, key));
+
+	return s ? arena_strdup(a, s) : NULL;
+}
+
+static uint64_t num(json_t *j, const char *key)
+{
+	return (uint64_t)json_integer_value(json_object_get(j, key));
+}
+
+static int nibble(char c)
+{
+	return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+static bool unhex(struct arena *a, const char *s, const uint8_t **p, uint32_t *n)
+{
+	size_t len = s ? strlen(s) : 1;
+	uint8_t *b;
+
+	if (len % 2 || len > 2048)
+		return false;
+	b = arena_alloc(a, len / 2);
+	for (size_t i = 0; i < len / 2; i++) {
+		int h = nibble(s[2 * i]), l = nibble(s[2 * i + 1]);
+
+		if (h < 0 || l < 0)
+			return false;
+		b[i] = (uint8_t)(h << 4 | l);
+	}
+	*p = b;
+	*n = (uint32_t)(len / 2);
+	return true;
+}
+
+static bool read_progs(struct arena *a, struct manifest *m, json_t *list)
+{
+	size_t i;
+	json_t *j;
+
+	json_array_foreach(list, i, j)
+	{
+		struct mf_prog *p = vec_push(a, &m->progs);
+
+		p->name = take(a, j, "program");
+		p->pf = take(a, j, "pf");
+		p->hook = take(a, j, "hook");
+		p->hooknum = (uint32_t)num(j, "hooknum");
+		p->prio = (int32_t)num(j, "priority");
+		p->family = take(a, j, "family");
+		p->table = take(a, j, "table");
+		p->chain = take(a, j, "chain");
+		p->residual = json_is_true(json_object_get(j, "residual"));
+		if (!p->name || !p->pf || !p->hook || !p->family || !p->table || !p->chain)
+			return false;
+	}
+	return true;
+}
+
+static bool read_states(struct arena *a, struct manifest *m, json_t *list)
+{
+	size_t i;
+	json_t *j;
+
+	json_array_foreach(list, i, j)
+	{
+		struct mf_state *s = vec_push(a, &m->states);
+		const char *kind = take(a, j, "kind");
+		size_t k = 0;
+
+		while (kind && k < ARRAY_SIZE(state_kinds) && strcmp(kind, state_kinds[k]) != 0)
+			k++;
+		s->kind = (enum mf_state_kind)k;
+		s->map = take(a, j, "map");
+		s->index = (uint32_t)num(j, "index");
+		s->family = take(a, j, "family");
+		s->table = take(a, j, "table");
+		s->chain = take(a, j, "chain");
+		s->object = take(a, j, "object");
+		s->rule = (uint32_t)num(j, "rule");
+		s->expr = (uint32_t)num(j, "expr");
+		s->same = take(a, j, "same");
+		s->a = num(j, "a");
+		s->b = num(j, "b");
+		if (!kind || k == ARRAY_SIZE(state_kinds) || !s->map || !s->family || !s->table)
+			return false;
+	}
+	return true;
+}
+
+static bool read_sets(struct arena *a, struct manifest *m, json_t *list)
+{
+	size_t i;
+	json_t *j;
+
+	json_array_foreach(list, i, j)
+	{
+		struct mf_set *s = vec_push(a, &m->sets);
+
+		s->family = take(a, j, "family");
+		s->table = take(a, j, "table");
+		s->set = take(a, j, "set");
+		s->map = take(a, j, "map");
+		s->layout = take(a, j, "layout");
+		s->key_len = (uint32_t)num(j, "key_len");
+		s->data_len = (uint32_t)num(j, "data_len");
+		if (!s->family || !s->table || !s->set || !s->map || !s->layout)
+			return false;
+	}
+	return true;
+}
+
+static bool read_elems(struct arena *a, struct manifest *m, json_t *list)
+{
+	size_t i;
+	json_t *j;
+
+	json_array_foreach(list, i, j)
+	{
+		struct mf_elem *e = vec_push(a, &m->elems);
+		const char *map = json_string_value(json_array_get(j, 0));
+
+		if (!map ||
+		    !unhex(a, json_string_value(json_array_get(j, 1)), &e->key, &e->key_len) ||
+		    !unhex(a, json_string_value(json_array_get(j, 2)), &e->value, &e->value_len))
+			return false;
+		e->map = arena_strdup(a, map);
+	}
+	return true;
+}
+
+static bool read_rules(struct arena *a, struct manifest *m, json_t *list)
+{
+	size_t i;
+	json_t *j;
+
+	json_array_foreach(list, i, j)
+	{
+		struct mf_rule *r = vec_push(a, &m->rules);
+		const char *f = json_string_value(json_array_get(j, 0));
+		const char *t = json_string_value(json_array_get(j, 1));
+		const char *c = json_string_value(json_array_get(j, 2));
+		const char *w = json_string_value(json_array_get(j, 4));
+		const char *why = json_string_value(json_array_get(j, 5));
+
+		if (!f || !t || !c || !w)
+			return false;
+		r->family = arena_strdup(a, f);
+		r->table = arena_strdup(a, t);
+		r->chain = arena_strdup(a, c);
+		r->index = (uint32_t)json_integer_value(json_array_get(j, 3));
+		r->where = arena_strdup(a, w);
+		r->reason = why ? arena_strdup(a, why) : NULL;
+	}
+	return true;
+}
+
+static bool read_all(struct arena *a, struct manifest *m, json_t *j)
+{
+	json_t *tables = json_object_get(j, "tables"), *t;
+	size_t i;
+
+	m->compiler = take(a, j, "compiler");
+	m->ruleset = take(a, j, "ruleset");
+	m->preamble = take(a, j, "preamble");
+	m->fallback = take(a, j, "fallback");
+	m->fallback_empty = json_is_true(json_object_get(j, "fallback_empty"));
+	json_array_foreach(tables, i, t)
+	{
+		if (!json_string_value(t))
+			return false;
+		*vec_push(a, &m->tables) = arena_strdup(a, json_string_value(t));
+	}
+	return m->compiler && m->ruleset && m->preamble && m->fallback &&
+	       read_progs(a, m, json_object_get(j, "programs")) &&
+	       read_states(a, m, json_object_get(j, "states")) &&
+	       read_sets(a, m, json_object_get(j, "sets")) &&
+	       read_elems(a, m, json_object_get(j, "elements")) &&
+	       read_rules(a, m, json_object_get(j, "rules"));
+}
+
+struct manifest *manifest_read(struct arena *a, const char *json, size_t len, const char **why)
+{
+	struct manifest *m = arena_new_of(a, struct manifest);
+	json_error_t err;
+	json_t *j = json_loadb(json, len, 0, &err);
+	bool good = false;
+
+	if (!j) {
+		*why = arena_printf(a, "its manifest is not JSON: %s", err.text);
+		return NULL;
+	}
+	if (num(j, "version") != MANIFEST_VERSION)
+		*why = arena_printf(a, "its manifest has version %d, this nft2bpfctl reads %d",
+				    (int)num(j, "version"), MANIFEST_VERSION);
+	else if (!read_all(a, m, j))
+		*why = "its manifest is incomplete";
+	else
+		good = true;
+	json_decref(j);
+	return good ? m : NULL;
+}
