@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* fallback: printing the hinge back to nft text, what runs where, the split of a ruleset, the reports. */
+#ifndef N2B_FALLBACK_H
+#define N2B_FALLBACK_H
+
+#include "plan.h"
+
+/* -- what can be lowered (support.c) ---------------------------------------------------------------------------- */
+
+/* What evaluating an expression may do beside reading. */
+enum fb_effect {
+	FB_PURE, /* same packet, same answer: may be asked again by the residual chain */
+	FB_VOLATILE, /* reads what may change between two readings (time, ct mark, random numbers, sets with timeouts) */
+	FB_STATE, /* keeps state of its own (counter, limit, dynset ...) */
+	FB_WRITE, /* changes packet, skb or conntrack, or asks the kernel for a service: never in BPF */
+};
+
+enum fb_reason {
+#define X(id, name, text) FBR_##id,
+#include "reason.def"
+#undef X
+	FBR_COUNT
+};
+extern const char *const fb_reason_name[FBR_COUNT]; /* "write" */
+extern const char *const fb_reason_text[FBR_COUNT];
+
+/* How an expression can run on an unmodified kernel. FBR_NONE: in BPF. */
+struct fb_support {
+	enum fb_effect effect;
+	enum fb_reason reason;
+	const char *
+		what; /* what it is, in nft's words: "reject", "ct helper"; in the arena or static */
+};
+struct fb_support fb_expr_support(const struct chain *base, const struct expr *e);
+
+/* -- the split (split*.c) ---------------------------------------------------------------------------------------- */
+
+enum fb_partial { FB_PARTIAL_AUTO, FB_PARTIAL_ALWAYS, FB_PARTIAL_NEVER };
+struct fb_options {
+	enum fb_partial partial;
+	bool static_sets; /* --static: named sets do not change */
+};
+struct plan *fb_plan(struct ruleset *rs, const struct fb_options *opt);
+
+/* -- reports (report.c) ------------------------------------------------------------------------------------------ */
+
+void fb_explain(const struct plan *p, FILE *f);
+void fb_report_json(const struct plan *p, FILE *f);
+/* What --strict refuses: rules, and policies, that run per packet in nftables. 0: none. */
+uint32_t fb_strict_count(const struct plan *p);
+
+/* -- printing the hinge as nft text (print*.c) -------------------------------------------------------------------- */
+
+/*
+ * The text reads back to the same expressions with the newest nft, and with nft 1.0.6 where that knows the features. False: nft
+ * has no words for it (xt match and target, unknown expressions); nothing useful was added then.
+ */
+struct fb_print_opts {
+	bool zero; /* counters, quotas and last start from nothing instead of from their values */
+	bool elements; /* element values of named sets (always for anonymous ones) */
+};
+bool fb_print_rule(const struct rule *r, const struct fb_print_opts *o, struct sbuf *out);
+/* The expressions [0, n) of a rule, which must end on a whole match; no verdict added. */
+bool fb_print_match(const struct rule *r, uint32_t n, struct sbuf *out);
+bool fb_print_set(const struct set *s, const struct fb_print_opts *o, struct sbuf *out);
+bool fb_print_obj(const struct obj *ob, const struct fb_print_opts *o, struct sbuf *out);
+bool fb_print_flowtable(const struct flowtable *ft, struct sbuf *out);
+/* "type filter hook input priority 0; policy accept;" and the like; prio and policy as given. */
+bool fb_print_base(const struct chain *c, int32_t prio, enum verdict_code policy, struct sbuf *out);
+bool fb_print_chain(const struct chain *c, const struct fb_print_opts *o, struct sbuf *out);
+bool fb_print_table(const struct table *t, const struct fb_print_opts *o, struct sbuf *out);
+/* The whole ruleset as nft would list it: for the manifest. */
+bool fb_print_ruleset(const struct ruleset *rs, const struct fb_print_opts *o, struct sbuf *out);
+/* A name as nft takes it: quoted where its scanner needs that. */
+void fb_print_name(const char *name, struct sbuf *out);
+
+#endif

@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * plan: which part of a ruleset runs in BPF, which in nftables, and why.
+ *
+ * The splitter (src/fallback) makes it from the hinge; the IR builder reads it rule by rule; the driver writes its residual
+ * text as the fallback, and --explain and --report from its rules. A base chain of the plan is in one of three states:
+ *   whole in BPF     a program for each family it sees, no residual chain
+ *   split            the programs, and a residual chain of the same name in the fallback, at res_prio, just behind them
+ *   whole in nftables  no program; the fallback has the chain unchanged
+ */
+#ifndef N2B_PLAN_H
+#define N2B_PLAN_H
+
+#include "ruleset.h"
+
+/* What a program does with a rule. */
+enum rule_action {
+	RULE_NEVER, /* the program does not reach it, or it cannot match in the program's family */
+	RULE_LOWER, /* all of it, statements and verdict */
+	/*
+	 * Evaluate the expressions [0, n_match), which are pure; when none of them breaks, end with ACCEPT at once: the residual
+	 * chain does this rule, from its start, and all that follows. n_match 0: every packet that comes here.
+	 */
+	RULE_PUNT,
+};
+
+struct rule_act {
+	enum rule_action act;
+	uint32_t n_match;  /* RULE_PUNT: expressions to evaluate */
+	const char *why;   /* RULE_PUNT: the reason in words */
+	const char *group; /* the reason's name in reason.def, "write": for totals */
+};
+
+struct plan_prog {
+	const char *name; /* C identifier of at most 15 bytes, unique in the ruleset */
+	struct chain *base;
+	uint8_t pf; /* FAM_IP or FAM_IP6 */
+	enum hooknum hook;
+	/*
+	 * The priority that the program wants: free among the hooks of this ruleset; nftables' own order kept. The loader takes
+	 * the next free one below where the running kernel has it taken.
+	 */
+	int32_t prio;
+	bool residual; /* a residual chain stands behind it */
+	/* [chain->index][rule->index] of base->table; NULL rows for chains that the program does not reach. */
+	struct rule_act **acts;
+};
+
+/* The act of a rule in a program: RULE_NEVER where it is not reached. */
+struct rule_act plan_act(const struct plan_prog *p, const struct rule *r);
+
+enum plan_where { PW_NONE, PW_BPF, PW_NFT, PW_BOTH }; /* PW_NONE: no base chain reaches it */
+extern const char *const plan_where_name[];	      /* "", "bpf", "nftables", "both" */
+
+/* For people: where a rule runs. One for each rule of the ruleset, in the ruleset's order. */
+struct plan_rule {
+	const struct rule *rule;
+	enum plan_where where;
+	const char *why;   /* why it is, or is partly, in nftables; NULL when where is PW_BPF */
+	const char *group; /* the reason's name; NULL when where is PW_BPF */
+	uint32_t
+		insns; /* instructions it costs in all programs; filled in behind the code generator */
+};
+
+struct plan_chain { /* one for each base chain, in the ruleset's order */
+	const struct chain *chain;
+	enum plan_where where; /* PW_BPF: whole; PW_BOTH: split; PW_NFT: whole in nftables */
+	const char *why;       /* as in plan_rule */
+	const char *group;
+	int32_t res_prio; /* PW_BOTH, PW_NFT: priority of the chain in the fallback */
+	/*
+	 * The cost model's estimate in nanoseconds for the common packet (established, and new to an open port, the
+	 * dearer of the two in relation): nftables alone, and as planned or as the split would have been.
+	 */
+	double ns_nft, ns_split;
+};
+
+/* Where a rule of the original stands in the fallback: for reading its counters back. A rule may stand in several places. */
+struct plan_copy {
+	const struct rule *rule;
+	const char *chain; /* in rule->chain->table */
+	uint32_t index;	   /* of the rule in that chain */
+};
+
+struct plan {
+	struct arena *arena;
+	const struct ruleset *rs;
+	VEC(struct plan_prog *) progs;
+	VEC(struct plan_rule) rules;
+	VEC(struct plan_chain) chains;
+	VEC(struct plan_copy) copies;
+	VEC(const struct set *)
+	sets_both;	      /* mutable sets that both sides hold: every change must reach both */
+	const char *fallback; /* nft text, complete, with comments */
+	bool fallback_empty;  /* nothing in it but comments */
+	uint32_t n_bpf, n_both, n_nft, n_none; /* rules, by where */
+};
+
+#endif

@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* plan: small services of struct plan. */
+#include "fallback.h"
+
+const char *const plan_where_name[] = { "", "bpf", "nftables", "both" };
+
+const char *const fb_reason_name[FBR_COUNT] = {
+#define X(id, name, text) name,
+#include "reason.def"
+#undef X
+};
+
+const char *const fb_reason_text[FBR_COUNT] = {
+#define X(id, name, text) text,
+#include "reason.def"
+#undef X
+};
+
+struct rule_act plan_act(const struct plan_prog *p, const struct rule *r)
+{
+	const struct rule_act *row = p->acts[r->chain->index];
+
+	return row ? row[r->index] : (struct rule_act){ .act = RULE_NEVER };
+}
