@@ -272,6 +272,23 @@ struct expr {
 	};
 };
 
+/* Keys of meta, ct, rt, socket, xfrm, tunnel: KEY_META_MARK and so on are the kernel's numbers. */
+enum {
+#define K(expr, num, id, name, order, len) KEY_##expr##_##id = (num),
+#include "regkeys.def"
+#undef K
+};
+enum byte_order { ORDER_NONE, ORDER_BIG, ORDER_HOST }; /* NONE: not known */
+struct reg_key {
+	const char *name;
+	enum byte_order order;
+	uint8_t len; /* bytes the kernel writes; 0: not fixed by the key */
+};
+/* What an expression of that kind loads for that key; NULL: no such key. */
+const struct reg_key *reg_key(enum expr_kind k, uint32_t key);
+/* Byte order of a datatype (nft's number); of a concatenation, of its last field. */
+enum byte_order datatype_order(uint32_t type);
+
 /* What an expression reads and writes: sets of 32-bit words (bit w = word w); verdict register not included. */
 struct expr_regs {
 	uint16_t reads, writes;
