@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * build: from the plan's programs (rules as kernel expressions) to SSA IR, and what of nf_tables it can say in IR.
+ *
+ * The questions below are the only truth about what is lowered: whoever plans a program asks them, and build_module() lowers
+ * every expression for which the answer was yes, wholly. All texts are static, in words for users ("the link layer header").
+ */
+#ifndef N2B_BUILD_H
+#define N2B_BUILD_H
+
+#include "ir.h"
+#include "plan.h"
+
+struct build_opts {
+	bool static_sets; /* --static: named sets do not change; they become read-only data */
+};
+
+/*
+ * Whether the expression can be lowered in programs of that base chain (any chain that it reaches included). No: *why says what
+ * is missing. An expression with a set, an object or inner expressions answers for these too.
+ */
+bool build_can_lower(const struct expr *e, const struct chain *base, const char **why);
+/* The same for a whole set (its keys, data, the stateful expressions of its elements) and for an object. */
+bool build_can_lower_set(const struct set *s, const char **why);
+bool build_can_lower_obj(const struct obj *o, const char **why);
+
+/* One function for each program of the plan, and for chains shared by calls. NULL after errors in d. */
+struct ir_mod *build_module(struct arena *a, struct diag *d, const struct plan *plan,
+			    const struct build_opts *o);
+
+#endif
