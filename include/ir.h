@@ -32,13 +32,18 @@ enum ir_op_flags {
 	TERM = 128,
 	IMM = 256,
 	AUX = 512,
+	SIZE = 1024,
 };
+/* What the AUX operand numbers: bits 12 to 14 of the flags. */
+enum ir_aux_kind { AK_NONE, AK_FIELD, AK_SET, AK_STATE, AK_DYNSET, AK_TABLE, AK_RT, AK_FN };
+#define AUX_OF(kind)	 (AUX | AK_##kind << 12)
+#define IR_AUX_KIND(fl) ((enum ir_aux_kind)((fl) >> 12 & 7))
 
 struct ir_op_info {
 	const char *name;
 	enum ir_type res;
 	const char *args;
-	uint16_t flags;
+	uint32_t flags;
 };
 extern const struct ir_op_info ir_op_info[IR_OP_COUNT];
 
@@ -57,17 +62,20 @@ struct ir_field_info {
 };
 extern const struct ir_field_info ir_field_info[FLD_COUNT];
 
-/* One instruction; it is also the value that it yields. */
+/*
+ * One instruction; it is also the value that it yields. Constants (op IR_CONST) are one object for each type and value in a
+ * function, and stand in no block: blk is NULL, and they dominate everything.
+ */
 struct ir_ins {
 	enum ir_op op;
 	uint8_t type; /* enum ir_type of the result: V, B, W or L */
-	uint8_t size; /* LDP, LDRO: bytes loaded, 1 2 4 8 */
-	uint16_t n_args;
+	uint8_t size; /* SIZE ops (LDP, LDRO): bytes loaded, 1 2 4 8 */
+	uint32_t n_args;
 	uint32_t id;	      /* number in its function, for text and for side tables */
 	uint32_t aux;	      /* AUX operand: field, set, state ... number */
-	int64_t imm;	      /* IMM operand; LDF of a 16-byte field: byte offset in it */
+	int64_t imm;	      /* IMM operand; CONST: the value, zero-extended; LDF of a 16-byte field: byte offset in it */
 	struct ir_ins **args; /* PHI: one for each predecessor, in the order of blk->preds */
-	struct ir_block *blk;
+	struct ir_block *blk; /* NULL: a constant, or not inserted */
 	struct ir_ins *prev, *next; /* in its block */
 	const struct rule *
 		rule; /* whose it is, for line information; NULL: the chain's frame (prologue, policy) */
@@ -81,8 +89,12 @@ struct ir_block {
 	VEC(struct ir_block *) preds;
 	VEC(struct ir_block *) succs;
 	VEC(int64_t) cases;    /* SWITCH: values of succs 0..n-2 */
-	struct ir_block *idom; /* valid after ir_dominators() */
 	uint32_t rpo;	       /* place in fn->blocks after ir_cfg() */
+	/* Valid after ir_dominators(): */
+	struct ir_block *idom;		       /* NULL: the entry */
+	struct ir_block *dom_child, *dom_next; /* first child and next sibling in the dominator tree, in order of rpo */
+	uint32_t dom_in, dom_out;	       /* numbers of its walk; depth from 0 */
+	uint32_t dom_depth;
 	bool cold;
 	void *tmp;
 };
@@ -100,6 +112,8 @@ struct ir_fn {
 	VEC(struct ir_block *)
 	blocks; /* [0] is the entry; after ir_cfg() in reverse post-order, the unreachable gone */
 	uint32_t n_ins, n_blocks; /* ids given out */
+	struct ir_ins **consts;	  /* open-addressed by type and value */
+	uint32_t n_consts, cap_consts;
 };
 
 /* What a state number stands for. */
@@ -169,13 +183,46 @@ struct ir_ins *ir_ldp(struct ir_cur *c, struct ir_ins *pkt, int64_t off, uint8_t
 void ir_jmp(struct ir_cur *c, struct ir_block *to);
 void ir_br(struct ir_cur *c, struct ir_ins *cond, struct ir_block *t, struct ir_block *f);
 void ir_ret(struct ir_cur *c, uint32_t verdict);
-/* Edges, uses, removal: for passes. */
-void ir_replace(struct ir_fn *fn, struct ir_ins *old,
-		struct ir_ins *by); /* every use in the function */
-void ir_remove(struct ir_ins *i);
+/* succs: n_cases targets, then the default; the values of the cases in `cases`. */
+void ir_switch(struct ir_cur *c, struct ir_ins *v, uint32_t n_cases, const int64_t *cases,
+	       struct ir_block *const *targets, struct ir_block *dflt);
+
+/* For passes. A new instruction is in no block yet, and has room for n_args operands. */
+struct ir_ins *ir_ins_new(struct ir_fn *fn, enum ir_op op, enum ir_type t, uint32_t n_args);
+struct ir_ins *ir_fn_const(struct ir_fn *fn, enum ir_type t, uint64_t v);
+void ir_append(struct ir_block *b, struct ir_ins *i);
 void ir_insert_before(struct ir_ins *at, struct ir_ins *i);
-void ir_edge_remove(struct ir_block *from, struct ir_block *to); /* with the phis of `to` */
-void ir_cfg(struct ir_fn *fn);	      /* order, predecessors' unreachable ones removed */
+void ir_remove(struct ir_ins *i); /* from its block */
+/*
+ * Every use of old in the function becomes one of by: old turns into `copy by` at once, and the uses follow when ir_sweep()
+ * walks the function; until then ir_val() sees through copies.
+ */
+void ir_replace(struct ir_fn *fn, struct ir_ins *old, struct ir_ins *by);
+void ir_sweep(struct ir_fn *fn); /* all copies gone, from operands and blocks */
+static inline struct ir_ins *ir_val(struct ir_ins *i)
+{
+	while (i->op == IR_COPY)
+		i = i->args[0];
+	return i;
+}
+static inline bool ir_is_const(const struct ir_ins *i, uint64_t v)
+{
+	return i->op == IR_CONST && (uint64_t)i->imm == v;
+}
+uint64_t ir_type_mask(enum ir_type t); /* 1, 2^32 - 1, 2^64 - 1 */
+
+/* An edge more: the phis of `to` get NULL as operand, which the caller fills. */
+void ir_edge_add(struct ir_block *from, struct ir_block *to);
+/* One edge less, with the phis of `to`; the terminator of `from` is the caller's business. */
+void ir_edge_remove(struct ir_block *from, struct ir_block *to);
+/* The s-th edge of `from` leads to `to` from now on. */
+void ir_edge_move(struct ir_block *from, uint32_t s, struct ir_block *to);
+/* The terminator of b becomes `jmp succs[s]`; the other edges go. */
+void ir_make_jmp(struct ir_block *b, uint32_t s);
+uint32_t ir_pred_index(const struct ir_block *b, const struct ir_block *pred); /* the first */
+
+/* Blocks in reverse post-order; the unreachable gone, with their edges. */
+void ir_cfg(struct ir_fn *fn);
 void ir_dominators(struct ir_fn *fn); /* needs ir_cfg */
 bool ir_dominates(const struct ir_block *a, const struct ir_block *b);
 
@@ -188,6 +235,7 @@ struct ir_mod *ir_parse(struct arena *a, struct diag *d, const char *path, const
 			size_t len);
 /* Checks every rule of the IR; the first fault's words, or NULL. */
 const char *ir_verify(const struct ir_mod *m);
+const char *ir_verify_fn(struct ir_fn *fn);
 
 enum opt_level { OPT_O0, OPT_O1, OPT_O2 };
 /* Runs the passes of pass.def for the level; with -d letters dumps; verifies after each when `check` is set. */
