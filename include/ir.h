@@ -36,7 +36,7 @@ enum ir_op_flags {
 };
 /* What the AUX operand numbers: bits 12 to 14 of the flags. */
 enum ir_aux_kind { AK_NONE, AK_FIELD, AK_SET, AK_STATE, AK_DYNSET, AK_TABLE, AK_RT, AK_FN };
-#define AUX_OF(kind)	 (AUX | AK_##kind << 12)
+#define AUX_OF(kind)	(AUX | AK_##kind << 12)
 #define IR_AUX_KIND(fl) ((enum ir_aux_kind)((fl) >> 12 & 7))
 
 struct ir_op_info {
@@ -71,11 +71,11 @@ struct ir_ins {
 	uint8_t type; /* enum ir_type of the result: V, B, W or L */
 	uint8_t size; /* SIZE ops (LDP, LDRO): bytes loaded, 1 2 4 8 */
 	uint32_t n_args;
-	uint32_t id;	      /* number in its function, for text and for side tables */
-	uint32_t aux;	      /* AUX operand: field, set, state ... number */
-	int64_t imm;	      /* IMM operand; CONST: the value, zero-extended; LDF of a 16-byte field: byte offset in it */
-	struct ir_ins **args; /* PHI: one for each predecessor, in the order of blk->preds */
-	struct ir_block *blk; /* NULL: a constant, or not inserted */
+	uint32_t id;  /* number in its function, for text and for side tables */
+	uint32_t aux; /* AUX operand: field, set, state ... number */
+	int64_t imm; /* IMM operand; CONST: the value, zero-extended; LDF of a 16-byte field: byte offset in it */
+	struct ir_ins **args;	    /* PHI: one for each predecessor, in the order of blk->preds */
+	struct ir_block *blk;	    /* NULL: a constant, or not inserted */
 	struct ir_ins *prev, *next; /* in its block */
 	const struct rule *
 		rule; /* whose it is, for line information; NULL: the chain's frame (prologue, policy) */
@@ -88,12 +88,13 @@ struct ir_block {
 	struct ir_ins *first, *last; /* phis first; last is the terminator */
 	VEC(struct ir_block *) preds;
 	VEC(struct ir_block *) succs;
-	VEC(int64_t) cases;    /* SWITCH: values of succs 0..n-2 */
-	uint32_t rpo;	       /* place in fn->blocks after ir_cfg() */
+	VEC(int64_t) cases; /* SWITCH: values of succs 0..n-2 */
+	uint32_t rpo;	    /* place in fn->blocks after ir_cfg() */
 	/* Valid after ir_dominators(): */
-	struct ir_block *idom;		       /* NULL: the entry */
-	struct ir_block *dom_child, *dom_next; /* first child and next sibling in the dominator tree, in order of rpo */
-	uint32_t dom_in, dom_out;	       /* numbers of its walk; depth from 0 */
+	struct ir_block *idom; /* NULL: the entry */
+	struct ir_block *dom_child,
+		*dom_next; /* first child and next sibling in the dominator tree, in order of rpo */
+	uint32_t dom_in, dom_out; /* numbers of its walk; depth from 0 */
 	uint32_t dom_depth;
 	bool cold;
 	void *tmp;

@@ -3,11 +3,11 @@
 #include "ir.h"
 
 const struct ir_op_info ir_op_info[IR_OP_COUNT] = {
-#define V IR_V
-#define B IR_B
-#define W IR_W
-#define L IR_L
-#define T IR_T
+#define V			      IR_V
+#define B			      IR_B
+#define W			      IR_W
+#define L			      IR_L
+#define T			      IR_T
 #define X(op, name, res, args, flags) [IR_##op] = { name, res, args, flags },
 #include "ops.def"
 #undef X

@@ -35,8 +35,8 @@ struct ir_reader {
 void PRINTF(2, 3) rd_error(struct ir_reader *r, const char *fmt, ...);
 void rd_next(struct ir_reader *r);
 void rd_skip_line(struct ir_reader *r);
-bool rd_is(const struct ir_reader *r, const char *word);     /* the token is this word */
-bool rd_take(struct ir_reader *r, const char *word);	     /* ... and is read over */
+bool rd_is(const struct ir_reader *r, const char *word); /* the token is this word */
+bool rd_take(struct ir_reader *r, const char *word);	 /* ... and is read over */
 bool rd_take_punct(struct ir_reader *r, char c);
 bool rd_want_punct(struct ir_reader *r, char c);
 bool rd_want_nl(struct ir_reader *r);

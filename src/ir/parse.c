@@ -10,7 +10,7 @@ struct fn_reader {
 	struct ir_fn *fn;
 	struct ir_block *blk;
 	const struct rule *rule;
-	uint32_t max_id; /* greatest value number written + 1 */
+	uint32_t max_id;	     /* greatest value number written + 1 */
 	VEC(struct ir_ins *) values; /* by number */
 	VEC(struct ir_block *) blocks;
 	/* Operands to bind: instruction's slot, number, place. */
@@ -18,14 +18,16 @@ struct fn_reader {
 		struct ir_ins **slot;
 		uint32_t id;
 		struct loc loc;
-	}) uses;
+	})
+	uses;
 	/* Blocks that phis name, in the order of their operands. */
 	VEC(struct phi_pred {
 		struct ir_ins *phi;
 		uint32_t k;
 		struct ir_block *from;
 		struct loc loc;
-	}) phi_preds;
+	})
+	phi_preds;
 };
 
 #define MAX_NUMBER 50000000u
@@ -133,20 +135,20 @@ static struct ir_ins *rd_operands(struct fn_reader *f, enum ir_op op, enum ir_ty
 
 		i->args[k] = o->constant;
 		if (!o->constant)
-			*vec_push(r->arena, &f->uses) =
-				(struct use){ &i->args[k], o->id, o->loc };
+			*vec_push(r->arena, &f->uses) = (struct use){ &i->args[k], o->id, o->loc };
 		if (o->from)
-			*vec_push(r->arena, &f->phi_preds) =
-				(struct phi_pred){ i, k, o->from, o->loc };
+			*vec_push(r->arena, &f->phi_preds) = (struct phi_pred){ i, k, o->from,
+										o->loc };
 	}
 	return i;
 }
 
 static uint32_t rd_aux(struct fn_reader *f, enum ir_aux_kind k)
 {
-	static const char *const word[] = { [AK_SET] = "set",	  [AK_STATE] = "state",
-					    [AK_DYNSET] = "dynset", [AK_TABLE] = "data",
-					    [AK_RT] = "rt",	  [AK_FN] = "fn" };
+	static const char *const word[] = {
+		[AK_SET] = "set",    [AK_STATE] = "state", [AK_DYNSET] = "dynset",
+		[AK_TABLE] = "data", [AK_RT] = "rt",	   [AK_FN] = "fn"
+	};
 	struct ir_reader *r = f->r;
 	uint32_t n = 0;
 
@@ -385,7 +387,8 @@ static void rd_rule_mark(struct fn_reader *f)
 		return;
 	if (r->tok == TK_NUM && r->num < r->rules.n)
 		f->rule = r->rules.v[r->num];
-	else if (r->tok == TK_NUM && r->rules.n) /* a function alone, printed without its module: no rules */
+	else if (r->tok == TK_NUM &&
+		 r->rules.n) /* a function alone, printed without its module: no rules */
 		rd_error(r, "there are only %u rules above", r->rules.n);
 	rd_num(r, UINT32_MAX);
 }

@@ -22,7 +22,7 @@ static void rd_new_number(struct ir_reader *r, uint32_t next)
 	rd_num(r, UINT32_MAX);
 }
 
-#define RD_REF(fn, type, list)                                                                    \
+#define RD_REF(fn, type, list)                                                                     \
 	static type *fn(struct ir_reader *r)                                                       \
 	{                                                                                          \
 		uint64_t n = r->num;                                                               \
@@ -511,8 +511,9 @@ bool rd_mod_item(struct ir_reader *r)
 		const char *word;
 		void (*read)(struct ir_reader *r);
 	} items[] = {
-		{ "table", rd_table_item },   { "chain", rd_chain_item }, { "rule", rd_rule_item },
-		{ "object", rd_object_item }, { "set", rd_set_item },	  { "state", rd_state_item },
+		{ "table", rd_table_item },   { "chain", rd_chain_item },
+		{ "rule", rd_rule_item },     { "object", rd_object_item },
+		{ "set", rd_set_item },	      { "state", rd_state_item },
 		{ "dynset", rd_dynset_item }, { "data", rd_data_item },
 	};
 

@@ -203,8 +203,8 @@ static void put_expr(struct printer *p, const struct expr *e)
 {
 	FILE *f = p->f;
 
-	fprintf(f, " %s",
-		(const char *const[]){
+	fprintf(
+		f, " %s", (const char *const[]) {
 #define X(kind, name) [EX_##kind] = name,
 #include "exprkind.def"
 #undef X
@@ -429,9 +429,10 @@ static void put_arg(FILE *f, const struct ir_ins *a)
 
 static void put_aux(FILE *f, const struct ir_ins *i)
 {
-	static const char *const word[] = { [AK_SET] = "set",	  [AK_STATE] = "state",
-					    [AK_DYNSET] = "dynset", [AK_TABLE] = "data",
-					    [AK_RT] = "rt",	  [AK_FN] = "fn" };
+	static const char *const word[] = {
+		[AK_SET] = "set",    [AK_STATE] = "state", [AK_DYNSET] = "dynset",
+		[AK_TABLE] = "data", [AK_RT] = "rt",	   [AK_FN] = "fn"
+	};
 	enum ir_aux_kind k = IR_AUX_KIND(ir_op_info[i->op].flags);
 
 	if (k == AK_FIELD && i->aux < FLD_COUNT)

@@ -110,9 +110,7 @@ static void check_arg(struct checker *c, struct ir_ins *i, uint32_t k, char lett
 		fault(c, i, "operand %u has no value", k);
 		return;
 	}
-	want = letter == 'T'   ? i->type
-	       : letter == 'S' ? i->args[0]->type
-			       : letter_type(letter);
+	want = letter == 'T' ? i->type : letter == 'S' ? i->args[0]->type : letter_type(letter);
 	if (a->type != want)
 		fault(c, i, "operand %u has type %c, %c wanted", k, "VBWL"[a->type], "VBWL"[want]);
 	if (letter == 'S' && a->type == IR_B && i->op != IR_EQ && i->op != IR_NE)
@@ -254,8 +252,8 @@ static void check_dominance(struct checker *c, const struct ir_ins *i, uint32_t 
 		fault(c, i, "operand %%%u is not in the function", a->id);
 		return;
 	}
-	if (i->op != IR_PHI && a->blk == at ? c->place[a->id] >= c->place[i->id] :
-					      !ir_dominates(a->blk, at))
+	if (i->op != IR_PHI && a->blk == at ? c->place[a->id] >= c->place[i->id]
+					    : !ir_dominates(a->blk, at))
 		fault(c, i, "operand %%%u does not dominate it", a->id);
 }
 
