@@ -62,6 +62,14 @@ struct ir_field_info {
 };
 extern const struct ir_field_info ir_field_info[FLD_COUNT];
 
+/* Services of the runtime: AUX of RTP and RTE. */
+enum ir_rt {
+#define R(id, fn, res, n_args) RT_##id,
+#include "runtime.def"
+#undef R
+	RT_COUNT
+};
+
 /*
  * One instruction; it is also the value that it yields. Constants (op IR_CONST) are one object for each type and value in a
  * function, and stand in no block: blk is NULL, and they dominate everything.
