@@ -1,0 +1,254 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* print: rules, chains, objects, tables and whole rulesets as nft text. */
+#include <ctype.h>
+#include <linux/netfilter/nf_tables.h>
+
+#include "print.h"
+
+/* Words of nft's grammar that cannot stand for a name. */
+void fb_print_name(const char *name, struct sbuf *out)
+{
+	sb_puts(out, name);
+}
+
+static void state_init(struct pstate *ps, const struct rule *r, const struct fb_print_opts *o,
+		       struct sbuf *out)
+{
+	memset(ps, 0, sizeof(*ps));
+	ps->r = r;
+	ps->o = o;
+	ps->a = out->arena;
+	ps->out = out;
+	ps->fam = r->chain->table->family;
+	ps->start = out->n;
+	ps->l4 = -1;
+	ps->l3 = ps->fam == FAM_IP || ps->fam == FAM_IP6 || ps->fam == FAM_ARP ? (int)ps->fam : -1;
+}
+
+static void cut(struct sbuf *out, size_t n)
+{
+	out->n = n;
+	out->s[n] = 0;
+}
+
+static bool text_is_plain(const char *text)
+{
+	return !strpbrk(text, "$\n");
+}
+
+bool fb_print_rule(const struct rule *r, const struct fb_print_opts *o, struct sbuf *out)
+{
+	struct pstate ps;
+	uint32_t i;
+	bool ok = true;
+
+	state_init(&ps, r, o, out);
+	for (i = 0; ok && i < r->exprs.n; i++)
+		ok = ps_expr(&ps, r, i);
+	if (ok) {
+		pm_flush(&ps);
+		if (r->comment)
+			sb_printf(out, "%scomment \"%s\"", out->n > ps.start ? " " : "",
+				  r->comment);
+		/* A load that nothing reads has no words: the rule would not read back. */
+		return out->n > ps.start;
+	}
+	cut(out, ps.start);
+	if (!r->text || !text_is_plain(r->text))
+		return false;
+	sb_puts(out, r->text);
+	return true;
+}
+
+bool fb_print_match(const struct rule *r, uint32_t n, struct sbuf *out)
+{
+	static const struct fb_print_opts o = { .zero = true };
+	struct pstate ps;
+	uint32_t i;
+
+	state_init(&ps, r, &o, out);
+	for (i = 0; i < n; i++)
+		if (!ps_expr(&ps, r, i)) {
+			cut(out, ps.start);
+			return false;
+		}
+	pm_flush(&ps);
+	return true;
+}
+
+bool fb_print_obj(const struct obj *ob, const struct fb_print_opts *o, struct sbuf *out)
+{
+	static const char *const kinds[] = {
+		[NFT_OBJECT_COUNTER] = "counter",	   [NFT_OBJECT_QUOTA] = "quota",
+		[NFT_OBJECT_CT_HELPER] = "ct helper",	   [NFT_OBJECT_LIMIT] = "limit",
+		[NFT_OBJECT_CT_TIMEOUT] = "ct timeout",	   [NFT_OBJECT_SECMARK] = "secmark",
+		[NFT_OBJECT_CT_EXPECT] = "ct expectation", [NFT_OBJECT_SYNPROXY] = "synproxy"
+	};
+	const struct expr *e = ob->expr;
+	struct sbuf b;
+
+	if (ob->type >= ARRAY_SIZE(kinds) || !kinds[ob->type])
+		return false;
+	sb_printf(out, "\t%s ", kinds[ob->type]);
+	fb_print_name(ob->name, out);
+	sb_puts(out, " {\n");
+	if (ob->comment)
+		sb_printf(out, "\t\tcomment \"%s\"\n", ob->comment);
+	sb_init(&b, out->arena);
+	switch (ob->type) {
+	case NFT_OBJECT_COUNTER:
+		if (!o->zero && e && (e->counter.packets || e->counter.bytes))
+			sb_printf(out, "\t\tpackets %llu bytes %llu\n",
+				  (unsigned long long)e->counter.packets,
+				  (unsigned long long)e->counter.bytes);
+		break;
+	case NFT_OBJECT_QUOTA:
+		ps_stateful(e, o, &b);
+		sb_printf(out, "\t\t%s\n", b.s + strlen("quota "));
+		break;
+	case NFT_OBJECT_LIMIT:
+		ps_stateful(e, o, &b);
+		sb_printf(out, "\t\t%s\n", b.s + strlen("limit "));
+		break;
+	case NFT_OBJECT_SYNPROXY:
+		if (!e)
+			return false;
+		if (e->synproxy.flags & 1)
+			sb_printf(out, "\t\tmss %u\n", e->synproxy.mss);
+		if (e->synproxy.flags & 2)
+			sb_printf(out, "\t\twscale %u\n", e->synproxy.wscale);
+		if (e->synproxy.flags & 12)
+			sb_printf(out, "\t\t%s%s\n", e->synproxy.flags & 8 ? "timestamp " : "",
+				  e->synproxy.flags & 4 ? "sack-perm" : "");
+		break;
+	default:
+		if (!ob->body)
+			return false;
+		sb_printf(out, "\t\t%s\n", ob->body);
+	}
+	sb_puts(out, "\t}\n");
+	return true;
+}
+
+static void devices(const struct chain *c, struct sbuf *out)
+{
+	bool first = true;
+
+	if (!c->devices.n)
+		return;
+	if (c->devices.n == 1) {
+		sb_printf(out, " device \"%s\"", c->devices.v[0]);
+		return;
+	}
+	sb_puts(out, " devices = { ");
+	vec_foreach(&c->devices, it) {
+		sb_printf(out, "%s\"%s\"", first ? "" : ", ", *it);
+		first = false;
+	}
+	sb_puts(out, " }");
+}
+
+bool fb_print_flowtable(const struct flowtable *ft, struct sbuf *out)
+{
+	bool first = true;
+
+	sb_printf(out, "\tflowtable %s {\n\t\thook ingress priority %d\n", ft->name, ft->prio);
+	if (ft->devices.n) {
+		sb_puts(out, "\t\tdevices = { ");
+		vec_foreach(&ft->devices, it) {
+			sb_printf(out, "%s\"%s\"", first ? "" : ", ", *it);
+			first = false;
+		}
+		sb_puts(out, " }\n");
+	}
+	if (ft->flags & 1)
+		sb_puts(out, "\t\tflags offload\n");
+	if (ft->has_counter)
+		sb_puts(out, "\t\tcounter\n");
+	sb_puts(out, "\t}\n");
+	return true;
+}
+
+bool fb_print_base(const struct chain *c, int32_t prio, enum verdict_code policy, struct sbuf *out)
+{
+	const char *hook = hook_name(c->table->family, c->hook);
+
+	if (!hook)
+		return false;
+	sb_printf(out, "\t\ttype %s hook %s", c->type, hook);
+	devices(c, out);
+	sb_printf(out, " priority %d; policy %s;\n", prio, policy == V_DROP ? "drop" : "accept");
+	if (c->hw_offload)
+		sb_puts(out, "\t\tflags offload;\n");
+	return true;
+}
+
+bool fb_print_chain(const struct chain *c, const struct fb_print_opts *o, struct sbuf *out)
+{
+	sb_puts(out, "\tchain ");
+	fb_print_name(c->name, out);
+	sb_puts(out, " {\n");
+	if (c->comment)
+		sb_printf(out, "\t\tcomment \"%s\"\n", c->comment);
+	if (c->is_base && !fb_print_base(c, c->prio, c->has_policy ? c->policy : V_ACCEPT, out))
+		return false;
+	vec_foreach(&c->rules, it) {
+		sb_puts(out, "\t\t");
+		if (!fb_print_rule(*it, o, out))
+			return false;
+		sb_puts(out, "\n");
+	}
+	sb_puts(out, "\t}\n");
+	return true;
+}
+
+static void table_head(const struct table *t, struct sbuf *out)
+{
+	static const struct {
+		uint32_t bit;
+		const char *name;
+	} flags[] = { { 1, "dormant" }, { 2, "owner" }, { 4, "persist" } };
+	bool any = false;
+	uint32_t i;
+
+	sb_printf(out, "table %s ", family_name(t->family));
+	fb_print_name(t->name, out);
+	sb_puts(out, " {\n");
+	if (t->comment)
+		sb_printf(out, "\tcomment \"%s\"\n", t->comment);
+	for (i = 0; i < ARRAY_SIZE(flags); i++)
+		if (t->flags & flags[i].bit) {
+			sb_printf(out, "%s%s", any ? "," : "\tflags ", flags[i].name);
+			any = true;
+		}
+	if (any)
+		sb_puts(out, ";\n");
+}
+
+bool fb_print_table(const struct table *t, const struct fb_print_opts *o, struct sbuf *out)
+{
+	table_head(t, out);
+	vec_foreach(&t->objs, it)
+		if (!fb_print_obj(*it, o, out))
+			return false;
+	vec_foreach(&t->sets, it)
+		if (!((*it)->flags & SET_ANONYMOUS) && !fb_print_set(*it, o, out))
+			return false;
+	vec_foreach(&t->flowtables, it)
+		if (!fb_print_flowtable(*it, out))
+			return false;
+	vec_foreach(&t->chains, it)
+		if (!(*it)->is_bound && !fb_print_chain(*it, o, out))
+			return false;
+	sb_puts(out, "}\n");
+	return true;
+}
+
+bool fb_print_ruleset(const struct ruleset *rs, const struct fb_print_opts *o, struct sbuf *out)
+{
+	bool ok = true;
+
+	vec_foreach(&rs->tables, it)
+		ok = fb_print_table(*it, o, out) && ok;
+	return ok;
+}

@@ -1,0 +1,297 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* pset: sets, maps and their elements as nft text. */
+#include <arpa/inet.h>
+#include <linux/netfilter/nf_tables.h>
+
+#include "print.h"
+
+struct etype {
+	enum ptype t;
+	bool host;
+	uint32_t len; /* bytes, unpadded */
+};
+
+static bool decl_types(const char *decl, struct etype *ty, uint32_t n)
+{
+	char word[64];
+	uint32_t i;
+	size_t len;
+
+	for (i = 0; decl && i < n; i++) {
+		const char *dot = strstr(decl, " . ");
+
+		len = dot ? (size_t)(dot - decl) : strlen(decl);
+		if (len >= sizeof(word))
+			return false;
+		memcpy(word, decl, len);
+		word[len] = 0;
+		ty[i].t = pv_decl_type(word, &ty[i].host, &ty[i].len);
+		if (ty[i].t == PT_NONE || !strcmp(word, "integer")) {
+			bool host = false;
+			enum ptype t = pl_typeof(word, &host);
+
+			if (t != PT_NONE)
+				ty[i].t = t, ty[i].host = host;
+		}
+		decl = dot ? dot + 3 : NULL;
+	}
+	return i == n && !decl;
+}
+
+/* Types of the key's fields: from the rule's values, else from the declaration, else from nft's numbers. */
+static bool key_types(const struct set *s, struct pval **key, uint32_t n_key, struct etype *ty)
+{
+	uint32_t n = s->n_fields ? s->n_fields : 1, i;
+	bool ok = true;
+
+	if (n > 16)
+		return false;
+	if (n_key == n) {
+		for (i = 0; i < n; i++) {
+			ty[i].t = key[i]->type;
+			ty[i].host = key[i]->host;
+		}
+	} else if (!decl_types(s->key_typeof, ty, n) && !decl_types(s->key_decl, ty, n)) {
+		for (i = 0; i < n; i++)
+			ty[i].t = pv_number_type(s->key_type >> (n - 1 - i) * 6 & 63, &ty[i].host);
+	}
+	for (i = 0; i < n; i++) {
+		ty[i].len = n == 1 ? s->key_len : s->field_len[i];
+		if (n_key != n && s->flags & SET_INTERVAL && ty[i].t != PT_IFNAME)
+			ty[i].host = false; /* intervals are kept in network order */
+		if (ty[i].t == PT_STRING && ty[i].len > 16)
+			ok = false;
+		ok = ok && ty[i].t != PT_NONE;
+	}
+	return ok;
+}
+
+/* One field of an element: value, prefix or range. */
+static bool elem_field(const struct etype *ty, const uint8_t *a, const uint8_t *b, bool interval,
+		       struct sbuf *out)
+{
+	uint32_t i, len = ty->len;
+	uint8_t mask[DATA_MAX];
+	int plen;
+
+	if (!interval || !memcmp(a, b, len)) {
+		if (ptype_is_flags(ty->t)) {
+			uint64_t v = pv_number(a, len, ty->host);
+
+			pv_flags(out, ty->t, v, " | ");
+		} else {
+			pv_data(out, ty->t, ty->host, a, len);
+		}
+		return true;
+	}
+	for (i = 0; i < len; i++)
+		mask[i] = ~(a[i] ^ b[i]);
+	plen = pv_prefix_len(mask, len);
+	for (i = 0; plen >= 0 && i < len; i++)
+		if (a[i] & ~mask[i])
+			plen = -1;
+	if (ty->t == PT_IFNAME) {
+		if (plen < 0 || plen % 8)
+			return false;
+		pv_data(out, ty->t, ty->host, a, (uint32_t)plen / 8);
+		return true;
+	}
+	pv_data(out, ty->t, ty->host, a, len);
+	if (plen >= 0 && (ty->t == PT_IP4 || ty->t == PT_IP6)) {
+		sb_printf(out, "/%d", plen);
+		return true;
+	}
+	sb_puts(out, "-");
+	pv_data(out, ty->t, ty->host, b, len);
+	return true;
+}
+
+static bool elem_key(const struct set *s, const struct etype *ty, const struct set_elem *el,
+		     struct sbuf *out)
+{
+	uint32_t n = s->n_fields ? s->n_fields : 1, i, off = 0;
+	bool interval = el->key_end.len != 0;
+
+	if (el->catchall) {
+		sb_puts(out, "*");
+		return true;
+	}
+	for (i = 0; i < n; i++) {
+		sb_puts(out, i ? " . " : "");
+		if (!elem_field(&ty[i], el->key.b + off, el->key_end.b + off, interval, out))
+			return false;
+		off += ALIGN_UP(ty[i].len, 4u);
+	}
+	return true;
+}
+
+static bool elem_data(const struct set *s, const struct set_elem *el, struct pval *data,
+		      struct sbuf *out)
+{
+	struct etype ty[16];
+	uint32_t n = 1, i, off = 0;
+	const char *p;
+
+	if (!(s->flags & (SET_MAP | SET_OBJECT)))
+		return true;
+	sb_puts(out, " : ");
+	if (s->is_vmap) {
+		ps_verdict(el->verdict, out);
+		return true;
+	}
+	if (s->flags & SET_OBJECT) {
+		if (!el->obj)
+			return false;
+		pv_string(out, el->obj->name);
+		return true;
+	}
+	p = s->data_typeof ? s->data_typeof : s->data_decl;
+	for (i = 0; p && (p = strstr(p, " . ")); p += 3)
+		n++;
+	if (n > 16)
+		return false;
+	memset(ty, 0, sizeof(ty));
+	if (!decl_types(s->data_typeof, ty, n) && !decl_types(s->data_decl, ty, n)) {
+		ty[0].t = pv_number_type(s->data_type, &ty[0].host);
+		if (n > 1)
+			return false;
+	}
+	if (data && n == 1 && ty[0].t == PT_INT)
+		ty[0].host = data->host;
+	for (i = 0; i < n; i++) {
+		uint32_t len = n == 1 ? s->data_len : ty[i].len;
+
+		if (ty[i].t == PT_NONE || !len || off + len > el->data.len)
+			return false;
+		sb_puts(out, i ? " . " : "");
+		pv_data(out, ty[i].t, ty[i].host, el->data.b + off, len);
+		off += ALIGN_UP(len, 4u);
+	}
+	return true;
+}
+
+static bool elem_text(const struct set *s, const struct etype *ty, const struct set_elem *el,
+		      const struct fb_print_opts *o, struct pval *data, struct sbuf *out)
+{
+	uint32_t i;
+
+	if (!elem_key(s, ty, el, out))
+		return false;
+	for (i = 0; i < el->n_exprs; i++) {
+		sb_puts(out, " ");
+		ps_stateful(el->exprs[i], o, out);
+	}
+	if (el->has_timeout) {
+		sb_puts(out, " timeout ");
+		pv_time(out, el->timeout);
+	}
+	if (el->expires) {
+		sb_puts(out, " expires ");
+		pv_time(out, el->expires);
+	}
+	if (el->comment) {
+		sb_puts(out, " comment ");
+		pv_string(out, el->comment);
+	}
+	return elem_data(s, el, data, out);
+}
+
+bool pe_elems(const struct set *s, const struct fb_print_opts *o, struct pval **key, uint32_t n_key,
+	      struct pval *data, struct sbuf *out)
+{
+	struct etype ty[16];
+	bool first = true;
+
+	memset(ty, 0, sizeof(ty));
+	if (!key_types(s, key, n_key, ty))
+		return false;
+	sb_puts(out, "{ ");
+	vec_foreach(&s->elems, it) {
+		if (!first)
+			sb_puts(out, ", ");
+		first = false;
+		if (!elem_text(s, ty, *it, o, data, out))
+			return false;
+	}
+	sb_puts(out, " }");
+	return !first;
+}
+
+static bool set_flags(const struct set *s, struct sbuf *out)
+{
+	static const struct {
+		uint32_t bit;
+		const char *name;
+	} names[] = { { SET_CONSTANT, "constant" },
+		      { SET_INTERVAL, "interval" },
+		      { SET_TIMEOUT, "timeout" },
+		      { SET_EVAL, "dynamic" } };
+	bool any = false;
+	uint32_t i;
+
+	for (i = 0; i < ARRAY_SIZE(names); i++)
+		if (s->flags & names[i].bit) {
+			sb_printf(out, "%s%s", any ? "," : "\t\tflags ", names[i].name);
+			any = true;
+		}
+	if (any)
+		sb_puts(out, "\n");
+	return true;
+}
+
+bool fb_print_set(const struct set *s, const struct fb_print_opts *o, struct sbuf *out)
+{
+	bool map = s->flags & (SET_MAP | SET_OBJECT);
+	uint32_t i;
+
+	sb_printf(out, "\t%s ", map ? "map" : "set");
+	fb_print_name(s->name, out);
+	sb_puts(out, " {\n");
+	if (s->key_typeof)
+		sb_printf(out, "\t\ttypeof %s", s->key_typeof);
+	else if (s->key_decl)
+		sb_printf(out, "\t\ttype %s", s->key_decl);
+	else
+		return false;
+	if (map) {
+		if (!s->data_decl && !s->data_typeof)
+			return false;
+		sb_printf(out, " : %s",
+			  s->key_typeof && s->data_typeof ? s->data_typeof : s->data_decl);
+	}
+	sb_puts(out, "\n");
+	if (s->has_policy && s->policy == NFT_SET_POL_MEMORY)
+		sb_puts(out, "\t\tpolicy memory\n");
+	if (s->has_size)
+		sb_printf(out, "\t\tsize %u\n", s->size);
+	set_flags(s, out);
+	for (i = 0; i < s->n_exprs; i++) {
+		static const struct fb_print_opts zero = { .zero = true };
+
+		sb_puts(out, "\t\t");
+		ps_stateful(s->exprs[i], &zero, out);
+		sb_puts(out, "\n");
+	}
+	if (s->comment)
+		sb_printf(out, "\t\tcomment \"%s\"\n", s->comment);
+	if (s->timeout) {
+		sb_puts(out, "\t\ttimeout ");
+		pv_time(out, s->timeout);
+		sb_puts(out, "\n");
+	}
+	if (s->gc_int) {
+		sb_puts(out, "\t\tgc-interval ");
+		pv_time(out, s->gc_int);
+		sb_puts(out, "\n");
+	}
+	if (s->auto_merge)
+		sb_puts(out, "\t\tauto-merge\n");
+	if (s->elems.n && o->elements) {
+		sb_puts(out, "\t\telements = ");
+		if (!pe_elems(s, o, NULL, 0, NULL, out))
+			return false;
+		sb_puts(out, "\n");
+	}
+	sb_puts(out, "\t}\n");
+	return true;
+}
