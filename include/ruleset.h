@@ -288,10 +288,14 @@ struct reg_key {
 const struct reg_key *reg_key(enum expr_kind k, uint32_t key);
 /* Byte order of a datatype (nft's number); of a concatenation, of its last field. */
 enum byte_order datatype_order(uint32_t type);
+/* nft's name of a datatype ("ipv4_addr"), NULL: none; the bytes of a value, 0: not fixed by the type. */
+const char *datatype_name(uint32_t type);
+unsigned int datatype_len(uint32_t type);
 
 /* What an expression reads and writes: sets of 32-bit words (bit w = word w); verdict register not included. */
+#define REGS_BEYOND (1u << REG_WORDS) /* the value does not fit: never in a ruleset */
 struct expr_regs {
-	uint16_t reads, writes;
+	uint32_t reads, writes;
 };
 struct expr_regs expr_regs(const struct expr *e);
 
@@ -360,6 +364,8 @@ struct set_elem {
 	uint32_t n_exprs;
 };
 
+/* data_type of a verdict map: the kernel's NFT_DATA_VERDICT. */
+#define DATA_VERDICT_TYPE 0xffffff00u
 struct set {
 	struct table *table;
 	const char *name; /* anonymous: "__set0", "__map1" ..., numbered by table in order of use */

@@ -3,7 +3,7 @@
 #include "ruleset.h"
 
 /* The words that len bytes from register r cover; none for the verdict register or an absent one. */
-static uint16_t words(uint8_t r, unsigned int len)
+static uint32_t words(uint8_t r, unsigned int len)
 {
 	unsigned int w, n = DIV_ROUND_UP(len, 4);
 
@@ -11,8 +11,10 @@ static uint16_t words(uint8_t r, unsigned int len)
 		return 0;
 	w = REG_WORD(r);
 	if (w >= REG_WORDS)
-		return 0;
-	return (uint16_t)(((1u << MIN(n, REG_WORDS - w)) - 1) << w);
+		return REGS_BEYOND;
+	if (n > REG_WORDS - w)
+		return (((1u << (REG_WORDS - w)) - 1) << w) | REGS_BEYOND;
+	return ((1u << n) - 1) << w;
 }
 
 static unsigned int key_len(enum expr_kind k, uint32_t key)

@@ -22,37 +22,48 @@ const struct reg_key *reg_key(enum expr_kind k, uint32_t key)
 	return NULL;
 }
 
-/* By nft's datatype number; what is not here is in network order or has none. */
-static const enum byte_order type_orders[64] = {
-	[2] = ORDER_HOST,  /* nfproto */
-	[3] = ORDER_HOST,  /* bitmask */
-	[9] = ORDER_BIG,   /* etheraddr */
-	[18] = ORDER_HOST, /* time */
-	[19] = ORDER_HOST, /* mark */
-	[20] = ORDER_HOST, /* iface_index */
-	[21] = ORDER_HOST, /* iface_type */
-	[22] = ORDER_HOST, /* realm */
-	[23] = ORDER_HOST, /* classid */
-	[24] = ORDER_HOST, /* uid */
-	[25] = ORDER_HOST, /* gid */
-	[26] = ORDER_HOST, /* ct_state */
-	[27] = ORDER_HOST, /* ct_dir */
-	[28] = ORDER_HOST, /* ct_status */
-	[30] = ORDER_HOST, /* ct_label */
-	[31] = ORDER_HOST, /* pkt_type */
-	[35] = ORDER_HOST, /* devgroup */
-	[38] = ORDER_HOST, /* fib_addrtype */
-	[39] = ORDER_HOST, /* boolean */
-	[40] = ORDER_HOST, /* ct_event */
-	[43] = ORDER_HOST, /* time */
-	[44] = ORDER_HOST, /* hour */
-	[45] = ORDER_HOST, /* day */
-	[46] = ORDER_HOST, /* cgroupsv2 */
+/* nft's datatypes by number; len 0: not fixed by the type. */
+static const struct {
+	const char *name;
+	enum byte_order order;
+	uint8_t len;
+} datatypes[64] = {
+	[1] = { "verdict", ORDER_NONE, 0 },	 [2] = { "nf_proto", ORDER_HOST, 1 },
+	[3] = { "bitmask", ORDER_HOST, 0 },	 [4] = { "integer", ORDER_BIG, 0 },
+	[5] = { "string", ORDER_BIG, 0 },	 [6] = { "ll_addr", ORDER_BIG, 0 },
+	[7] = { "ipv4_addr", ORDER_BIG, 4 },	 [8] = { "ipv6_addr", ORDER_BIG, 16 },
+	[9] = { "ether_addr", ORDER_BIG, 6 },	 [10] = { "ether_type", ORDER_BIG, 2 },
+	[11] = { "arp_op", ORDER_BIG, 2 },	 [12] = { "inet_proto", ORDER_BIG, 1 },
+	[13] = { "inet_service", ORDER_BIG, 2 }, [14] = { "icmp_type", ORDER_BIG, 1 },
+	[15] = { "tcp_flag", ORDER_BIG, 1 },	 [16] = { "dccp_pkttype", ORDER_BIG, 1 },
+	[17] = { "mh_type", ORDER_BIG, 1 },	 [18] = { "time", ORDER_HOST, 8 },
+	[19] = { "mark", ORDER_HOST, 4 },	 [20] = { "iface_index", ORDER_HOST, 4 },
+	[21] = { "iface_type", ORDER_HOST, 2 },	 [22] = { "realm", ORDER_HOST, 4 },
+	[23] = { "classid", ORDER_HOST, 4 },	 [24] = { "uid", ORDER_HOST, 4 },
+	[25] = { "gid", ORDER_HOST, 4 },	 [26] = { "ct_state", ORDER_HOST, 4 },
+	[27] = { "ct_dir", ORDER_HOST, 1 },	 [28] = { "ct_status", ORDER_HOST, 4 },
+	[29] = { "icmpv6_type", ORDER_BIG, 1 },	 [30] = { "ct_label", ORDER_HOST, 16 },
+	[31] = { "pkt_type", ORDER_HOST, 1 },	 [32] = { "icmp_code", ORDER_BIG, 1 },
+	[33] = { "icmpv6_code", ORDER_BIG, 1 },	 [34] = { "icmpx_code", ORDER_BIG, 1 },
+	[35] = { "devgroup", ORDER_HOST, 4 },	 [36] = { "dscp", ORDER_BIG, 1 },
+	[37] = { "ecn", ORDER_BIG, 1 },		 [38] = { "fib_addrtype", ORDER_HOST, 4 },
+	[39] = { "boolean", ORDER_HOST, 1 },	 [40] = { "ct_event", ORDER_HOST, 4 },
+	[41] = { "ifname", ORDER_BIG, 16 },	 [42] = { "igmp_type", ORDER_BIG, 1 },
+	[43] = { "time", ORDER_HOST, 8 },	 [44] = { "hour", ORDER_HOST, 4 },
+	[45] = { "day", ORDER_HOST, 1 },	 [46] = { "cgroupsv2", ORDER_HOST, 8 },
 };
 
 enum byte_order datatype_order(uint32_t type)
 {
-	enum byte_order o = type_orders[type & 63];
+	return datatypes[type & 63].order;
+}
 
-	return type & 63 ? (o ? o : ORDER_BIG) : ORDER_NONE;
+const char *datatype_name(uint32_t type)
+{
+	return type < ARRAY_SIZE(datatypes) ? datatypes[type].name : NULL;
+}
+
+unsigned int datatype_len(uint32_t type)
+{
+	return type < ARRAY_SIZE(datatypes) ? datatypes[type].len : 0;
 }

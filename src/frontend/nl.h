@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * nl: what the files of the netlink front end share. Attributes are walked by hand and counted exactly: a stream with a byte
+ * too many is malformed, and an attribute that nobody here knows never passes unnoticed.
+ */
+#ifndef N2B_NL_H
+#define N2B_NL_H
+
+#include "ruleset.h"
+
+/* A table being read: its names, and in a load batch the numbers that stand for names not given yet. */
+struct nl_table {
+	struct table *t;
+	struct strmap chains, sets; /* by name */
+	struct strmap set_ids,
+		chain_ids; /* by the 4 bytes of the transaction's id, network order */
+};
+
+struct nl_reader {
+	struct arena *arena;
+	struct diag *diag;
+	struct ruleset *rs;
+	VEC(struct nl_table *) tables;
+	struct nl_table *cur; /* of the message at hand */
+	struct loc loc;	      /* what the message at hand is about */
+	bool batch;	      /* a transaction, not a dump */
+};
+
+/* One attribute's payload; p is NULL when it is absent. */
+struct nl_attr {
+	const uint8_t *p;
+	uint32_t len;
+};
+
+enum nl_walk {
+	NL_OK,
+	NL_UNKNOWN, /* well formed, but with an attribute that is not in the table, or twice there */
+	NL_BAD,	    /* lengths do not fit */
+};
+/* Attributes 1..n-1 of a payload into tb[n]. */
+enum nl_walk nl_walk(struct nl_attr in, struct nl_attr *tb, unsigned int n);
+/* The same where unknown attributes are an error as well: reports it, naming what; false then. */
+bool nl_table_of(struct nl_reader *rd, struct nl_attr in, struct nl_attr *tb, unsigned int n,
+		 const char *what);
+/* The next member of a list: false at its end; *bad when the lengths do not fit. */
+bool nl_next(struct nl_attr *list, unsigned int *type, struct nl_attr *out, bool *bad);
+
+/* Values; false when the length is not that of the type. */
+bool nl_u8(struct nl_attr a, uint8_t *v);
+bool nl_u16(struct nl_attr a, uint16_t *v);
+bool nl_u32(struct nl_attr a, uint32_t *v);
+bool nl_u64(struct nl_attr a, uint64_t *v);
+const char *nl_str(struct nl_reader *rd, struct nl_attr a); /* NULL: no clean string */
+/* Of userdata (type byte, length byte, value): the value of one type. */
+struct nl_attr nl_udata(struct nl_attr a, unsigned int type);
+const char *nl_udata_str(struct nl_reader *rd, struct nl_attr a, unsigned int type);
+
+/* Reports a malformed part of the message at hand; returns false. */
+bool nl_bad(struct nl_reader *rd, const char *what);
+bool nl_error(struct nl_reader *rd, const char *fmt, ...) PRINTF(2, 3);
+
+/* nlexpr.c. NULL with an error reported. */
+struct expr *nl_expr(struct nl_reader *rd, struct nl_attr in);
+/* A list of NFTA_LIST_ELEM. */
+bool nl_exprs(struct nl_reader *rd, struct nl_attr list, struct expr ***v, uint32_t *n);
+/* The attributes of a known kind, without name: for stateful objects. */
+struct expr *nl_expr_of(struct nl_reader *rd, enum expr_kind k, struct nl_attr attrs);
+bool nl_data(struct nl_reader *rd, struct nl_attr a, struct data *d); /* NFTA_DATA_VALUE */
+/* A value or a verdict; *is_verdict tells which. */
+bool nl_data_verdict(struct nl_reader *rd, struct nl_attr a, struct data *d, struct verdict *v,
+		     bool *is_verdict);
+struct set *nl_find_set(struct nl_reader *rd, struct nl_attr name, struct nl_attr id);
+struct chain *nl_find_chain(struct nl_reader *rd, struct nl_attr name, struct nl_attr id);
+
+/* nlset.c */
+bool nl_set(struct nl_reader *rd, struct nl_attr in);
+bool nl_set_elems(struct nl_reader *rd, struct nl_attr in);
+bool nl_set_finish(struct nl_reader *rd, struct set *s);
+
+/* nlobj.c */
+bool nl_obj(struct nl_reader *rd, struct nl_attr in);
+bool nl_flowtable(struct nl_reader *rd, struct nl_attr in);
+bool nl_devices(struct nl_reader *rd, struct nl_attr list, const char ***v, uint32_t *n);
+
+/* Lists and names that several messages share. */
+enum { NFTA_LIST_ELEM_ = 1 };
+
+#endif

@@ -1,0 +1,224 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* nlobj: stateful objects, flow tables and lists of devices from netlink. */
+#include "nl.h"
+
+/* NFT_OBJECT_* */
+enum {
+	OBJ_COUNTER = 1,
+	OBJ_QUOTA,
+	OBJ_CT_HELPER,
+	OBJ_LIMIT,
+	OBJ_CONNLIMIT,
+	OBJ_TUNNEL,
+	OBJ_CT_TIMEOUT,
+	OBJ_SECMARK,
+	OBJ_CT_EXPECT,
+	OBJ_SYNPROXY,
+};
+
+static const char *l4_name(uint8_t proto)
+{
+	return proto == 6 ? "tcp" : proto == 17 ? "udp" : NULL;
+}
+
+static const char *l3_name(uint16_t proto)
+{
+	return proto == 2 ? "ip" : proto == 10 ? "ip6" : proto == 1 ? "inet" : NULL;
+}
+
+/* "type "ftp" protocol tcp; l3proto ip;" */
+static const char *helper_body(struct nl_reader *rd, struct nl_attr in)
+{
+	struct nl_attr tb[4];
+	const char *name;
+	uint16_t l3 = 0;
+	uint8_t l4;
+
+	if (nl_walk(in, tb, 4) != NL_OK || !(name = nl_str(rd, tb[1])) || !nl_u8(tb[3], &l4) ||
+	    !l4_name(l4) || (tb[2].p && !nl_u16(tb[2], &l3)))
+		return NULL;
+	if (!tb[2].p || !l3_name(l3))
+		return arena_printf(rd->arena, "type \"%s\" protocol %s;", name, l4_name(l4));
+	return arena_printf(rd->arena, "type \"%s\" protocol %s; l3proto %s;", name, l4_name(l4),
+			    l3_name(l3));
+}
+
+static const char *expect_body(struct nl_reader *rd, struct nl_attr in)
+{
+	struct nl_attr tb[6];
+	uint16_t l3 = 0, port;
+	uint8_t l4, size;
+	uint32_t timeout;
+
+	if (nl_walk(in, tb, 6) != NL_OK || !nl_u8(tb[2], &l4) || !l4_name(l4) ||
+	    !nl_u16(tb[3], &port) || !nl_u32(tb[4], &timeout) || !nl_u8(tb[5], &size) ||
+	    (tb[1].p && !nl_u16(tb[1], &l3)))
+		return NULL;
+	return arena_printf(rd->arena, "protocol %s; dport %u; timeout %ums; size %u;%s%s%s",
+			    l4_name(l4), port, timeout, size, l3_name(l3) ? " l3proto " : "",
+			    l3_name(l3) ? l3_name(l3) : "", l3_name(l3) ? ";" : "");
+}
+
+static const char *const tcp_states[] = { NULL,	      "syn_sent",   "syn_recv", "established",
+					  "fin_wait", "close_wait", "last_ack", "time_wait",
+					  "close",    "syn_sent2",  "retrans",	"unack" };
+static const char *const udp_states[] = { NULL, "unreplied", "replied" };
+
+static const char *timeout_body(struct nl_reader *rd, struct nl_attr in)
+{
+	struct nl_attr tb[4], a;
+	struct sbuf o;
+	uint16_t l3 = 0;
+	uint8_t l4;
+	uint32_t sec;
+	unsigned int type;
+	bool bad = false;
+	const char *sep = "";
+
+	if (nl_walk(in, tb, 4) != NL_OK || !nl_u8(tb[2], &l4) || !l4_name(l4) ||
+	    (tb[1].p && !nl_u16(tb[1], &l3)))
+		return NULL;
+	sb_init(&o, rd->arena);
+	sb_printf(&o, "protocol %s;", l4_name(l4));
+	if (l3_name(l3))
+		sb_printf(&o, " l3proto %s;", l3_name(l3));
+	sb_puts(&o, " policy = {");
+	while (nl_next(&tb[3], &type, &a, &bad)) {
+		const char *state =
+			l4 == 6 ? (type < ARRAY_SIZE(tcp_states) ? tcp_states[type] : NULL)
+				: (type < ARRAY_SIZE(udp_states) ? udp_states[type] : NULL);
+
+		if (!nl_u32(a, &sec))
+			return NULL;
+		if (!state) /* the kernel lists a state that has no name in nft */
+			continue;
+		sb_printf(&o, "%s %s : %us", sep, state, sec);
+		sep = ",";
+	}
+	sb_puts(&o, " };");
+	return bad ? NULL : o.s;
+}
+
+static const char *secmark_body(struct nl_reader *rd, struct nl_attr in)
+{
+	struct nl_attr tb[2];
+	const char *ctx;
+
+	if (nl_walk(in, tb, 2) != NL_OK || !(ctx = nl_str(rd, tb[1])))
+		return NULL;
+	return arena_printf(rd->arena, "\"%s\"", ctx);
+}
+
+static bool read_obj_data(struct nl_reader *rd, struct obj *o, struct nl_attr data)
+{
+	static const struct {
+		uint8_t type;
+		enum expr_kind kind;
+	} kinds[] = { { OBJ_COUNTER, EX_COUNTER },
+		      { OBJ_QUOTA, EX_QUOTA },
+		      { OBJ_LIMIT, EX_LIMIT },
+		      { OBJ_CONNLIMIT, EX_CONNLIMIT },
+		      { OBJ_SYNPROXY, EX_SYNPROXY } };
+
+	for (unsigned int i = 0; i < ARRAY_SIZE(kinds); i++)
+		if (kinds[i].type == o->type) {
+			o->expr = nl_expr_of(rd, kinds[i].kind, data);
+			if (o->expr && o->expr->kind == EX_UNKNOWN)
+				return nl_error(rd,
+						"object %s has an attribute that this version "
+						"does not know",
+						o->name);
+			return o->expr != NULL;
+		}
+	switch (o->type) {
+	case OBJ_CT_HELPER:
+		o->body = helper_body(rd, data);
+		break;
+	case OBJ_CT_TIMEOUT:
+		o->body = timeout_body(rd, data);
+		break;
+	case OBJ_SECMARK:
+		o->body = secmark_body(rd, data);
+		break;
+	case OBJ_CT_EXPECT:
+		o->body = expect_body(rd, data);
+		break;
+	default:
+		return nl_error(rd, "object %s is of type %u, which cannot be written as nft text",
+				o->name, o->type);
+	}
+	return o->body || nl_bad(rd, "object");
+}
+
+bool nl_obj(struct nl_reader *rd, struct nl_attr in)
+{
+	struct obj *o = arena_new_of(rd->arena, struct obj);
+	struct nl_attr tb[9];
+
+	if (!nl_table_of(rd, in, tb, 9, "object"))
+		return false;
+	o->table = rd->cur->t;
+	o->name = nl_str(rd, tb[2]);
+	if (!o->name || !nl_u32(tb[3], &o->type))
+		return nl_bad(rd, "object");
+	rd->loc.name = arena_printf(rd->arena, "%s/object %s", o->table->name, o->name);
+	o->loc = rd->loc;
+	if (tb[6].p && !nl_u64(tb[6], &o->handle))
+		return nl_bad(rd, "handle of an object");
+	if (table_obj(o->table, o->name, o->type))
+		return rd->batch || nl_error(rd, "object %s is there twice", o->name);
+	o->comment = nl_udata_str(rd, tb[8], 0);
+	*vec_push(rd->arena, &o->table->objs) = o;
+	return read_obj_data(rd, o, tb[4]);
+}
+
+/* A list of names (1) and prefixes of names (2), the latter with the star that nft writes. */
+bool nl_devices(struct nl_reader *rd, struct nl_attr list, const char ***v, uint32_t *n)
+{
+	VEC(const char *) out = { 0 };
+	struct nl_attr a;
+	unsigned int type;
+	bool bad = false;
+
+	while (nl_next(&list, &type, &a, &bad)) {
+		const char *name = nl_str(rd, a);
+
+		if (!name || type < 1 || type > 2)
+			return nl_bad(rd, "list of devices");
+		*vec_push(rd->arena, &out) = type == 2 ? arena_printf(rd->arena, "%s*", name)
+						       : name;
+	}
+	*v = out.v;
+	*n = out.n;
+	return bad ? nl_bad(rd, "list of devices") : true;
+}
+
+bool nl_flowtable(struct nl_reader *rd, struct nl_attr in)
+{
+	struct flowtable *ft = arena_new_of(rd->arena, struct flowtable);
+	struct nl_attr tb[8], hook[4];
+	uint32_t prio;
+
+	if (!nl_table_of(rd, in, tb, 8, "flow table"))
+		return false;
+	ft->table = rd->cur->t;
+	ft->name = nl_str(rd, tb[2]);
+	if (!ft->name || !nl_table_of(rd, tb[3], hook, 4, "hook of a flow table"))
+		return ft->name ? false : nl_bad(rd, "flow table");
+	rd->loc.name = arena_printf(rd->arena, "%s/flowtable %s", ft->table->name, ft->name);
+	ft->loc = rd->loc;
+	if (hook[2].p && !nl_u32(hook[2], &prio))
+		return nl_bad(rd, "priority of a flow table");
+	ft->prio = hook[2].p ? (int32_t)prio : 0;
+	if (tb[7].p && !nl_u32(tb[7], &ft->flags))
+		return nl_bad(rd, "flags of a flow table");
+	if (ft->flags & ~3u)
+		return nl_error(rd, "flow table %s has flags 0x%x that this version does not know",
+				ft->name, ft->flags);
+	ft->has_counter = ft->flags & 2;
+	*vec_push(rd->arena, &ft->table->flowtables) = ft;
+	if (!nl_devices(rd, hook[3], &ft->devices.v, &ft->devices.n))
+		return false;
+	ft->devices.cap = ft->devices.n;
+	return true;
+}
