@@ -12,6 +12,8 @@
 
 #include "base.h"
 
+struct rule;
+
 enum obj_rel_kind {
 	OBJ_REL_MAP,	/* ld_imm64: address of map `id` (obj->maps) */
 	OBJ_REL_RODATA, /* ld_imm64: address of byte `addend` of read-only blob `id` (obj->rodata) */
@@ -37,6 +39,7 @@ struct obj_line {
 	uint32_t insn;	  /* first instruction it speaks of */
 	const char *file; /* as the user wrote it */
 	const char *text; /* the nft rule, on one line */
+	const struct rule *rule; /* whose it is; NULL: the frame of its chain */
 	uint32_t line, col;
 };
 
