@@ -7,10 +7,10 @@
 #include "obj.h"
 
 /*
- * Generates code for every function of the module into a new obj; the caller adds manifest and metadata. NULL after errors (a
- * function that cannot be made small enough, say). insns_of, if not NULL, gets for each rule the instructions that carry it.
+ * Generates code for every function of the module, whose constant sets it lowers to tables first, into a new obj; the caller
+ * adds manifest and metadata. NULL after errors (a function that cannot be made small enough, say).
  */
-struct obj_file *cg_module(const struct ir_mod *m);
+struct obj_file *cg_module(struct ir_mod *m);
 /* `--emit asm`: the instructions in bpftool's notation with the rules between them. */
 void cg_print(const struct obj_file *o, FILE *f);
 /* Instructions in `o` that line information gives to the rule. */

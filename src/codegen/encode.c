@@ -241,7 +241,8 @@ static void enc_ja(struct enc *e, const struct mir_block *to)
 static uint8_t inverse(uint8_t bop)
 {
 	static const uint8_t pairs[][2] = {
-		{ BPF_JEQ, BPF_JNE }, { BPF_JGT, BPF_JLE }, { BPF_JGE, BPF_JLT }, { BPF_JSGT, BPF_JSLE }, { BPF_JSGE, BPF_JSLT },
+		{ BPF_JEQ, BPF_JNE },	{ BPF_JGT, BPF_JLE },	{ BPF_JGE, BPF_JLT },
+		{ BPF_JSGT, BPF_JSLE }, { BPF_JSGE, BPF_JSLT },
 	};
 
 	for (uint32_t k = 0; k < ARRAY_SIZE(pairs); k++) {

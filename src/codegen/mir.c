@@ -180,8 +180,7 @@ static void print_ins(const struct mir_fn *fn, const struct mir_ins *i, FILE *f)
 			fprintf(f, " #%lld", (long long)i->args[k].imm);
 	fprintf(f, " off %d imm %lld", i->off, (long long)i->imm);
 	if (i->has_rel)
-		fprintf(f, " rel %d %u %s", i->rel.kind, i->rel.id,
-			i->rel.name ? i->rel.name : "");
+		fprintf(f, " rel %d %u %s", i->rel.kind, i->rel.id, i->rel.name ? i->rel.name : "");
 	fputc('\n', f);
 }
 

@@ -33,13 +33,13 @@ enum mir_arg_kind { MA_REG, MA_IMM, MA_FP, MA_REL };
 /* An argument of a call: made in its argument register only when the call is written out. */
 struct mir_arg {
 	enum mir_arg_kind kind;
-	uint32_t reg; /* MA_REG */
-	int64_t imm;  /* MA_IMM: number; MA_FP: offset from r10 */
+	uint32_t reg;	      /* MA_REG */
+	int64_t imm;	      /* MA_IMM: number; MA_FP: offset from r10 */
 	struct obj_reloc rel; /* MA_REL: ld_imm64 */
 };
 
 struct mir_ins {
-	uint8_t op; /* enum mir_op */
+	uint8_t op;  /* enum mir_op */
 	uint8_t bop; /* ALU, JCC: BPF_ADD ..., BPF_JEQ ... */
 	bool w32;
 	uint8_t size; /* LDX, STX, ST: bytes */
@@ -68,9 +68,9 @@ struct mir_block {
 };
 
 struct mir_vreg {
-	uint8_t level;	 /* 0 ordinary; 1 reloads shared in a block; 2 one reload, never spilled */
-	int8_t phys;	 /* after allocation */
-	uint32_t hint;	 /* virtual register whose place would save a move; 0 none */
+	uint8_t level;	  /* 0 ordinary; 1 reloads shared in a block; 2 one reload, never spilled */
+	int8_t phys;	  /* after allocation */
+	uint32_t hint;	  /* virtual register whose place would save a move; 0 none */
 	int8_t phys_hint; /* physical register that would; -1 none */
 	struct mir_ins *remat; /* instruction that makes it anew anywhere (constants), or NULL */
 	uint32_t n_uses, n_defs;
@@ -90,7 +90,8 @@ struct mir_fn {
 
 struct mir_fn *mir_fn_new(struct arena *a, const char *name);
 uint32_t mir_vreg_new(struct mir_fn *fn);
-struct mir_block *mir_block_new(struct mir_fn *fn); /* not yet in fn->blocks: mir_order() finds it */
+struct mir_block *mir_block_new(
+	struct mir_fn *fn); /* not yet in fn->blocks: mir_order() finds it */
 struct mir_ins *mir_append(struct mir_fn *fn, struct mir_block *b, enum mir_op op);
 void mir_insert_before(struct mir_block *b, struct mir_ins *at, struct mir_ins *i);
 void mir_insert_after(struct mir_block *b, struct mir_ins *at, struct mir_ins *i);

@@ -314,8 +314,9 @@ struct spill {
 	struct alloc *al;
 	struct mir_block *b;
 	struct mir_ins *at;
-	int32_t *slot;	   /* by register */
-	uint32_t *shared; /* by register: the reload that later readers in this block may use; 0 none */
+	int32_t *slot; /* by register */
+	uint32_t *
+		shared; /* by register: the reload that later readers in this block may use; 0 none */
 	VEC(uint32_t) fresh; /* registers with a shared reload in this block */
 };
 

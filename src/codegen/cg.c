@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* cg: the stages of code generation. */
+#include "isel.h"
+
+static struct obj_file *obj_new(struct ir_mod *m)
+{
+	struct obj_file *o = arena_new_of(m->arena, struct obj_file);
+
+	o->arena = m->arena;
+	o->diag = m->diag;
+	return o;
+}
+
+static void rodata(struct cg *cg)
+{
+	vec_foreach(&cg->m->tables, t)
+		*vec_push(cg->o->arena, &cg->o->rodata) =
+			(struct obj_rodata){ t->name, t->bytes, t->len, MAX(t->align, 8u) };
+}
+
+static struct loc fn_loc(const struct ir_fn *ir)
+{
+	return ir->chain ? ir->chain->loc : (struct loc){ 0 };
+}
+
+static bool function(struct cg *cg, struct ir_fn *ir)
+{
+	struct obj_fn *out = arena_new_of(cg->o->arena, struct obj_fn);
+	struct mir_fn *fn = isel_fn(cg, ir);
+
+	out->name = ir->name;
+	out->is_prog = ir->kind == IR_FN_PROG;
+	out->is_global = !out->is_prog;
+	*vec_push(cg->o->arena, &cg->o->fns) = out;
+	mir_order(fn);
+	if (debug_letter['S'])
+		mir_print(fn, stderr);
+	if (!mir_regalloc(fn)) {
+		diag_error(cg->m->diag, fn_loc(ir),
+			   "chain %s needs more than the 512 bytes of stack that a BPF program has",
+			   ir->name);
+		return false;
+	}
+	if (debug_letter['R'])
+		mir_print(fn, stderr);
+	if (!mir_encode(fn, cg->o, out)) {
+		diag_error(cg->m->diag, fn_loc(ir), "chain %s is too long for one BPF function",
+			   ir->name);
+		return false;
+	}
+	return true;
+}
+
+struct obj_file *cg_module(struct ir_mod *m)
+{
+	struct cg cg = { .m = m };
+
+	cg.o = obj_new(m);
+	if (!cg_tables(m) || !cg_maps(&cg))
+		return NULL;
+	rodata(&cg);
+	vec_foreach(&m->fns, fn)
+		if (!function(&cg, *fn))
+			return NULL;
+	return cg.o;
+}
+
+uint32_t cg_rule_insns(const struct obj_file *o, const struct rule *r)
+{
+	uint32_t n = 0;
+
+	vec_foreach(&o->fns, fn)
+		for (uint32_t k = 0; k < (*fn)->lines.n; k++)
+			if ((*fn)->lines.v[k].rule == r)
+				n += (k + 1 < (*fn)->lines.n ? (*fn)->lines.v[k + 1].insn
+							     : (*fn)->insns.n) -
+				     (*fn)->lines.v[k].insn;
+	return n;
+}

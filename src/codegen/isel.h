@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* isel: what the files of instruction selection share; private to this folder. */
+#ifndef N2B_ISEL_H
+#define N2B_ISEL_H
+
+#include "mir.h"
+
+/* The module being generated: which maps its states and sets have become. */
+struct cg {
+	struct ir_mod *m;
+	struct obj_file *o;
+	uint32_t counters_map; /* in o->maps; counter state n is element counter_index[n] */
+	uint32_t *counter_index;
+	uint32_t *state_map;   /* by state: its map, for limit, quota, last, numgen */
+	uint32_t *state_index; /* and its element there */
+	uint32_t *set_map;     /* by set: its map */
+};
+
+/* A packet address in parts, each 56 bytes behind the one before: as number and as pointer. */
+#define PKT_STRIDE 56
+#define PKT_PARTS  4
+struct pkt_part {
+	uint32_t number, ptr; /* registers */
+};
+
+struct isel {
+	struct arena *a;
+	struct cg *cg;
+	struct mir_fn *fn;
+	struct ir_fn *ir;
+	struct mir_block *cur; /* new instructions go to its end */
+	const struct rule *rule;
+	uint32_t *vreg;		/* by id of the IR instruction: its register; 0: none yet */
+	uint32_t *uses;		/* by id of the IR instruction */
+	struct mir_block **blk; /* by id of the IR block */
+	struct pkt_part **pkts; /* by id of the pkt instruction */
+	uint8_t *
+		pkt_parts; /* by id of the pkt instruction and part: bytes that are read; 0: none */
+	uint32_t ctx;
+	uint32_t *headlen, *data, *skb,
+		*len;	 /* by id of the IR block: packet registers known there */
+	int32_t scratch; /* stack for keys of map lookups: offset, 0: none yet */
+	uint32_t scratch_size;
+	/* The last address that was cast from a number, for a second load from it in the same block. */
+	uint32_t cast_base, cast_field, cast_ptr;
+	struct mir_block *cast_blk;
+};
+
+/* -- isel.c: building blocks -- */
+struct mir_ins *isel_ins(struct isel *s, enum mir_op op);
+uint32_t isel_alu(struct isel *s, uint8_t bop, bool w32, uint32_t a, uint32_t b);
+uint32_t isel_alui(struct isel *s, uint8_t bop, bool w32, uint32_t a, int64_t imm);
+uint32_t isel_imm(struct isel *s, uint64_t v);
+uint32_t isel_load(struct isel *s, uint32_t a, int32_t off, uint8_t size);
+void isel_store(struct isel *s, uint32_t a, int32_t off, uint8_t size, uint32_t b);
+void isel_storei(struct isel *s, uint32_t a, int32_t off, uint8_t size, int64_t imm);
+void isel_jmp(struct isel *s, struct mir_block *to);
+void isel_jcc(struct isel *s, uint8_t bop, bool w32, uint32_t a, uint32_t b, int64_t imm,
+	      struct mir_block *t, struct mir_block *f);
+/* The register that holds the value, made here if it is a constant or a condition. */
+uint32_t isel_val(struct isel *s, struct ir_ins *i);
+/* The same where only its low 32 bits are read. */
+uint32_t isel_low(struct isel *s, struct ir_ins *i);
+struct mir_ins *isel_call(struct isel *s, enum mir_op op, uint32_t n_args,
+			  const struct mir_arg *args);
+struct mir_arg isel_arg_val(struct isel *s, struct ir_ins *i);
+/* `size` bytes of stack for the key of one lookup; every lookup of the function uses the same. */
+int32_t isel_scratch(struct isel *s, uint32_t size);
+static inline struct mir_arg isel_arg_reg(uint32_t r)
+{
+	return (struct mir_arg){ .kind = MA_REG, .reg = r };
+}
+static inline struct mir_arg isel_arg_imm(int64_t v)
+{
+	return (struct mir_arg){ .kind = MA_IMM, .imm = v };
+}
+static inline struct mir_arg isel_arg_fp(int32_t off)
+{
+	return (struct mir_arg){ .kind = MA_FP, .imm = off };
+}
+static inline struct mir_arg isel_arg_map(uint32_t map)
+{
+	return (struct mir_arg){ .kind = MA_REL, .rel = { .kind = OBJ_REL_MAP, .id = map } };
+}
+
+/* -- iselcond.c: conditions -- */
+uint32_t isel_bool(struct isel *s, struct ir_ins *c); /* 0 or 1 */
+void isel_branch(struct isel *s, struct ir_ins *c, struct mir_block *t, struct mir_block *f);
+
+/* -- iselmem.c: kernel structures, packets, read-only data -- */
+void isel_ldf(struct isel *s, struct ir_ins *i);
+void isel_pkt_scan(struct isel *s);
+void isel_pkt(struct isel *s, struct ir_ins *i);
+void isel_ldp(struct isel *s, struct ir_ins *i);
+void isel_ldro(struct isel *s, struct ir_ins *i);
+
+/* -- iselstate.c: counters, limits, sets in maps, the runtime -- */
+void isel_state(struct isel *s, struct ir_ins *i);
+
+/* -- isel.c: a whole function; NULL after errors -- */
+struct mir_fn *isel_fn(struct cg *cg, struct ir_fn *ir);
+
+/* -- maps.c: the maps of states and sets -- */
+bool cg_maps(struct cg *cg);
+/* -- tables.c: constant sets become read-only tables and the code that searches them -- */
+bool cg_tables(struct ir_mod *m);
+
+#endif

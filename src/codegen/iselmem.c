@@ -1,0 +1,303 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * iselmem: kernel structures, packets, read-only tables.
+ *
+ * Memory that the verifier does not know as an object (packet bytes, struct nf_conn) is read through bpf_rdonly_cast(): the address
+ * is computed as a number, then cast to a pointer to a small structure, a window, inside which constant offsets may be read.
+ */
+#include "isel.h"
+
+#define CTX_SKB 8 /* offset in struct bpf_nf_ctx */
+
+static uint32_t cast(struct isel *s, uint32_t number, uint32_t bytes)
+{
+	struct mir_arg args[2] = {
+		isel_arg_reg(number),
+		{ .kind = MA_REL,
+		  .rel = { .kind = OBJ_REL_CORE_TYPE,
+			   .name = bytes <= 4	 ? "in_addr"
+				   : bytes <= 16 ? "in6_addr"
+						 : "ida_bitmap" } },
+	};
+	struct mir_ins *c = isel_call(s, MIR_CALL, 2, args);
+
+	c->has_rel = true;
+	c->rel = (struct obj_reloc){ .kind = OBJ_REL_KFUNC, .name = "bpf_rdonly_cast" };
+	return c->d;
+}
+
+static void core_field(struct mir_ins *i, enum ir_field f)
+{
+	i->has_rel = true;
+	i->rel = (struct obj_reloc){ .kind = OBJ_REL_CORE_FIELD, .id = f };
+}
+
+/* The address of a field as pointer or number. */
+static uint32_t field_addr(struct isel *s, uint32_t base, enum ir_field f)
+{
+	struct mir_ins *i = isel_ins(s, MIR_ALU);
+
+	i->bop = BPF_ADD;
+	i->a = base;
+	core_field(i, f);
+	return i->d;
+}
+
+static uint32_t load_field(struct isel *s, uint32_t base, enum ir_field f, uint8_t size)
+{
+	uint32_t d = isel_load(s, base, 0, size);
+
+	core_field(s->cur->last, f);
+	return d;
+}
+
+/* -- context and structures ------------------------------------------------------------------------------------ */
+
+static uint32_t load_raw(struct isel *s, const struct ir_ins *i, uint32_t base)
+{
+	const struct ir_field_info *f = &ir_field_info[i->aux];
+
+	if (s->cast_blk != s->cur || s->cast_base != base || s->cast_field != i->aux) {
+		s->cast_ptr = cast(s, field_addr(s, base, i->aux), f->size);
+		s->cast_blk = s->cur;
+		s->cast_base = base;
+		s->cast_field = i->aux;
+	}
+	return isel_load(s, s->cast_ptr, i->imm, MIN(f->size, 8));
+}
+
+/* The byte that holds the field, shifted up and down again by what the running kernel's BTF says. */
+static uint32_t load_bits(struct isel *s, const struct ir_ins *i, uint32_t base)
+{
+	static const uint8_t bops[] = { BPF_LSH, BPF_RSH };
+	uint32_t d = load_field(s, base, i->aux, ir_field_info[i->aux].size);
+
+	for (int k = 0; k < 2; k++) {
+		d = isel_alui(s, bops[k], false, d, 0);
+		s->cur->last->has_rel = true;
+		s->cur->last->rel = (struct obj_reloc){
+			.kind = OBJ_REL_CORE_BITS,
+			.id = i->aux,
+			.addend = k ? BPF_CORE_FIELD_RSHIFT_U64 : BPF_CORE_FIELD_LSHIFT_U64,
+		};
+	}
+	return d;
+}
+
+/* The verifier knows of some pointers that they may be NULL and wants a test. */
+static bool may_be_null(const struct ir_ins *base)
+{
+	return base->op == IR_LDF && base->aux == FLD_skb_sk;
+}
+
+static uint32_t load_ptr(struct isel *s, const struct ir_ins *i, uint32_t base)
+{
+	const struct ir_field_info *f = &ir_field_info[i->aux];
+
+	if (f->size == 16)
+		return isel_load(s, field_addr(s, base, i->aux), i->imm, 8);
+	return load_field(s, base, i->aux, f->size);
+}
+
+static uint32_t load_maybe(struct isel *s, const struct ir_ins *i, uint32_t base)
+{
+	struct mir_block *there = mir_block_new(s->fn), *join = mir_block_new(s->fn);
+	struct mir_ins *m = isel_ins(s, MIR_MOVI);
+	uint32_t d = m->d, v;
+
+	isel_jcc(s, BPF_JNE, false, base, 0, 0, there, join);
+	s->cur = there;
+	v = load_ptr(s, i, base);
+	m = isel_ins(s, MIR_MOV);
+	m->a = v;
+	m->d = d;
+	isel_jmp(s, join);
+	s->cur = join;
+	return d;
+}
+
+void isel_ldf(struct isel *s, struct ir_ins *i)
+{
+	struct ir_ins *b = ir_val(i->args[0]);
+	uint32_t base = isel_val(s, b), *d = &s->vreg[i->id];
+
+	switch (ir_field_info[i->aux].base) {
+	case FB_CTX:
+		*d = isel_load(s, base, i->aux == FLD_ctx_skb ? CTX_SKB : 0, 8);
+		if (i->aux == FLD_ctx_skb && !s->skb[i->blk->id])
+			s->skb[i->blk->id] = *d;
+		break;
+	case FB_PTR:
+		*d = may_be_null(b) ? load_maybe(s, i, base) : load_ptr(s, i, base);
+		if (i->aux == FLD_skb_len && !s->len[i->blk->id])
+			s->len[i->blk->id] = *d;
+		break;
+	case FB_RAW:
+		*d = load_raw(s, i, base);
+		break;
+	case FB_BITS:
+		*d = load_bits(s, i, base);
+		break;
+	}
+}
+
+/* -- packets --------------------------------------------------------------------------------------------------- */
+
+/* How far into each part of each packet address the loads reach. */
+void isel_pkt_scan(struct isel *s)
+{
+	vec_foreach(&s->ir->blocks, b)
+		for (struct ir_ins *i = (*b)->first; i; i = i->next) {
+			struct ir_ins *p = i->op == IR_LDP ? ir_val(i->args[0]) : NULL;
+			uint32_t part, off;
+
+			if (!p)
+				continue;
+			part = i->imm / PKT_STRIDE;
+			off = i->imm % PKT_STRIDE;
+			if (p->op != IR_PKT || part >= PKT_PARTS)
+				BUG("%s: load at byte %lld of a packet address", s->ir->name,
+				    (long long)i->imm);
+			off += i->size;
+			s->pkt_parts[p->id * PKT_PARTS + part] =
+				MAX(s->pkt_parts[p->id * PKT_PARTS + part], off);
+		}
+}
+
+static void set_mov(struct isel *s, uint32_t d, uint32_t a)
+{
+	struct mir_ins *m = isel_ins(s, MIR_MOV);
+
+	m->d = d;
+	m->a = a;
+}
+
+/* Packet registers that the dominating blocks do not have yet. */
+static void packet_regs(struct isel *s, uint32_t blk)
+{
+	uint32_t len, data_len;
+
+	if (!s->skb[blk])
+		s->skb[blk] = isel_load(s, s->ctx, CTX_SKB, 8);
+	if (!s->headlen[blk]) {
+		if (!s->len[blk])
+			s->len[blk] = load_field(s, s->skb[blk], FLD_skb_len, 4);
+		len = s->len[blk];
+		data_len = load_field(s, s->skb[blk], FLD_skb_data_len, 4);
+		s->headlen[blk] = isel_alu(s, BPF_SUB, true, len, data_len);
+	}
+	if (!s->data[blk])
+		s->data[blk] = load_field(s, s->skb[blk], FLD_skb_data, 8);
+}
+
+/* Copies the part to the stack; its address there as a number. */
+static uint32_t pull(struct isel *s, struct ir_ins *off, uint32_t add, uint32_t need)
+{
+	bool small = need <= 16;
+	int32_t buf = mir_stack(s->fn, small ? 16 : 64);
+	struct mir_arg args[4] = { isel_arg_reg(s->ctx), isel_arg_val(s, off),
+				   isel_arg_imm(MIN(need, 64u)), isel_arg_fp(buf) };
+	struct mir_ins *c;
+
+	if (args[1].kind == MA_IMM)
+		args[1].imm += add;
+	else if (add)
+		args[1].reg = isel_alui(s, BPF_ADD, true, args[1].reg, add);
+	c = isel_call(s, MIR_CALLC, 4, args);
+	c->has_rel = true;
+	c->rel = (struct obj_reloc){ .kind = OBJ_REL_RT,
+				     .name = small ? "n2b_pull16" : "n2b_pull" };
+	return c->d;
+}
+
+static uint32_t linear_addr(struct isel *s, struct ir_ins *off, uint32_t blk, uint32_t add)
+{
+	if (off->op == IR_CONST)
+		return isel_alui(s, BPF_ADD, false, s->data[blk], off->imm + add);
+	return isel_alui(s, BPF_ADD, false,
+			 isel_alu(s, BPF_ADD, false, s->data[blk], isel_val(s, off)), add);
+}
+
+static bool wanted(const struct isel *s, const struct ir_ins *i, uint32_t part)
+{
+	return s->pkt_parts[i->id * PKT_PARTS + part] != 0;
+}
+
+static void test_linear(struct isel *s, struct ir_ins *i, struct mir_block *linear,
+			struct mir_block *cold)
+{
+	struct ir_ins *off = ir_val(i->args[0]);
+	uint32_t headlen = s->headlen[i->blk->id];
+
+	if (off->op == IR_CONST)
+		isel_jcc(s, BPF_JGE, true, headlen, 0, off->imm + i->imm, linear, cold);
+	else
+		isel_jcc(s, BPF_JGE, false, headlen,
+			 isel_alui(s, BPF_ADD, false, isel_val(s, off), i->imm), 0, linear, cold);
+}
+
+void isel_pkt(struct isel *s, struct ir_ins *i)
+{
+	struct mir_block *linear = mir_block_new(s->fn), *cold = mir_block_new(s->fn),
+			 *paged = mir_block_new(s->fn), *join = mir_block_new(s->fn);
+	struct pkt_part *parts = arena_array(s->a, struct pkt_part, PKT_PARTS);
+	struct ir_ins *off = ir_val(i->args[0]);
+	uint32_t blk = i->blk->id, data_len;
+
+	s->pkts[i->id] = parts;
+	packet_regs(s, blk);
+	linear->cold = join->cold = s->cur->cold;
+	cold->cold = paged->cold = true;
+	test_linear(s, i, linear, cold);
+	for (uint32_t p = 0; p < PKT_PARTS; p++)
+		parts[p].number = wanted(s, i, p) ? mir_vreg_new(s->fn) : 0;
+	s->cur = cold; /* too short or not linear */
+	data_len = load_field(s, s->skb[blk], FLD_skb_data_len, 4);
+	isel_jcc(s, BPF_JEQ, true, data_len, 0, 0, linear, paged);
+	s->cur = paged;
+	for (uint32_t p = 0; p < PKT_PARTS; p++)
+		if (parts[p].number)
+			set_mov(s, parts[p].number,
+				pull(s, off, p * PKT_STRIDE, i->imm - p * PKT_STRIDE));
+	isel_jmp(s, join);
+	s->cur = linear;
+	for (uint32_t p = 0; p < PKT_PARTS; p++)
+		if (parts[p].number)
+			set_mov(s, parts[p].number, linear_addr(s, off, blk, p * PKT_STRIDE));
+	isel_jmp(s, join);
+	s->cur = join;
+	for (uint32_t p = 0; p < PKT_PARTS; p++)
+		if (parts[p].number)
+			parts[p].ptr = cast(s, parts[p].number,
+					    s->pkt_parts[i->id * PKT_PARTS + p]);
+}
+
+void isel_ldp(struct isel *s, struct ir_ins *i)
+{
+	const struct pkt_part *p = &s->pkts[ir_val(i->args[0])->id][i->imm / PKT_STRIDE];
+
+	s->vreg[i->id] = isel_load(s, p->ptr, i->imm % PKT_STRIDE, i->size);
+}
+
+/* -- read-only tables ------------------------------------------------------------------------------------------ */
+
+void isel_ldro(struct isel *s, struct ir_ins *i)
+{
+	struct ir_ins *at = ir_val(i->args[0]);
+	struct mir_ins *base = isel_ins(s, MIR_LDIMM);
+	int64_t off = i->imm;
+	uint32_t addr = base->d;
+
+	s->fn->vregs.v[addr].remat = base;
+	base->has_rel = true;
+	base->rel = (struct obj_reloc){ .kind = OBJ_REL_RODATA, .id = i->aux };
+	if (at->op == IR_CONST)
+		off += at->imm;
+	else
+		addr = isel_alu(s, BPF_ADD, false, addr, isel_val(s, at));
+	if (off > INT16_MAX) {
+		base->rel.addend = off;
+		off = 0;
+	}
+	s->vreg[i->id] = isel_load(s, addr, off, i->size);
+}
