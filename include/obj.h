@@ -76,6 +76,12 @@ struct obj_meta { /* becomes `bpf_metadata_<key>` strings, which bpftool prog sh
 	const char *key, *value;
 };
 
+/* Where a state of the IR module lives: an element of a map. */
+struct obj_place {
+	uint32_t map; /* in obj_file.maps */
+	uint32_t key;
+};
+
 struct obj_file {
 	struct arena *arena;
 	struct diag *diag;
@@ -83,6 +89,7 @@ struct obj_file {
 	VEC(struct obj_map *) maps;
 	VEC(struct obj_rodata) rodata;
 	VEC(struct obj_meta) meta;
+	VEC(struct obj_place) states; /* by state number of the IR module */
 	const char *
 		manifest; /* JSON text for the section .nft2bpf: what nft2bpfctl needs (man page, section OBJECT) */
 	size_t manifest_len;

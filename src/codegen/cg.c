@@ -18,6 +18,18 @@ static void rodata(struct cg *cg)
 			(struct obj_rodata){ t->name, t->bytes, t->len, MAX(t->align, 8u) };
 }
 
+/* Where each state is, for the manifest. */
+static void places(struct cg *cg)
+{
+	for (uint32_t k = 0; k < cg->m->states.n; k++) {
+		bool counter = cg->m->states.v[k].kind == ST_COUNTER;
+		struct obj_place *p = vec_push(cg->o->arena, &cg->o->states);
+
+		p->map = counter ? cg->counters_map : cg->state_map ? cg->state_map[k] : 0;
+		p->key = counter ? cg->counter_index[k] : cg->state_index ? cg->state_index[k] : 0;
+	}
+}
+
 static struct loc fn_loc(const struct ir_fn *ir)
 {
 	return ir->chain ? ir->chain->loc : (struct loc){ 0 };
@@ -59,6 +71,7 @@ struct obj_file *cg_module(struct ir_mod *m)
 	if (!cg_tables(m) || !cg_maps(&cg))
 		return NULL;
 	rodata(&cg);
+	places(&cg);
 	vec_foreach(&m->fns, fn)
 		if (!function(&cg, *fn))
 			return NULL;
