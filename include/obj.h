@@ -27,6 +27,21 @@ enum obj_rel_kind {
 	OBJ_REL_KCONFIG,   /* ld_imm64: address of the __kconfig integer `name` */
 };
 
+/* Bits of addend for OBJ_REL_KFUNC and OBJ_REL_KCONFIG. */
+#define OBJ_REL_WEAK 1 /* the kernel may lack it: 0 then */
+
+/*
+ * CORE_FIELD: an addend is possible only for arrays, at the start of an element (net_device.name); libbpf sets the whole offset,
+ * so parts of other fields are read by another load from the address. CORE_BITS: a 1-byte load at CORE_FIELD's offset, shifted left by
+ * BPF_CORE_FIELD_LSHIFT_U64 and right by BPF_CORE_FIELD_RSHIFT_U64, yields the bit field. Offsets, immediates and the source registers of relocated
+ * instructions are set by the writer; what the code generator puts there does not matter.
+ */
+/*
+ * Functions of the runtime that generated code calls beside the services of runtime.def; arguments in r1 to r5, result in r0:
+ *   u64 n2b_pull(ctx, u32 off, u32 need, void *buf)    copies packet bytes [off, min(skb->len, off + need)), need <= 64, to 64
+ *       bytes of stack (which need not be initialised); result: their address as a number, to be cast to a window (windows.def)
+ *   u64 n2b_pull16(ctx, u32 off, u32 need, void *buf)  the same for need <= 16 and 16 bytes of stack
+ */
 struct obj_reloc {
 	uint32_t insn; /* index in the function's instructions (ld_imm64 counts two) */
 	enum obj_rel_kind kind;

@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: (GPL-2.0-or-later OR BSD-2-Clause) */
+/*
+ * vmlinux_min: the kernel types that programs touch, as far as they touch them.
+ *
+ * Names, member names and kinds must be those of the kernel; offsets need not be: libbpf relocates every access when the object
+ * is loaded. The object writer takes the types of the programs' own relocations (fields.def) and the prototypes of the kernel's
+ * functions from here too, by way of types.bpf.c.
+ */
+#ifndef N2B_VMLINUX_MIN_H
+#define N2B_VMLINUX_MIN_H
+
+typedef unsigned char __u8;
+typedef signed char __s8;
+typedef unsigned short __u16;
+typedef short __s16;
+typedef unsigned int __u32;
+typedef int __s32;
+typedef unsigned long long __u64;
+typedef long long __s64;
+typedef __u16 __be16;
+typedef __u32 __be32;
+typedef __u64 __be64;
+typedef __u16 __le16;
+typedef __u32 __le32;
+typedef __u64 __le64;
+typedef __u32 __wsum;
+#define bool _Bool
+#define true 1
+#define false 0
+
+enum {
+	BPF_ANY = 0,
+	BPF_NOEXIST = 1,
+	BPF_EXIST = 2,
+};
+
+/* bpf_dynptr and bpf_spin_lock are used by value: their size is the kernel's ABI, so no relocation. */
+struct bpf_dynptr {
+	__u64 __opaque[2];
+} __attribute__((aligned(8)));
+
+struct bpf_spin_lock {
+	__u32 val;
+};
+
+struct bpf_timer;
+struct __sk_buff {
+	__u32 len;
+};
+
+#pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
+
+struct in_addr {
+	__be32 s_addr;
+};
+
+struct in6_addr {
+	union {
+		__u8 u6_addr8[16];
+		__be16 u6_addr16[8];
+		__be32 u6_addr32[4];
+	} in6_u;
+};
+
+/* The widest window: any aligned load in 128 bytes (windows.def). */
+struct ida_bitmap {
+	unsigned long bitmap[16];
+};
+
+struct net {
+	__u32 ifindex;
+};
+
+struct rtnl_link_ops {
+	const char *kind;
+};
+
+struct net_device {
+	char name[16];
+	struct rtnl_link_ops *rtnl_link_ops;
+	int ifindex;
+	unsigned short type;
+	unsigned char addr_len;
+	int group;
+};
+
+struct sock {
+	int sk_unused;
+};
+
+struct sk_buff {
+	struct net_device *dev;
+	struct sock *sk;
+	unsigned long _skb_refdst;
+	unsigned long _nfct;
+	unsigned int len, data_len;
+	__u16 mac_len, queue_mapping;
+	__u8 pkt_type : 3;
+	__u8 nf_trace : 1;
+	__u32 priority;
+	int skb_iif;
+	__u32 hash;
+	__be16 vlan_proto;
+	__u16 vlan_tci;
+	__u32 secmark;
+	__u32 mark;
+	__be16 protocol;
+	__u16 transport_header, network_header, mac_header;
+	unsigned char *head, *data;
+};
+
+struct nf_hook_state {
+	__u8 hook;
+	__u8 pf;
+	struct net_device *in;
+	struct net_device *out;
+	struct sock *sk;
+	struct net *net;
+};
+
+union nf_inet_addr {
+	__u32 all[4];
+};
+
+union nf_conntrack_man_proto {
+	__be16 all;
+};
+
+struct nf_conntrack_man {
+	union nf_inet_addr u3;
+	union nf_conntrack_man_proto u;
+	__u16 l3num;
+};
+
+struct nf_conntrack_tuple {
+	struct nf_conntrack_man src;
+	struct {
+		union nf_inet_addr u3;
+		union {
+			__be16 all;
+		} u;
+		__u8 protonum;
+		__u8 dir;
+	} dst;
+};
+
+struct nf_conntrack_tuple_hash {
+	struct nf_conntrack_tuple tuple;
+};
+
+struct nf_conntrack_zone {
+	__u16 id;
+	__u8 flags;
+	__u8 dir;
+};
+
+struct nf_ct_ext {
+	__u8 len;
+};
+
+struct nf_conn {
+	__u32 timeout;
+	struct nf_conntrack_zone zone;
+	struct nf_conntrack_tuple_hash tuplehash[2];
+	unsigned long status;
+	struct nf_conn *master;
+	__u32 mark;
+	__u32 secmark;
+	struct nf_ct_ext *ext;
+};
+
+#pragma clang attribute pop
+
+/* No relocation: the context is what the verifier says it is. */
+struct bpf_nf_ctx {
+	const struct nf_hook_state *state;
+	struct sk_buff *skb;
+};
+
+#endif

@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* objint: what the files of the object writer share (btf.c, core.c, btfext.c, elf.c, linkrt.c, write.c). */
+#ifndef N2B_OBJINT_H
+#define N2B_OBJINT_H
+
+#include <elf.h>
+
+#include "obj.h"
+#include "codegen/runtime.h"
+
+struct btf;
+
+enum ow_code { OW_NETFILTER, OW_TEXT, OW_CODE_COUNT }; /* sections of instructions */
+
+struct ow_core { /* a CO-RE record */
+	uint32_t insn_off, type_id, access_off, kind;
+};
+
+struct ow_sym {
+	const char *name;
+	uint8_t info;
+	uint16_t shndx;
+	uint64_t value, size;
+};
+
+struct ow_map { /* BTF type of a VAR and its place: DATASEC entries */
+	uint32_t type_id, off, size;
+};
+
+/* One run of the writer. */
+struct ow {
+	struct obj_file *o;
+	struct arena *a;
+	struct btf *btf;	/* of the object */
+	const struct btf *from; /* of bpf/types.bpf.c; types are copied from it */
+	uint32_t *copied;	/* by type id in `from`: id in btf, 0: not copied yet */
+	bool *rt_used;		/* by index in rt_objs: to be linked */
+	struct ow_code_sec {
+		VEC(struct bpf_insn) insns;
+		VEC(Elf64_Rel) rels;
+		VEC(struct ow_core) cores;
+	} code[OW_CODE_COUNT];
+	uint32_t *fn_off;     /* by index in o->fns: byte offset in its section */
+	uint32_t *fn_type;    /* by index in o->fns: BTF id of its FUNC */
+	uint32_t *rodata_off; /* by index in o->rodata: offset in .rodata */
+	struct sbuf rodata;
+	uint32_t rodata_align;
+	VEC(struct ow_sym) syms;       /* [0] the null symbol; locals first */
+	uint32_t n_local, rodata_sym;  /* index of section symbol of .rodata; 0: no .rodata */
+	uint32_t *fn_sym, *map_sym;    /* by index in o->fns, o->maps */
+	struct strmap externs;	       /* name -> index in syms, as a number */
+	VEC(uint32_t) ksyms, kconfigs; /* BTF ids of extern FUNCs and VARs */
+	struct strmap core_types;      /* "struct x", "enum x.y" -> BTF id */
+};
+
+#define OW_FN_SEC(fn) ((fn)->is_prog ? OW_NETFILTER : OW_TEXT)
+
+/* All return 0 or -errno after diag_error(). */
+
+/* btf.c: types of functions, maps and read-only data; ids in w. Lays out w->rodata. */
+int ow_btf(struct ow *w);
+/* The DATASECs of externs, once all relocations are known. */
+int ow_btf_externs(struct ow *w);
+/* BTF id in w->btf of a copy of type `id` of `from`; cache by id, owned by the caller. */
+int ow_btf_copy(struct ow *w, const struct btf *from, uint32_t id, uint32_t *cache);
+/* A copy of the type `name` of bpf/types.bpf.c; negative: there is none. */
+int ow_btf_type(struct ow *w, const char *name, uint32_t kind);
+/* BTF id of the extern FUNC for a kernel function or a runtime function. */
+int ow_btf_kfunc(struct ow *w, const char *name);
+int ow_btf_rt(struct ow *w, const char *name);
+int ow_btf_kconfig(struct ow *w, const char *name);
+
+/* core.c: patches the instruction with the local value and adds the record. */
+int ow_core(struct ow *w, enum ow_code sec, uint32_t insn, const struct obj_reloc *r);
+
+/* btfext.c: the bytes of .BTF.ext, in the arena. Adds strings to w->btf, so it comes before .BTF is taken. */
+int ow_btfext(struct ow *w, const uint8_t **bytes, size_t *len);
+
+/* elf.c: writes the object to fd. */
+int ow_elf(struct ow *w, int fd);
+
+/* linkrt.c: the bytes of section `name` of an ELF file in memory; NULL: there is none. */
+const uint8_t *ow_elf_section(const uint8_t *elf, size_t n, const char *name, size_t *len);
+/* Index in rt_objs of the object that defines the function; -ENOENT. */
+int ow_rt_find(const char *fn);
+/* Joins the object at fd with the runtime objects that w->rt_used names; yields the joined file's descriptor, or -errno. */
+int ow_link(struct ow *w, int fd);
+
+/* The same sentence for every failure of a library. */
+int ow_fail(struct ow *w, const char *what, int err);
+
+#endif

@@ -1,0 +1,306 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* write: obj_write(): from functions with symbolic relocations to a file in its place. */
+#include <bpf/btf.h>
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "codegen/objint.h"
+
+/* enum sec of elf.c, as far as symbols are in these sections. */
+enum { SYM_NETFILTER = 1, SYM_TEXT = 2, SYM_RODATA = 5, SYM_MAPS = 6 };
+
+/* -- code ---------------------------------------------------------------------------------------------------- */
+
+static void append_code(struct ow *w)
+{
+	for (uint32_t i = 0; i < w->o->fns.n; i++) {
+		const struct obj_fn *fn = w->o->fns.v[i];
+		struct ow_code_sec *c = &w->code[OW_FN_SEC(fn)];
+
+		BUG_ON(!fn->insns.n);
+		w->fn_off[i] = c->insns.n * 8;
+		vec_foreach(&fn->insns, in)
+			*vec_push(w->a, &c->insns) = *in;
+	}
+}
+
+/* -- symbols ------------------------------------------------------------------------------------------------- */
+
+static uint32_t add_sym(struct ow *w, const char *name, uint32_t bind, uint32_t type, uint32_t sec,
+			uint64_t value, uint64_t size)
+{
+	*vec_push(w->a, &w->syms) = (struct ow_sym){ name, (uint8_t)ELF64_ST_INFO(bind, type),
+						     (uint16_t)sec, value, size };
+	return w->syms.n - 1;
+}
+
+static void add_fn_syms(struct ow *w, bool local)
+{
+	for (uint32_t i = 0; i < w->o->fns.n; i++) {
+		const struct obj_fn *fn = w->o->fns.v[i];
+
+		if ((!fn->is_prog && !fn->is_global) == local)
+			w->fn_sym[i] = add_sym(w, fn->name, local ? STB_LOCAL : STB_GLOBAL,
+					       STT_FUNC, fn->is_prog ? SYM_NETFILTER : SYM_TEXT,
+					       w->fn_off[i], fn->insns.n * 8);
+	}
+}
+
+static void add_syms(struct ow *w)
+{
+	uint64_t off = 0;
+
+	add_sym(w, "", 0, 0, 0, 0, 0);
+	if (w->rodata.n)
+		w->rodata_sym = add_sym(w, "", STB_LOCAL, STT_SECTION, SYM_RODATA, 0, 0);
+	add_fn_syms(w, true);
+	w->n_local = w->syms.n;
+	add_fn_syms(w, false);
+	for (uint32_t i = 0; i < w->o->maps.n; i++) {
+		int var = btf__find_by_name_kind(w->btf, w->o->maps.v[i]->name, BTF_KIND_VAR);
+		uint64_t size = (uint64_t)btf__resolve_size(w->btf, (uint32_t)var);
+
+		w->map_sym[i] = add_sym(w, w->o->maps.v[i]->name, STB_GLOBAL, STT_OBJECT, SYM_MAPS,
+					off, size);
+		off += size;
+	}
+}
+
+/* The undefined symbol, made with its BTF at its first use; 0 after an error. */
+static uint32_t extern_sym(struct ow *w, const struct obj_reloc *r)
+{
+	void **slot = strmap_put(&w->externs, r->name, strlen(r->name));
+	bool weak = r->addend & OBJ_REL_WEAK;
+	int id;
+
+	if (!*slot) {
+		id = r->kind == OBJ_REL_RT	? ow_btf_rt(w, r->name)
+		     : r->kind == OBJ_REL_KFUNC ? ow_btf_kfunc(w, r->name)
+						: ow_btf_kconfig(w, r->name);
+		if (id < 0)
+			return 0;
+		*slot = (void *)(uintptr_t)add_sym(w, r->name, weak ? STB_WEAK : STB_GLOBAL,
+						   STT_NOTYPE, 0, 0, 0);
+	}
+	return (uint32_t)(uintptr_t)*slot;
+}
+
+/* -- relocations --------------------------------------------------------------------------------------------- */
+
+static int add_rel(struct ow *w, struct ow_code_sec *c, uint32_t insn, uint32_t sym, uint32_t type)
+{
+	if (!sym)
+		return -EIO;
+	*vec_push(w->a, &c->rels) = (Elf64_Rel){ .r_offset = insn * 8,
+						 .r_info = ELF64_R_INFO(sym, type) };
+	return 0;
+}
+
+static int add_call(struct ow *w, struct ow_code_sec *c, uint32_t insn, uint32_t sym)
+{
+	struct bpf_insn *in = &c->insns.v[insn];
+
+	BUG_ON(in->code != (BPF_JMP | BPF_CALL));
+	in->src_reg = BPF_PSEUDO_CALL;
+	in->imm = -1;
+	return add_rel(w, c, insn, sym, R_BPF_64_32);
+}
+
+/* imm: bytes from the symbol on, or what an address of it must hold before libbpf sees it. */
+static int add_addr(struct ow *w, struct ow_code_sec *c, uint32_t insn, uint32_t sym, uint32_t imm)
+{
+	struct bpf_insn *in = &c->insns.v[insn];
+
+	BUG_ON(in->code != (BPF_LD | BPF_IMM | BPF_DW) || insn + 1 >= c->insns.n);
+	in[0].src_reg = 0;
+	in[0].imm = (int32_t)imm;
+	in[1].imm = 0;
+	return add_rel(w, c, insn, sym, R_BPF_64_64);
+}
+
+static int relocate(struct ow *w, const struct obj_fn *fn, uint32_t base, const struct obj_reloc *r)
+{
+	enum ow_code sec = OW_FN_SEC(fn);
+	struct ow_code_sec *c = &w->code[sec];
+	uint32_t insn = base + r->insn;
+
+	if (r->insn >= fn->insns.n)
+		BUG("relocation of %s at instruction %u is past its end", fn->name, r->insn);
+	switch (r->kind) {
+	case OBJ_REL_MAP:
+		BUG_ON(r->id >= w->o->maps.n);
+		return add_addr(w, c, insn, w->map_sym[r->id], 0);
+	case OBJ_REL_RODATA:
+		BUG_ON(r->id >= w->o->rodata.n || (uint32_t)r->addend >= w->o->rodata.v[r->id].len);
+		return add_addr(w, c, insn, w->rodata_sym,
+				w->rodata_off[r->id] + (uint32_t)r->addend);
+	case OBJ_REL_CALL:
+		BUG_ON(r->id >= w->o->fns.n || w->o->fns.v[r->id]->is_prog);
+		return add_call(w, c, insn, w->fn_sym[r->id]);
+	case OBJ_REL_RT:
+	case OBJ_REL_KFUNC:
+		return add_call(w, c, insn, extern_sym(w, r));
+	case OBJ_REL_KCONFIG:
+		return add_addr(w, c, insn, extern_sym(w, r), 0);
+	case OBJ_REL_CORE_FIELD:
+	case OBJ_REL_CORE_BITS:
+	case OBJ_REL_CORE_TYPE:
+	case OBJ_REL_CORE_ENUM:
+		return ow_core(w, sec, insn, r);
+	}
+	BUG("relocation kind %d", r->kind);
+}
+
+static int by_offset(const void *a, const void *b)
+{
+	const Elf64_Rel *x = a, *y = b;
+
+	return x->r_offset < y->r_offset ? -1 : x->r_offset > y->r_offset;
+}
+
+static int relocate_all(struct ow *w)
+{
+	int err = 0;
+
+	for (uint32_t i = 0; i < w->o->fns.n; i++)
+		vec_foreach(&w->o->fns.v[i]->relocs, r)
+			if (!err)
+				err = relocate(w, w->o->fns.v[i], w->fn_off[i] / 8, r);
+	for (uint32_t i = 0; i < OW_CODE_COUNT && !err; i++)
+		if (w->code[i].rels.n)
+			qsort(w->code[i].rels.v, w->code[i].rels.n, sizeof(Elf64_Rel), by_offset);
+	return err;
+}
+
+/* -- the file ------------------------------------------------------------------------------------------------ */
+
+static int build(struct ow *w)
+{
+	int err = ow_btf(w);
+
+	if (err)
+		return err;
+	append_code(w);
+	add_syms(w);
+	err = relocate_all(w);
+	return err ? err : ow_btf_externs(w);
+}
+
+/* Descriptor of a file in memory that holds the finished object, or -errno. */
+static int finish(struct ow *w)
+{
+	int fd = memfd_create("nft2bpf-object", MFD_CLOEXEC), err, out;
+	bool join = false;
+
+	if (fd < 0)
+		return ow_fail(w, "memfd", -errno);
+	err = ow_elf(w, fd);
+	for (uint32_t i = 0; i < n_rt_objs; i++)
+		join |= w->rt_used[i];
+	if (!err && !join)
+		return fd;
+	out = err ? err : ow_link(w, fd);
+	close(fd);
+	return out;
+}
+
+static int copy_to(int from, int to)
+{
+	char buf[65536];
+	off_t at = 0;
+	ssize_t n;
+
+	while ((n = pread(from, buf, sizeof(buf), at)) > 0) {
+		for (ssize_t done = 0; done < n;) {
+			ssize_t k = write(to, buf + done, (size_t)(n - done));
+
+			if (k < 0 && errno != EINTR)
+				return -errno;
+			done += k > 0 ? k : 0;
+		}
+		at += n;
+	}
+	return n < 0 ? -errno : 0;
+}
+
+/* A device or pipe is written to; a file is replaced as a whole. */
+static int publish(struct ow *w, int from, const char *path)
+{
+	char *tmp = arena_printf(w->a, "%s.XXXXXX", path);
+	struct stat st;
+	bool whole = stat(path, &st) || S_ISREG(st.st_mode);
+	int fd = whole ? mkostemp(tmp, O_CLOEXEC) : open(path, O_WRONLY | O_CLOEXEC), err;
+	mode_t mask;
+
+	if (fd < 0)
+		return ow_fail(w, path, -errno);
+	err = copy_to(from, fd);
+	if (whole && !err) {
+		mask = umask(0);
+		umask(mask);
+		err = fchmod(fd, 0666 & ~mask) ? -errno : 0;
+	}
+	if (close(fd) && !err)
+		err = -errno;
+	if (whole && !err && rename(tmp, path))
+		err = -errno;
+	if (whole && err)
+		unlink(tmp);
+	return err ? ow_fail(w, path, err) : 0;
+}
+
+static const struct btf *open_types(void)
+{
+	size_t len;
+	const uint8_t *b = ow_elf_section(rt_objs[0].bytes, rt_objs[0].len, ".BTF", &len);
+	const struct btf *btf = b ? btf__new(b, (uint32_t)len) : NULL;
+
+	if (!btf)
+		BUG("bpf/types.bpf.c has no BTF");
+	return btf;
+}
+
+static struct ow *writer(struct obj_file *o)
+{
+	struct ow *w = arena_new_of(o->arena, struct ow);
+
+	w->o = o;
+	w->a = o->arena;
+	w->from = open_types();
+	w->btf = btf__new_empty();
+	if (!w->btf)
+		BUG("libbpf makes no BTF: %s", strerror(errno));
+	w->copied = arena_array(w->a, uint32_t, btf__type_cnt(w->from));
+	w->rt_used = arena_array(w->a, bool, n_rt_objs);
+	w->fn_off = arena_array(w->a, uint32_t, o->fns.n);
+	w->fn_type = arena_array(w->a, uint32_t, o->fns.n);
+	w->fn_sym = arena_array(w->a, uint32_t, o->fns.n);
+	w->map_sym = arena_array(w->a, uint32_t, o->maps.n);
+	w->rodata_off = arena_array(w->a, uint32_t, o->rodata.n);
+	w->rodata_align = 8;
+	sb_init(&w->rodata, w->a);
+	strmap_init(&w->externs, w->a);
+	strmap_init(&w->core_types, w->a);
+	return w;
+}
+
+int obj_write(struct obj_file *o, const char *path)
+{
+	struct ow *w = writer(o);
+	int err = build(w), fd;
+
+	if (!err) {
+		fd = finish(w);
+		err = fd < 0 ? fd : publish(w, fd, path);
+		if (fd >= 0)
+			close(fd);
+	}
+	btf__free(w->btf);
+	btf__free((struct btf *)w->from);
+	return err;
+}
