@@ -56,8 +56,8 @@ void make_ld64(struct make *m, uint32_t reg, enum obj_rel_kind kind, uint32_t id
 
 void make_line(struct make *m, const char *text, uint32_t line, uint32_t col)
 {
-	*vec_push(m->a, &m->fn->lines) = (struct obj_line){ m->fn->insns.n, "fw.nft", text, line,
-							    col };
+	*vec_push(m->a, &m->fn->lines) = (struct obj_line){ m->fn->insns.n, "fw.nft", text,
+							    NULL,	    line,     col };
 }
 
 uint32_t make_map(struct make *m, const char *name, uint32_t type, uint32_t key, uint32_t value,
