@@ -1,0 +1,193 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* What the builder can lower. Each answer here has its place in build_*.c, and the reverse. */
+#include "lower.h"
+
+static bool no(const char **why, const char *words)
+{
+	*why = words;
+	return false;
+}
+
+static bool can_meta(const struct expr *e, const char **why)
+{
+	if (e->meta.dreg == REG_NONE)
+		return no(why, "setting metadata of the packet");
+	switch (e->meta.key) {
+	case KEY_META_LEN:
+	case KEY_META_PROTOCOL:
+	case KEY_META_PRIORITY:
+	case KEY_META_MARK:
+	case KEY_META_SECMARK:
+	case KEY_META_NFPROTO:
+	case KEY_META_L4PROTO:
+	case KEY_META_IIF:
+	case KEY_META_OIF:
+	case KEY_META_IIFNAME:
+	case KEY_META_OIFNAME:
+	case KEY_META_IIFTYPE:
+	case KEY_META_OIFTYPE:
+	case KEY_META_IIFGROUP:
+	case KEY_META_OIFGROUP:
+	case KEY_META_PKTTYPE:
+		return true;
+	default:
+		return no(why, "this key of meta");
+	}
+}
+
+static bool can_ct(const struct expr *e, const char **why)
+{
+	if (e->ct.dreg == REG_NONE)
+		return no(why, "setting a property of the connection");
+	switch (e->ct.key) {
+	case KEY_CT_STATE:
+	case KEY_CT_DIRECTION:
+	case KEY_CT_STATUS:
+	case KEY_CT_MARK:
+	case KEY_CT_SECMARK:
+	case KEY_CT_L3PROTOCOL:
+	case KEY_CT_PROTOCOL:
+	case KEY_CT_ZONE:
+	case KEY_CT_SRC:
+	case KEY_CT_DST:
+	case KEY_CT_SRC_IP:
+	case KEY_CT_DST_IP:
+	case KEY_CT_SRC_IP6:
+	case KEY_CT_DST_IP6:
+	case KEY_CT_PROTO_SRC:
+	case KEY_CT_PROTO_DST:
+		return true;
+	default:
+		return no(why, "this key of ct");
+	}
+}
+
+static bool can_payload(const struct expr *e, const char **why)
+{
+	uint32_t end = e->payload.off + e->payload.len;
+
+	if (e->payload.dreg == REG_NONE)
+		return no(why, "writing to the packet");
+	switch (e->payload.base) {
+	case PB_NETWORK:
+	case PB_TRANSPORT:
+		return true;
+	case PB_LL:
+		if (end <= 12 || (e->payload.off == 12 && e->payload.len == 2))
+			return true;
+		return no(why, "this part of the link layer header");
+	default:
+		return no(why, "headers inside the transport header");
+	}
+}
+
+static bool can_bitwise(const struct expr *e, const char **why)
+{
+	uint64_t count;
+
+	if (e->bitwise.op != BW_LSHIFT && e->bitwise.op != BW_RSHIFT)
+		return true;
+	count = bdata_mem(&e->bitwise.data, 0, 4);
+	return (count > 0 && count < 32) || no(why, "a shift by 32 bits and more");
+}
+
+static bool can_byteorder(const struct expr *e, const char **why)
+{
+	uint32_t len = e->byteorder.len, size = e->byteorder.size;
+
+	if (size == 8 ? len == 8 : (size == 2 || size == 4) && len && len % size == 0)
+		return true;
+	return no(why, "a change of byte order of several numbers");
+}
+
+static bool can_stateful(const struct expr *e, const char **why)
+{
+	switch (e->kind) {
+	case EX_COUNTER:
+	case EX_LIMIT:
+	case EX_QUOTA:
+	case EX_LAST:
+		return true;
+	default:
+		return no(why, expr_kind_name(e->kind));
+	}
+}
+
+bool build_can_lower_set(const struct set *s, const char **why)
+{
+	if (s->flags & SET_OBJECT)
+		return no(why, "a map of objects");
+	if (s->key_len > DATA_MAX || s->data_len > DATA_MAX)
+		return no(why, "a set with such long keys");
+	for (uint32_t i = 0; i < s->n_exprs; i++)
+		if (!can_stateful(s->exprs[i], why))
+			return false;
+	vec_foreach(&s->elems, it) {
+		const struct set_elem *el = *it;
+
+		if (el->catchall &&
+		    (el->n_exprs || s->n_exprs || !(s->flags & (SET_ANONYMOUS | SET_CONSTANT))))
+			return no(why, "a catch-all element of a set that changes");
+		if (s->is_vmap && el->verdict.code == V_QUEUE)
+			return no(why, "queue");
+		for (uint32_t i = 0; i < el->n_exprs; i++)
+			if (!can_stateful(el->exprs[i], why))
+				return false;
+	}
+	return true;
+}
+
+bool build_can_lower_obj(const struct obj *o, const char **why)
+{
+	if (!o->expr)
+		return no(why, "an object that only the kernel runs");
+	return can_stateful(o->expr, why);
+}
+
+static bool can_dynset(const struct expr *e, const char **why)
+{
+	if (e->dynset.set->is_vmap)
+		return no(why, "adding to a verdict map");
+	for (uint32_t i = 0; i < e->dynset.n_exprs; i++)
+		if (!can_stateful(e->dynset.exprs[i], why))
+			return false;
+	return build_can_lower_set(e->dynset.set, why);
+}
+
+bool build_can_lower(const struct expr *e, const struct chain *base, const char **why)
+{
+	(void)base;
+	switch (e->kind) {
+	case EX_IMMEDIATE:
+		return e->imm.dreg != REG_VERDICT || e->imm.verdict.code != V_QUEUE ||
+		       no(why, "queue");
+	case EX_CMP:
+	case EX_RANGE:
+	case EX_COUNTER:
+	case EX_LIMIT:
+	case EX_QUOTA:
+	case EX_LAST:
+	case EX_NUMGEN:
+		return true;
+	case EX_BITWISE:
+		return can_bitwise(e, why);
+	case EX_BYTEORDER:
+		return can_byteorder(e, why);
+	case EX_PAYLOAD:
+		return can_payload(e, why);
+	case EX_META:
+		return can_meta(e, why);
+	case EX_CT:
+		return can_ct(e, why);
+	case EX_LOOKUP:
+		return build_can_lower_set(e->lookup.set, why);
+	case EX_DYNSET:
+		return can_dynset(e, why);
+	case EX_OBJREF:
+		if (!e->objref.obj)
+			return no(why, "a map of objects");
+		return build_can_lower_obj(e->objref.obj, why);
+	default:
+		return no(why, expr_kind_name(e->kind));
+	}
+}
