@@ -57,18 +57,25 @@ static __always_inline bool n2b_bytes(struct sk_buff *skb, __u32 off, void *dst,
 	return !bpf_dynptr_read(dst, n, &p, off, 0);
 }
 
-/* The 1, 2 or 4 bytes at `off` as they lie in memory; *ok is cleared when the packet is too short. */
+/*
+ * The 1, 2 or 4 bytes at `off` as they lie in memory; *ok is cleared when the packet is too short. Both ways meet as a number, since
+ * the verifier wants one kind of pointer at each load.
+ */
 #define N2B_READ(bits)                                                                             \
 	static __always_inline __u##bits n2b_read##bits(struct sk_buff *skb, __u32 off, bool *ok)  \
 	{                                                                                          \
 		__u32 len = skb->len;                                                              \
-		__u##bits v = 0;                                                                   \
+		__u64 at = (__u64)skb->data + off;                                                 \
+		__u##bits copy;                                                                    \
                                                                                                    \
-		if (off <= 0xffffff && off + bits / 8 <= len - skb->data_len)                      \
-			return n2b_at(__u##bits, (__u64)skb->data + off);                          \
-		if (!n2b_bytes(skb, off, &v, bits / 8))                                            \
-			*ok = false;                                                               \
-		return v;                                                                          \
+		if (off > 0xffffff || off + bits / 8 > len - skb->data_len) {                      \
+			if (!n2b_bytes(skb, off, &copy, bits / 8)) {                               \
+				*ok = false;                                                       \
+				return 0;                                                          \
+			}                                                                          \
+			at = n2b_number(&copy);                                                    \
+		}                                                                                  \
+		return n2b_at(__u##bits, at);                                                      \
 	}
 N2B_READ(8)
 N2B_READ(16)

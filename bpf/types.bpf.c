@@ -17,8 +17,8 @@ int n2b_types(struct rtnl_link_ops *ops, struct net *net, struct sock *sk, struc
 	return 0;
 }
 
-int n2b_types2(struct net_device *dev, struct nf_conn *ct, struct sk_buff *skb, struct nf_hook_state *state,
-	       struct bpf_nf_ctx *ctx)
+int n2b_types2(struct net_device *dev, struct nf_conn *ct, struct sk_buff *skb,
+	       struct nf_hook_state *state, struct bpf_nf_ctx *ctx)
 {
 	struct bpf_dynptr p;
 

@@ -341,25 +341,6 @@ int ow_btf_kconfig(struct ow *w, const char *name)
 	return id;
 }
 
-int ow_btf_rt(struct ow *w, const char *name)
-{
-	int i = ow_rt_find(name), err;
-	const struct btf *b;
-	const uint8_t *bytes;
-	size_t len;
-
-	if (i < 0)
-		BUG("the runtime has no function %s", name);
-	bytes = ow_elf_section(rt_objs[i].bytes, rt_objs[i].len, ".BTF", &len);
-	b = bytes ? btf__new(bytes, (uint32_t)len) : NULL;
-	if (!b)
-		BUG("runtime object %s has no BTF", rt_objs[i].name);
-	w->rt_used[i] = true;
-	err = add_extern_fn(w, name, b, arena_array(w->a, uint32_t, btf__type_cnt(b)));
-	btf__free((struct btf *)b);
-	return err;
-}
-
 int ow_btf_externs(struct ow *w)
 {
 	int err = 0, id = 0;

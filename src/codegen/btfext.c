@@ -22,11 +22,9 @@ struct header {
 	uint32_t core_off, core_len;
 };
 _Static_assert(sizeof(struct header) == 32, "the header of .BTF.ext with CO-RE records");
+_Static_assert(sizeof(struct ow_line) == 16, "a line record is written as it is");
 _Static_assert(sizeof(struct ow_core) == 16, "a CO-RE record is written as it is");
 
-struct line {
-	uint32_t insn_off, file_off, text_off, line_col;
-};
 struct func {
 	uint32_t insn_off, type_id;
 };
@@ -71,14 +69,19 @@ static void func_info(struct ow *w, struct sbuf *out)
 			if (OW_FN_SEC(w->o->fns.v[i]) == sec)
 				sb_add(&b, (const char *)&f, sizeof(f));
 		}
+		for (uint32_t i = 0; sec == OW_TEXT && i < w->rt_fns.n; i++) {
+			struct func f = { w->rt_fns.v[i].dst_off, w->rt_fns.v[i].type_id };
+
+			sb_add(&b, (const char *)&f, sizeof(f));
+		}
 		section(w, out, sec, &b, sizeof(struct func));
 	}
 }
 
 static void put_line(struct ow *w, struct sbuf *b, uint32_t insn_off, const struct obj_line *l)
 {
-	struct line r = { insn_off, str(w, l->file), str(w, l->text),
-			  MIN(l->line, LINE_MAX_ - 1) << 10 | MIN(l->col, COL_MAX_ - 1) };
+	struct ow_line r = { insn_off, str(w, l->file), str(w, l->text),
+			     MIN(l->line, LINE_MAX_ - 1) << 10 | MIN(l->col, COL_MAX_ - 1) };
 
 	sb_add(b, (const char *)&r, sizeof(r));
 }
@@ -107,7 +110,7 @@ static void fn_lines(struct ow *w, struct sbuf *b, uint32_t i)
 
 static void line_info(struct ow *w, struct sbuf *out)
 {
-	u32(out, sizeof(struct line));
+	u32(out, sizeof(struct ow_line));
 	for (enum ow_code sec = 0; sec < OW_CODE_COUNT; sec++) {
 		struct sbuf b;
 
@@ -115,7 +118,10 @@ static void line_info(struct ow *w, struct sbuf *out)
 		for (uint32_t i = 0; i < w->o->fns.n; i++)
 			if (OW_FN_SEC(w->o->fns.v[i]) == sec)
 				fn_lines(w, &b, i);
-		section(w, out, sec, &b, sizeof(struct line));
+		if (sec == OW_TEXT && w->rt_lines.n)
+			sb_add(&b, (const char *)w->rt_lines.v,
+			       w->rt_lines.n * sizeof(struct ow_line));
+		section(w, out, sec, &b, sizeof(struct ow_line));
 	}
 }
 

@@ -16,6 +16,19 @@ struct ow_core { /* a CO-RE record */
 	uint32_t insn_off, type_id, access_off, kind;
 };
 
+struct ow_line { /* a record of line information */
+	uint32_t insn_off, file_off, text_off, line_col;
+};
+
+struct ow_rt_fn { /* a function of the runtime that is taken in */
+	const char *name;
+	uint32_t obj;		   /* index in rt_objs */
+	uint32_t src_off, dst_off; /* byte offset in .text there and here */
+	uint32_t size;
+	bool global;
+	uint32_t type_id, sym; /* BTF id of its FUNC; index in ow->syms */
+};
+
 struct ow_sym {
 	const char *name;
 	uint8_t info;
@@ -34,7 +47,9 @@ struct ow {
 	struct btf *btf;	/* of the object */
 	const struct btf *from; /* of bpf/types.bpf.c; types are copied from it */
 	uint32_t *copied;	/* by type id in `from`: id in btf, 0: not copied yet */
-	bool *rt_used;		/* by index in rt_objs: to be linked */
+	struct ow_rt_obj **rt;	/* by index in rt_objs; NULL: not opened */
+	VEC(struct ow_rt_fn) rt_fns;
+	VEC(struct ow_line) rt_lines;
 	struct ow_code_sec {
 		VEC(struct bpf_insn) insns;
 		VEC(Elf64_Rel) rels;
@@ -46,7 +61,8 @@ struct ow {
 	struct sbuf rodata;
 	uint32_t rodata_align;
 	VEC(struct ow_sym) syms;       /* [0] the null symbol; locals first */
-	uint32_t n_local, rodata_sym;  /* index of section symbol of .rodata; 0: no .rodata */
+	uint32_t n_local;	       /* of syms: how many are local */
+	uint32_t rodata_sym, text_sym; /* section symbols; 0: no such section */
 	uint32_t *fn_sym, *map_sym;    /* by index in o->fns, o->maps */
 	struct strmap externs;	       /* name -> index in syms, as a number */
 	VEC(uint32_t) ksyms, kconfigs; /* BTF ids of extern FUNCs and VARs */
@@ -65,9 +81,8 @@ int ow_btf_externs(struct ow *w);
 int ow_btf_copy(struct ow *w, const struct btf *from, uint32_t id, uint32_t *cache);
 /* A copy of the type `name` of bpf/types.bpf.c; negative: there is none. */
 int ow_btf_type(struct ow *w, const char *name, uint32_t kind);
-/* BTF id of the extern FUNC for a kernel function or a runtime function. */
+/* BTF id of the extern FUNC of a kernel function, the extern VAR of a configuration value. */
 int ow_btf_kfunc(struct ow *w, const char *name);
-int ow_btf_rt(struct ow *w, const char *name);
 int ow_btf_kconfig(struct ow *w, const char *name);
 
 /* core.c: patches the instruction with the local value and adds the record. */
@@ -79,12 +94,24 @@ int ow_btfext(struct ow *w, const uint8_t **bytes, size_t *len);
 /* elf.c: writes the object to fd. */
 int ow_elf(struct ow *w, int fd);
 
-/* linkrt.c: the bytes of section `name` of an ELF file in memory; NULL: there is none. */
-const uint8_t *ow_elf_section(const uint8_t *elf, size_t n, const char *name, size_t *len);
-/* Index in rt_objs of the object that defines the function; -ENOENT. */
-int ow_rt_find(const char *fn);
-/* Joins the object at fd with the runtime objects that w->rt_used names; yields the joined file's descriptor, or -errno. */
-int ow_link(struct ow *w, int fd);
+/* write.c: relocations of an instruction, by index in its section; sym 0 is an error reported before. */
+int ow_rel_call(struct ow *w, enum ow_code sec, uint32_t insn, uint32_t sym);
+int ow_rel_addr(struct ow *w, enum ow_code sec, uint32_t insn, uint32_t sym, uint32_t imm);
+/* The undefined symbol for r->name, made with its BTF at its first use; 0 after an error. */
+uint32_t ow_extern(struct ow *w, const struct obj_reloc *r);
+
+/*
+ * linkrt.c, in the order of use: which runtime functions are needed; their code, after the object's own in .text; their types and
+ * records; their relocations.
+ */
+void ow_rt_collect(struct ow *w);
+void ow_rt_code(struct ow *w);
+int ow_rt_btf(struct ow *w);
+int ow_rt_relocate(struct ow *w);
+void ow_rt_close(struct ow *w);
+const struct ow_rt_fn *ow_rt_fn(const struct ow *w, const char *name);
+/* The bytes of a section of a runtime object; NULL and *len 0: there is none. */
+const uint8_t *ow_elf_section(const struct rt_obj *o, const char *name, size_t *len);
 
 /* The same sentence for every failure of a library. */
 int ow_fail(struct ow *w, const char *what, int err);

@@ -27,6 +27,7 @@ static void append_code(struct ow *w)
 		vec_foreach(&fn->insns, in)
 			*vec_push(w->a, &c->insns) = *in;
 	}
+	ow_rt_code(w);
 }
 
 /* -- symbols ------------------------------------------------------------------------------------------------- */
@@ -49,6 +50,10 @@ static void add_fn_syms(struct ow *w, bool local)
 					       STT_FUNC, fn->is_prog ? SYM_NETFILTER : SYM_TEXT,
 					       w->fn_off[i], fn->insns.n * 8);
 	}
+	vec_foreach(&w->rt_fns, f)
+		if (f->global != local)
+			f->sym = add_sym(w, f->name, local ? STB_LOCAL : STB_GLOBAL, STT_FUNC,
+					 SYM_TEXT, f->dst_off, f->size);
 }
 
 static void add_syms(struct ow *w)
@@ -56,6 +61,8 @@ static void add_syms(struct ow *w)
 	uint64_t off = 0;
 
 	add_sym(w, "", 0, 0, 0, 0, 0);
+	if (w->code[OW_TEXT].insns.n)
+		w->text_sym = add_sym(w, "", STB_LOCAL, STT_SECTION, SYM_TEXT, 0, 0);
 	if (w->rodata.n)
 		w->rodata_sym = add_sym(w, "", STB_LOCAL, STT_SECTION, SYM_RODATA, 0, 0);
 	add_fn_syms(w, true);
@@ -71,17 +78,15 @@ static void add_syms(struct ow *w)
 	}
 }
 
-/* The undefined symbol, made with its BTF at its first use; 0 after an error. */
-static uint32_t extern_sym(struct ow *w, const struct obj_reloc *r)
+uint32_t ow_extern(struct ow *w, const struct obj_reloc *r)
 {
 	void **slot = strmap_put(&w->externs, r->name, strlen(r->name));
 	bool weak = r->addend & OBJ_REL_WEAK;
 	int id;
 
 	if (!*slot) {
-		id = r->kind == OBJ_REL_RT	? ow_btf_rt(w, r->name)
-		     : r->kind == OBJ_REL_KFUNC ? ow_btf_kfunc(w, r->name)
-						: ow_btf_kconfig(w, r->name);
+		id = r->kind == OBJ_REL_KFUNC ? ow_btf_kfunc(w, r->name)
+					      : ow_btf_kconfig(w, r->name);
 		if (id < 0)
 			return 0;
 		*slot = (void *)(uintptr_t)add_sym(w, r->name, weak ? STB_WEAK : STB_GLOBAL,
@@ -101,8 +106,9 @@ static int add_rel(struct ow *w, struct ow_code_sec *c, uint32_t insn, uint32_t 
 	return 0;
 }
 
-static int add_call(struct ow *w, struct ow_code_sec *c, uint32_t insn, uint32_t sym)
+int ow_rel_call(struct ow *w, enum ow_code sec, uint32_t insn, uint32_t sym)
 {
+	struct ow_code_sec *c = &w->code[sec];
 	struct bpf_insn *in = &c->insns.v[insn];
 
 	BUG_ON(in->code != (BPF_JMP | BPF_CALL));
@@ -112,8 +118,9 @@ static int add_call(struct ow *w, struct ow_code_sec *c, uint32_t insn, uint32_t
 }
 
 /* imm: bytes from the symbol on, or what an address of it must hold before libbpf sees it. */
-static int add_addr(struct ow *w, struct ow_code_sec *c, uint32_t insn, uint32_t sym, uint32_t imm)
+int ow_rel_addr(struct ow *w, enum ow_code sec, uint32_t insn, uint32_t sym, uint32_t imm)
 {
+	struct ow_code_sec *c = &w->code[sec];
 	struct bpf_insn *in = &c->insns.v[insn];
 
 	BUG_ON(in->code != (BPF_LD | BPF_IMM | BPF_DW) || insn + 1 >= c->insns.n);
@@ -126,7 +133,6 @@ static int add_addr(struct ow *w, struct ow_code_sec *c, uint32_t insn, uint32_t
 static int relocate(struct ow *w, const struct obj_fn *fn, uint32_t base, const struct obj_reloc *r)
 {
 	enum ow_code sec = OW_FN_SEC(fn);
-	struct ow_code_sec *c = &w->code[sec];
 	uint32_t insn = base + r->insn;
 
 	if (r->insn >= fn->insns.n)
@@ -134,19 +140,20 @@ static int relocate(struct ow *w, const struct obj_fn *fn, uint32_t base, const 
 	switch (r->kind) {
 	case OBJ_REL_MAP:
 		BUG_ON(r->id >= w->o->maps.n);
-		return add_addr(w, c, insn, w->map_sym[r->id], 0);
+		return ow_rel_addr(w, sec, insn, w->map_sym[r->id], 0);
 	case OBJ_REL_RODATA:
 		BUG_ON(r->id >= w->o->rodata.n || (uint32_t)r->addend >= w->o->rodata.v[r->id].len);
-		return add_addr(w, c, insn, w->rodata_sym,
-				w->rodata_off[r->id] + (uint32_t)r->addend);
+		return ow_rel_addr(w, sec, insn, w->rodata_sym,
+				   w->rodata_off[r->id] + (uint32_t)r->addend);
 	case OBJ_REL_CALL:
 		BUG_ON(r->id >= w->o->fns.n || w->o->fns.v[r->id]->is_prog);
-		return add_call(w, c, insn, w->fn_sym[r->id]);
+		return ow_rel_call(w, sec, insn, w->fn_sym[r->id]);
 	case OBJ_REL_RT:
+		return ow_rel_call(w, sec, insn, ow_rt_fn(w, r->name)->sym);
 	case OBJ_REL_KFUNC:
-		return add_call(w, c, insn, extern_sym(w, r));
+		return ow_rel_call(w, sec, insn, ow_extern(w, r));
 	case OBJ_REL_KCONFIG:
-		return add_addr(w, c, insn, extern_sym(w, r), 0);
+		return ow_rel_addr(w, sec, insn, ow_extern(w, r), 0);
 	case OBJ_REL_CORE_FIELD:
 	case OBJ_REL_CORE_BITS:
 	case OBJ_REL_CORE_TYPE:
@@ -171,6 +178,8 @@ static int relocate_all(struct ow *w)
 		vec_foreach(&w->o->fns.v[i]->relocs, r)
 			if (!err)
 				err = relocate(w, w->o->fns.v[i], w->fn_off[i] / 8, r);
+	if (!err)
+		err = ow_rt_relocate(w);
 	for (uint32_t i = 0; i < OW_CODE_COUNT && !err; i++)
 		if (w->code[i].rels.n)
 			qsort(w->code[i].rels.v, w->code[i].rels.n, sizeof(Elf64_Rel), by_offset);
@@ -185,28 +194,27 @@ static int build(struct ow *w)
 
 	if (err)
 		return err;
+	ow_rt_collect(w);
 	append_code(w);
 	add_syms(w);
-	err = relocate_all(w);
+	err = ow_rt_btf(w);
+	if (!err)
+		err = relocate_all(w);
 	return err ? err : ow_btf_externs(w);
 }
 
 /* Descriptor of a file in memory that holds the finished object, or -errno. */
 static int finish(struct ow *w)
 {
-	int fd = memfd_create("nft2bpf-object", MFD_CLOEXEC), err, out;
-	bool join = false;
+	int fd = memfd_create("nft2bpf-object", MFD_CLOEXEC), err;
 
 	if (fd < 0)
 		return ow_fail(w, "memfd", -errno);
 	err = ow_elf(w, fd);
-	for (uint32_t i = 0; i < n_rt_objs; i++)
-		join |= w->rt_used[i];
-	if (!err && !join)
+	if (!err)
 		return fd;
-	out = err ? err : ow_link(w, fd);
 	close(fd);
-	return out;
+	return err;
 }
 
 static int copy_to(int from, int to)
@@ -257,7 +265,7 @@ static int publish(struct ow *w, int from, const char *path)
 static const struct btf *open_types(void)
 {
 	size_t len;
-	const uint8_t *b = ow_elf_section(rt_objs[0].bytes, rt_objs[0].len, ".BTF", &len);
+	const uint8_t *b = ow_elf_section(&rt_objs[0], ".BTF", &len);
 	const struct btf *btf = b ? btf__new(b, (uint32_t)len) : NULL;
 
 	if (!btf)
@@ -276,7 +284,7 @@ static struct ow *writer(struct obj_file *o)
 	if (!w->btf)
 		BUG("libbpf makes no BTF: %s", strerror(errno));
 	w->copied = arena_array(w->a, uint32_t, btf__type_cnt(w->from));
-	w->rt_used = arena_array(w->a, bool, n_rt_objs);
+	w->rt = arena_array(w->a, struct ow_rt_obj *, n_rt_objs);
 	w->fn_off = arena_array(w->a, uint32_t, o->fns.n);
 	w->fn_type = arena_array(w->a, uint32_t, o->fns.n);
 	w->fn_sym = arena_array(w->a, uint32_t, o->fns.n);
@@ -300,6 +308,7 @@ int obj_write(struct obj_file *o, const char *path)
 		if (fd >= 0)
 			close(fd);
 	}
+	ow_rt_close(w);
 	btf__free(w->btf);
 	btf__free((struct btf *)w->from);
 	return err;
