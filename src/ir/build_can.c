@@ -8,6 +8,31 @@ static bool no(const char **why, const char *words)
 	return false;
 }
 
+/* "meta skuid" and the like. */
+static const char *key_words_of(enum expr_kind kind, uint32_t key)
+{
+	static const struct {
+		enum expr_kind kind;
+		uint32_t key;
+		const char *words;
+	} keys[] = {
+#define WORDS_META			   "meta "
+#define WORDS_CT			   "ct "
+#define WORDS_RT			   "rt "
+#define WORDS_SOCKET			   "socket "
+#define WORDS_XFRM			   "ipsec "
+#define WORDS_TUNNEL			   "tunnel "
+#define K(expr, num, id, name, order, len) { EX_##expr, num, WORDS_##expr name },
+#include "regkeys.def"
+#undef K
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(keys); i++)
+		if (keys[i].kind == kind && keys[i].key == key)
+			return keys[i].words;
+	return expr_kind_name(kind);
+}
+
 static bool can_meta(const struct expr *e, const char **why)
 {
 	if (e->meta.dreg == REG_NONE)
@@ -31,7 +56,7 @@ static bool can_meta(const struct expr *e, const char **why)
 	case KEY_META_PKTTYPE:
 		return true;
 	default:
-		return no(why, "this key of meta");
+		return no(why, key_words_of(EX_META, e->meta.key));
 	}
 }
 
@@ -58,7 +83,7 @@ static bool can_ct(const struct expr *e, const char **why)
 	case KEY_CT_PROTO_DST:
 		return true;
 	default:
-		return no(why, "this key of ct");
+		return no(why, key_words_of(EX_CT, e->ct.key));
 	}
 }
 
@@ -187,6 +212,10 @@ bool build_can_lower(const struct expr *e, const struct chain *base, const char 
 		if (!e->objref.obj)
 			return no(why, "a map of objects");
 		return build_can_lower_obj(e->objref.obj, why);
+	case EX_RT:
+		return no(why, key_words_of(EX_RT, e->rt.key));
+	case EX_SOCKET:
+		return no(why, key_words_of(EX_SOCKET, e->socket.key));
 	default:
 		return no(why, expr_kind_name(e->kind));
 	}

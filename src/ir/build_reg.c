@@ -32,6 +32,14 @@ static uint64_t val_bits(const struct ir_ins *v, uint32_t depth)
 	case IR_OR:
 	case IR_XOR:
 		return val_bits(v->args[0], depth - 1) | val_bits(v->args[1], depth - 1);
+	case IR_PHI: /* the builder makes no loops, and only phis of two */
+		return v->n_args == 2
+			       ? val_bits(v->args[0], depth - 1) | val_bits(v->args[1], depth - 1)
+			       : val_bits(v, 0);
+	case IR_LSHR:
+		return v->args[1]->op == IR_CONST
+			       ? val_bits(v->args[0], depth - 1) >> v->args[1]->imm
+			       : val_bits(v, 0);
 	case IR_SEL:
 		return val_bits(v->args[1], depth - 1) | val_bits(v->args[2], depth - 1);
 	case IR_BSWAP16:
