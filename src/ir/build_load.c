@@ -170,6 +170,22 @@ static void payload_transport(struct bld *b, const struct expr *e)
 	}
 }
 
+/* len bytes (at most 16) of memory at an address into registers from w on. */
+static void load_raw(struct bld *b, uint32_t w, struct ir_ins *addr, uint32_t len)
+{
+	for (uint32_t off = 0; off < len; off += 8, w += 2) {
+		uint32_t n = MIN(8, len - off);
+		struct ir_ins *v = ir_ldf(&b->c, FLD_raw_bytes, addr, off);
+
+		if (n < 8)
+			v = band(b, v, (1ull << 8 * n) - 1);
+		if (n > 4)
+			breg_set_pair(b, w, v);
+		else
+			breg_set(b, w, ir_emit1(&b->c, IR_TRUNC, IR_W, v));
+	}
+}
+
 /*
  * Link layer: in front of the network header, so not in pkt's range; always linear. The Ethernet type of a frame whose VLAN tag
  * the kernel took off is that of the tag.
@@ -184,7 +200,9 @@ static void payload_link(struct bld *b, const struct expr *e)
 	btest(b, ir_emit2(&b->c, IR_NE, IR_B, mac, ir_ldf(&b->c, FLD_skb_network_header, skb, 0)));
 	addr = bop(b, IR_ADD, ir_ldf(&b->c, FLD_skb_head, skb, 0),
 		   ir_emit1(&b->c, IR_ZEXT, IR_L, mac));
-	load_regs(b, w, addr, off, len);
+	if (off)
+		addr = bop(b, IR_ADD, addr, bl(b, off));
+	load_raw(b, w, addr, len);
 	if (off + len <= 12)
 		return;
 	tci = ir_ldf(&b->c, FLD_skb_vlan_tci, skb, 0);

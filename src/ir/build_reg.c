@@ -42,6 +42,8 @@ static uint64_t val_bits(const struct ir_ins *v, uint32_t depth)
 			       : val_bits(v, 0);
 	case IR_SEL:
 		return val_bits(v->args[1], depth - 1) | val_bits(v->args[2], depth - 1);
+	case IR_TRUNC:
+		return (uint32_t)val_bits(v->args[0], depth - 1);
 	case IR_BSWAP16:
 		return 0xffff;
 	case IR_B2W:
