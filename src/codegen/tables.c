@@ -126,10 +126,8 @@ static struct tabset *analyse(struct ir_mod *m, uint32_t number)
 	for (uint32_t k = 0; k < t->set->elems.n; k++) {
 		const struct set_elem *e = t->set->elems.v[k];
 
-		if (e->catchall) {
-			t->catchall = k + 1;
+		if (e->catchall) /* the builder's business */
 			continue;
-		}
 		*vec_push(m->arena, &t->elems) = e;
 		*vec_push(m->arena, &t->numbers) = k + 1;
 		if (e->key_end.len && memcmp(e->key.b, e->key_end.b, e->key.len))
@@ -389,10 +387,6 @@ static void lower_clook(struct tabset *t, struct ir_fn *fn, struct ir_ins *i, co
 
 	if (!num)
 		num = tab1(&c, IR_B2W, IR_W, r.cond);
-	if (t->catchall) {
-		num = tab_sel(&c, r.cond, num, tabk(&c, IR_W, t->catchall));
-		r.cond = tabk(&c, IR_B, 1);
-	}
 	replace_tests(&c, u, r);
 	ir_replace(fn, i, tab1(&c, IR_ZEXT, IR_L, num));
 }

@@ -16,7 +16,6 @@ struct tabset {
 	uint32_t n_words; /* of a key */
 	VEC(const struct set_elem *) elems;
 	VEC(uint32_t) numbers; /* of elems: place in set->elems + 1 */
-	uint32_t catchall;     /* its number; 0: none */
 	bool ranges;	       /* some element is a range of more than one key */
 	bool valued;	       /* elements have data: their numbers matter */
 	uint32_t data;	       /* table of the data; TAB_NONE: not made yet */
