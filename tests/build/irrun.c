@@ -6,9 +6,9 @@
 
 /* What a pointer points to stands in its top bits. */
 enum { P_CTX = 1, P_SKB, P_STATE, P_IN, P_OUT, P_CT, P_HEAD, P_PKT };
-#define PTR(kind)   ((uint64_t)(kind) << 48)
-#define KIND(v)	    ((int)((v) >> 48))
-#define HEAD_ROOM   64u
+#define PTR(kind) ((uint64_t)(kind) << 48)
+#define KIND(v)	  ((int)((v) >> 48))
+#define HEAD_ROOM 64u
 
 struct frame {
 	struct irrun *r;
@@ -172,9 +172,9 @@ static uint64_t load_field(struct irrun *r, const struct ir_ins *i, uint64_t bas
 	enum ir_field f = (enum ir_field)i->aux;
 
 	if (f == FLD_raw_bytes)
-		return KIND(base) == P_HEAD ?
-			       head_bytes(r->p, (base & 0xffff) + (uint64_t)i->imm, 8) :
-			       cannot(r, "memory");
+		return KIND(base) == P_HEAD
+			       ? head_bytes(r->p, (base & 0xffff) + (uint64_t)i->imm, 8)
+			       : cannot(r, "memory");
 	switch (KIND(base)) {
 	case P_CTX:
 		return f == FLD_ctx_skb ? PTR(P_SKB) : PTR(P_STATE);
@@ -315,9 +315,9 @@ static uint64_t ip6_walk(const struct pkt *p)
 
 			if (frag)
 				return next == 0 || next == 43 || next == 44 || next == 51 ||
-						       next == 60 ?
-					       0 :
-					       (uint64_t)next << 16 | 1u << 24 | 1u << 25;
+						       next == 60
+					       ? 0
+					       : (uint64_t)next << 16 | 1u << 24 | 1u << 25;
 			nh = next;
 			off += 8;
 			continue;
@@ -467,8 +467,8 @@ static int run(struct irrun *r, const struct ir_fn *fn)
 		const struct ir_ins *i = b->first;
 
 		for (; i && !(ir_op_info[i->op].flags & TERM); i = i->next)
-			f.v[i->id] = (i->op == IR_PHI ? arg(&f, i, ir_pred_index(b, from)) :
-							value(&f, i)) &
+			f.v[i->id] = (i->op == IR_PHI ? arg(&f, i, ir_pred_index(b, from))
+						      : value(&f, i)) &
 				     ir_type_mask((enum ir_type)i->type);
 		if (!i)
 			BUG("block without end");

@@ -21,8 +21,8 @@ struct irrun {
 	const struct ir_mod *m;
 	struct irrun_state *states;
 	const struct pkt *p;
-	const struct ir_ins *end;      /* the ret that ended the program */
-	const char *cannot;	       /* what is not modelled; NULL: all was */
+	const struct ir_ins *end; /* the ret that ended the program */
+	const char *cannot;	  /* what is not modelled; NULL: all was */
 };
 struct irrun *irrun_new(struct arena *a, const struct ir_mod *m);
 /* 0 drop, 1 accept; -1: see cannot. */
