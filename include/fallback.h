@@ -31,7 +31,10 @@ struct fb_support {
 	const char *
 		what; /* what it is, in nft's words: "reject", "ct helper"; in the arena or static */
 };
-struct fb_support fb_expr_support(const struct chain *base, const struct expr *e);
+struct fb_options;
+/* Of expression i of a rule, in programs of that base chain. */
+struct fb_support fb_rule_support(const struct fb_options *o, const struct chain *base,
+				  const struct rule *r, uint32_t i);
 
 /* -- the split (split*.c) ---------------------------------------------------------------------------------------- */
 
@@ -39,6 +42,8 @@ enum fb_partial { FB_PARTIAL_AUTO, FB_PARTIAL_ALWAYS, FB_PARTIAL_NEVER };
 struct fb_options {
 	enum fb_partial partial;
 	bool static_sets; /* --static: named sets do not change */
+	/* build_can_lower(); NULL: everything that BPF could do counts as lowered (tests of the splitter alone) */
+	bool (*can_lower)(const struct expr *e, const struct chain *base, const char **why);
 };
 struct plan *fb_plan(struct ruleset *rs, const struct fb_options *opt);
 

@@ -480,3 +480,38 @@ enum ptype pl_typeof(const char *words, bool *host)
 				return *host = ct_words[i].host, ct_words[i].type;
 	return PT_NONE;
 }
+
+const char *pl_bits_set(struct pstate *ps, const struct expr *write, const struct pval *val,
+			uint64_t *value)
+{
+	struct pval t = { .e = write };
+	enum field_proto p = payload_proto(ps, write);
+	const struct expr *e = val->e, *bw;
+	uint32_t i, k, off = write->payload.off * 8u;
+
+	if (e->kind != EX_PAYLOAD || val->n_ops != 1 || val->ops[0].op != POP_MASK ||
+	    e->payload.base != write->payload.base || e->payload.off != write->payload.off ||
+	    e->payload.len != write->payload.len || t.e->payload.len > 8)
+		return NULL;
+	bw = val->ops[0].e;
+	for (i = 0; i < ARRAY_SIZE(fields); i++) {
+		const struct field *f = &fields[i];
+		uint64_t v = 0;
+		bool ok = f->proto == p && f->bit >= off && f->bit + f->bits <= off + write->payload.len * 8u;
+
+		for (k = 0; ok && k < write->payload.len * 8u; k++) {
+			bool in = off + k >= f->bit && off + k < (uint32_t)f->bit + f->bits;
+			bool kept = bw->bitwise.mask.b[k / 8] >> (7 - k % 8) & 1;
+			bool bit = bw->bitwise.xor.b[k / 8] >> (7 - k % 8) & 1;
+
+			ok = kept == !in && (in || !bit);
+			if (in)
+				v = v << 1 | bit;
+		}
+		if (!ok)
+			continue;
+		*value = v;
+		return f->name;
+	}
+	return NULL;
+}

@@ -91,9 +91,10 @@ static void flags_expr(struct sbuf *b, enum ptype t, uint64_t v)
 static bool cmp_flags(const struct pval *v, const struct expr *c, struct sbuf *b)
 {
 	uint64_t val = pv_number(c->cmp.data.b, c->cmp.data.len, v->host), mask;
-	const char *op = c->cmp.op == CMP_EQ ? "==" : "!=";
+	static const char *const ops[] = { "==", "!=", "<", "<=", ">", ">=" };
+	const char *op = ops[c->cmp.op];
 
-	if (c->cmp.op > CMP_NEQ || v->n_ops > 1)
+	if (v->n_ops > 1)
 		return false;
 	sb_puts(b, v->words);
 	if (!v->n_ops) {
@@ -105,7 +106,7 @@ static bool cmp_flags(const struct pval *v, const struct expr *c, struct sbuf *b
 	    pv_number(v->ops[0].e->bitwise.xor.b, v->ops[0].e->bitwise.xor.len, v->host))
 		return false;
 	mask = pv_number(v->ops[0].e->bitwise.mask.b, v->ops[0].e->bitwise.mask.len, v->host);
-	if (val) {
+	if (val || c->cmp.op > CMP_NEQ) {
 		sb_puts(b, " & ");
 		flags_expr(b, v->type, mask);
 		sb_printf(b, " %s ", op);

@@ -30,6 +30,7 @@ enum ptype {
 	PT_ICMP,
 	PT_ICMP6,
 	PT_TIMEMS,
+	PT_TIMENS,
 	PT_FIBTYPE,
 	PT_NONE, /* there are no words for it */
 };
@@ -94,6 +95,10 @@ bool pl_load(struct pstate *ps, const struct expr *e);
 void pl_resolve(struct pstate *ps, struct pval *v); /* finds words; bit fields from ops[0] */
 bool pl_text(struct pstate *ps, const struct pval *v, uint32_t skip_ops, struct sbuf *out);
 struct pval *pl_reg(struct pstate *ps, uint8_t reg);
+
+/* The field of which a write changes only some bits (val: those loaded and masked); NULL: none. */
+const char *pl_bits_set(struct pstate *ps, const struct expr *write, const struct pval *val,
+			uint64_t *value);
 
 /* pmatch.c */
 void pm_word(struct pstate *ps,

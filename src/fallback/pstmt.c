@@ -327,6 +327,15 @@ static bool stmt_set(struct pstate *ps, const struct expr *e, struct sbuf *b)
 					      : e->payload.sreg;
 
 	t.len = e->kind == EX_PAYLOAD ? e->payload.len : 0;
+	if (e->kind == EX_PAYLOAD && pl_reg(ps, sreg)) {
+		uint64_t v;
+		const char *field = pl_bits_set(ps, e, pl_reg(ps, sreg), &v);
+
+		if (field) {
+			sb_printf(b, "%s set %llu", field, (unsigned long long)v);
+			return true;
+		}
+	}
 	pl_resolve(ps, &t);
 	if (e->kind == EX_META)
 		t.host = t.type != PT_ETHERTYPE;

@@ -235,6 +235,8 @@ void pv_data(struct sbuf *out, enum ptype t, bool host, const uint8_t *b, uint32
 	else if (t == PT_CLASSID)
 		sb_printf(out, "%llx:%llx", (unsigned long long)(v >> 16),
 			  (unsigned long long)(v & 0xffff));
+	else if (t == PT_TIMENS && v % 1000000000 == 0)
+		sb_printf(out, "%llu", (unsigned long long)(v / 1000000000));
 	else if (t == PT_TIMEMS)
 		pv_time(out, v);
 	else

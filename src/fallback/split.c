@@ -1,0 +1,733 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * split: partial evaluation of base chains.
+ *
+ * For each base chain: which rules the program does, and where it punts: ends with ACCEPT so that the residual chain behind it
+ * does the rest. Everything here only ever adds punts (or keeps chains whole), so the rules below are applied until nothing
+ * changes:
+ *   1. a rule with something that cannot be lowered is a punt, before its first expression that is not pure;
+ *   2. a rule that ends or diverts the walk, and whose match depends on more than the packet, is a punt when a later punt may see
+ *      the same packets: the residual chain could not know how it was decided;
+ *   3. state that the residue touches (limits, quotas, dynamic sets) is the residue's: rules that touch it are punts.
+ */
+#include <linux/netfilter/nf_tables.h>
+
+#include "split.h"
+
+#define MAX_STEPS 50000u
+#define MAX_DEPTH 15u
+
+struct sp_rule *sp_rule(const struct sp_base *b, const struct rule *r)
+{
+	return b->rules[r->chain->index] ? &b->rules[r->chain->index][r->index] : NULL;
+}
+
+struct verdict sp_verdict(const struct rule *r, const struct set **vmap)
+{
+	*vmap = NULL;
+	vec_foreach(&r->exprs, it) {
+		const struct expr *e = *it;
+
+		if (e->kind == EX_IMMEDIATE && e->imm.dreg == REG_VERDICT)
+			return e->imm.verdict;
+		if (e->kind == EX_LOOKUP && e->lookup.dreg == REG_VERDICT) {
+			*vmap = e->lookup.set;
+			return (struct verdict){ .code = V_CONTINUE };
+		}
+	}
+	return (struct verdict){ .code = V_CONTINUE };
+}
+
+void sp_punt(struct sp_rule *r, enum fb_reason reason, const char *why)
+{
+	r->punt = true;
+	r->reason = reason;
+	r->why = why;
+}
+
+static const char *reason_text(struct split *s, enum fb_reason reason, const char *what)
+{
+	char buf[512];
+
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wformat-nonliteral"
+	snprintf(buf, sizeof(buf), fb_reason_text[reason], what);
+#pragma GCC diagnostic pop
+	return arena_strdup(s->arena, buf);
+}
+
+/* -- rules ------------------------------------------------------------------------------------------------------ */
+
+static bool ends_match(const struct expr *e)
+{
+	return e->kind == EX_CMP || e->kind == EX_RANGE ||
+	       (e->kind == EX_LOOKUP && e->lookup.dreg == REG_NONE);
+}
+
+/* The longest run of whole matches among the first n_pure expressions that nft has words for. */
+static uint32_t match_end(struct split *s, const struct rule *r, uint32_t n_pure)
+{
+	uint32_t n;
+
+	for (n = n_pure; n; n--) {
+		struct sbuf b;
+
+		if (!ends_match(r->exprs.v[n - 1]))
+			continue;
+		sb_init(&b, s->arena);
+		if (fb_print_match(r, n, &b))
+			return n;
+	}
+	return 0;
+}
+
+static bool vmap_decides(const struct set *m)
+{
+	vec_foreach(&m->elems, it)
+		if ((*it)->verdict.code != V_DROP && (*it)->verdict.code != V_CONTINUE)
+			return true;
+	return !(m->flags & (SET_ANONYMOUS | SET_CONSTANT));
+}
+
+static void rule_init(struct split *s, struct sp_base *b, const struct rule *r)
+{
+	struct sp_rule *x = sp_rule(b, r);
+	const struct set *vmap;
+	struct verdict v = sp_verdict(r, &vmap);
+	bool pure = true, decides;
+	uint32_t i;
+
+	x->r = r;
+	for (i = 0; i < r->exprs.n; i++) {
+		const struct expr *e = r->exprs.v[i];
+		struct fb_support sup = fb_rule_support(s->opt, b->c, r, i);
+		enum fb_effect eff = fb_effect(r, i, &decides);
+
+		if (eff == FB_WRITE && e->kind != EX_LOG && e->kind != EX_REJECT &&
+		    e->kind != EX_QUEUE)
+			b->writes = true;
+		if (sup.reason != FBR_NONE && !x->punt)
+			sp_punt(x, sup.reason, reason_text(s, sup.reason, sup.what));
+		if ((eff == FB_VOLATILE || eff == FB_STATE) && decides)
+			x->impure = true;
+		if (sup.reason != FBR_NONE || eff != FB_PURE)
+			pure = false;
+		if (pure && !(e->kind == EX_IMMEDIATE && e->imm.dreg == REG_VERDICT))
+			x->n_pure = i + 1;
+	}
+	if (vmap && !(vmap->flags & (SET_ANONYMOUS | SET_CONSTANT)) && !s->opt->static_sets)
+		x->impure = true; /* its verdicts may change under the residual chain's copy */
+	x->decisive = vmap ? vmap_decides(vmap) : v.code != V_DROP && v.code != V_CONTINUE;
+	x->n_match = match_end(s, r, x->n_pure);
+	/* A lookup that yields a verdict or data is no match of its own: facts end with the whole matches. */
+	fb_facts_of(s->arena, r, x->n_pure, &x->facts);
+	fb_facts_of(s->arena, r, x->n_match, &x->pfacts);
+}
+
+static void reach(struct split *s, struct sp_base *b, struct chain *c)
+{
+	if (b->rules[c->index])
+		return;
+	b->rules[c->index] = arena_array(s->arena, struct sp_rule, c->rules.n + 1);
+	b->n_reached += c->rules.n;
+	vec_foreach(&c->rules, it) {
+		const struct set *vmap;
+		struct verdict v = sp_verdict(*it, &vmap);
+
+		rule_init(s, b, *it);
+		if (v.chain)
+			reach(s, b, v.chain);
+		if (vmap)
+			vec_foreach(&vmap->elems, e)
+				if ((*e)->verdict.chain)
+					reach(s, b, (*e)->verdict.chain);
+	}
+}
+
+/* -- call contexts ----------------------------------------------------------------------------------------------- */
+
+static bool walk(struct split *s, struct sp_base *b, struct sp_ctx *x);
+
+static bool walk_kid(struct split *s, struct sp_base *b, struct sp_ctx *x, uint32_t at,
+		     const struct verdict *v, const struct fb_facts *facts)
+{
+	struct sp_ctx *k;
+
+	if (v->code != V_JUMP && v->code != V_GOTO)
+		return true;
+	if (sp_kid(x, at, v->chain) && sp_kid(x, at, v->chain)->is_goto == (v->code == V_GOTO))
+		return true;
+	k = arena_new_of(s->arena, struct sp_ctx);
+	k->chain = v->chain;
+	k->caller = x;
+	k->at = at;
+	k->is_goto = v->code == V_GOTO;
+	k->ret = k->is_goto ? x->ret : x;
+	k->ret_at = k->is_goto ? x->ret_at : at + 1;
+	k->depth = x->depth + !k->is_goto;
+	k->facts = facts;
+	*vec_push(s->arena, &x->kids) = k;
+	return k->depth <= MAX_DEPTH && walk(s, b, k);
+}
+
+struct sp_ctx *sp_kid(const struct sp_ctx *x, uint32_t at, const struct chain *c)
+{
+	vec_foreach(&x->kids, it)
+		if ((*it)->at == at && (*it)->chain == c)
+			return *it;
+	return NULL;
+}
+
+/* Lists the rules in the order of evaluation, jumps followed. False: too many. */
+static bool walk(struct split *s, struct sp_base *b, struct sp_ctx *x)
+{
+	uint32_t i;
+
+	x->step = arena_array(s->arena, uint32_t, x->chain->rules.n + 1);
+	for (i = 0; i < x->chain->rules.n; i++) {
+		const struct rule *r = x->chain->rules.v[i];
+		struct sp_rule *sr = sp_rule(b, r);
+		const struct set *vmap;
+		struct verdict v = sp_verdict(r, &vmap);
+		struct fb_facts *f;
+
+		x->step[i] = b->steps.n;
+		if (b->steps.n >= MAX_STEPS)
+			return false;
+		*vec_push(s->arena, &b->steps) = (struct sp_step){ x, i };
+		if (sr->punt || (!v.chain && !vmap))
+			continue;
+		f = arena_dup(s->arena, &sr->facts, sizeof(*f));
+		f->outer = x->facts;
+		if (v.chain && !walk_kid(s, b, x, i, &v, f))
+			return false;
+		if (vmap)
+			vec_foreach(&vmap->elems, e)
+				if (!walk_kid(s, b, x, i, &(*e)->verdict, f))
+					return false;
+	}
+	x->end = b->steps.n;
+	return true;
+}
+
+struct fb_facts sp_facts(struct arena *a, const struct sp_base *b, const struct sp_step *st)
+{
+	const struct sp_rule *x = sp_rule(b, st->ctx->chain->rules.v[st->index]);
+	struct fb_facts f = x->punt ? x->pfacts : x->facts;
+
+	f.outer = st->ctx->facts;
+	return f;
+}
+
+static const struct sp_rule *step_rule(const struct sp_base *b, const struct sp_step *st)
+{
+	return sp_rule(b, st->ctx->chain->rules.v[st->index]);
+}
+
+bool sp_later_punt(struct split *s, const struct sp_base *b, uint32_t i, const struct fb_facts *f)
+{
+	uint32_t k;
+
+	for (k = b->punts.n; k-- && b->punts.v[k] > i;) {
+		struct fb_facts p = sp_facts(s->arena, b, &b->steps.v[b->punts.v[k]]);
+
+		if (!fb_disjoint(f, &p))
+			return true;
+	}
+	return false;
+}
+
+static void collect_punts(struct split *s, struct sp_base *b)
+{
+	uint32_t i;
+
+	b->punts.n = 0;
+	for (i = 0; i < b->steps.n; i++)
+		if (step_rule(b, &b->steps.v[i])->punt)
+			*vec_push(s->arena, &b->punts) = i;
+}
+
+/* Rule 2 of the head comment. */
+static bool punt_decisions(struct split *s, struct sp_base *b)
+{
+	bool changed = false;
+	uint32_t i;
+
+	for (i = b->steps.n; i--;) {
+		struct sp_rule *r = (struct sp_rule *)step_rule(b, &b->steps.v[i]);
+		struct fb_facts f;
+
+		if (r->punt || !r->impure || !r->decisive)
+			continue;
+		f = sp_facts(s->arena, b, &b->steps.v[i]);
+		if (!sp_later_punt(s, b, i, &f))
+			continue;
+		sp_punt(r, FBR_DECIDES,
+			reason_text(s, FBR_DECIDES, "a condition that nftables cannot ask again"));
+		collect_punts(s, b);
+		changed = true;
+	}
+	return changed;
+}
+
+/* -- shared state ------------------------------------------------------------------------------------------------ */
+
+static bool set_is_written(const struct split *s, const struct set *set)
+{
+	vec_foreach(&set->table->chains, c)
+		vec_foreach(&(*c)->rules, r)
+			vec_foreach(&(*r)->exprs, e)
+				if ((*e)->kind == EX_DYNSET && (*e)->dynset.set == set)
+					return true;
+	return false;
+}
+
+/* The state that an expression shares with its other uses and that cannot be kept in two places; NULL: none. */
+static const void *resource(const struct split *s, const struct expr *e, const char **what)
+{
+	switch (e->kind) {
+	case EX_LIMIT:
+	case EX_QUOTA:
+	case EX_CONNLIMIT:
+		*what = expr_kind_name(e->kind);
+		return e;
+	case EX_NUMGEN:
+		*what = "numgen";
+		return e->numgen.type == NFT_NG_RANDOM ? NULL : e;
+	case EX_DYNSET:
+		*what = e->dynset.set->name;
+		return e->dynset.set;
+	case EX_LOOKUP:
+		*what = e->lookup.set->name;
+		if (e->lookup.set->flags & SET_ANONYMOUS)
+			return NULL;
+		return e->lookup.set->flags & SET_EVAL || set_is_written(s, e->lookup.set)
+			       ? e->lookup.set
+			       : NULL;
+	case EX_OBJREF:
+		if (e->objref.set) {
+			*what = e->objref.set->name;
+			return e->objref.set->obj_type == NFT_OBJECT_COUNTER ? NULL : e->objref.set;
+		}
+		*what = e->objref.obj ? e->objref.obj->name : "";
+		return e->objref.type == NFT_OBJECT_COUNTER ? NULL : e->objref.obj;
+	default:
+		return NULL;
+	}
+}
+
+static void residue_rule(struct split *s, struct sp_rule *x)
+{
+	if (x->in_rest)
+		return;
+	x->in_rest = true;
+	vec_foreach(&x->r->exprs, it) {
+		const char *what;
+		const void *p = resource(s, *it, &what);
+		void **slot;
+
+		if (!p)
+			continue;
+		slot = strmap_put(&s->in_nft, (const char *)&p, sizeof(p));
+		if (!*slot) {
+			*slot = (void *)p;
+			s->changed = true;
+		}
+	}
+}
+
+static void residue_chain(struct split *s, struct sp_base *b, const struct chain *c, uint32_t from,
+			  const struct fb_facts *f, uint8_t *seen)
+{
+	uint32_t i;
+
+	if (!from) {
+		if (seen[c->index])
+			return;
+		seen[c->index] = 1;
+	}
+	for (i = from; i < c->rules.n; i++) {
+		const struct rule *r = c->rules.v[i];
+		struct sp_rule *x = sp_rule(b, r);
+		const struct set *vmap;
+		struct verdict v = sp_verdict(r, &vmap);
+
+		if (f && fb_disjoint(f, &x->facts))
+			continue;
+		residue_rule(s, x);
+		if (v.chain)
+			residue_chain(s, b, v.chain, 0, f, seen);
+		if (vmap)
+			vec_foreach(&vmap->elems, e)
+				if ((*e)->verdict.chain)
+					residue_chain(s, b, (*e)->verdict.chain, 0, f, seen);
+	}
+}
+
+/* Marks what the residual chain may run, for rule 3. */
+static void residue(struct split *s, struct sp_base *b)
+{
+	uint32_t n = b->c->table->chains.n, k;
+	uint8_t *seen;
+
+	if (b->state == SP_WHOLE_BPF)
+		return;
+	seen = arena_alloc(s->arena, n);
+	if (b->state == SP_WHOLE_NFT) {
+		residue_chain(s, b, b->c, 0, NULL, seen);
+		return;
+	}
+	for (k = 0; k < b->punts.n; k++) {
+		const struct sp_step *st = &b->steps.v[b->punts.v[k]];
+		struct fb_facts f = sp_facts(s->arena, b, st);
+		const struct sp_ctx *x = st->ctx;
+		uint32_t i = st->index;
+
+		memset(seen, 0, n);
+		for (; x; i = x->ret_at, x = x->ret)
+			residue_chain(s, b, x->chain, i, b->writes ? NULL : &f, seen);
+	}
+}
+
+/* Rule 3 of the head comment, and what follows from the punts there are. */
+static bool punt_shared(struct split *s, struct sp_base *b)
+{
+	bool changed = false;
+	uint32_t c, i;
+
+	for (c = 0; c < b->c->table->chains.n; c++)
+		for (i = 0; b->rules[c] && i < b->c->table->chains.v[c]->rules.n; i++) {
+			struct sp_rule *x = &b->rules[c][i];
+
+			vec_foreach(&x->r->exprs, it) {
+				const char *what;
+				const void *p = resource(s, *it, &what);
+
+				if (x->punt || !p ||
+				    !strmap_get(&s->in_nft, (const char *)&p, sizeof(p)))
+					continue;
+				sp_punt(x, FBR_SHARED, reason_text(s, FBR_SHARED, what));
+				changed = true;
+			}
+		}
+	return changed;
+}
+
+/* -- base chains ------------------------------------------------------------------------------------------------- */
+
+static void whole_nft(struct split *s, struct sp_base *b, enum fb_reason reason, const char *what)
+{
+	b->state = SP_WHOLE_NFT;
+	b->reason = reason;
+	b->why = reason == FBR_COST ? what : reason_text(s, reason, what);
+	s->changed = true;
+}
+
+static bool any_punt(const struct sp_base *b)
+{
+	uint32_t c, i;
+
+	for (c = 0; c < b->c->table->chains.n; c++)
+		for (i = 0; b->rules[c] && i < b->c->table->chains.v[c]->rules.n; i++)
+			if (b->rules[c][i].punt)
+				return true;
+	return false;
+}
+
+static struct sp_base *base_new(struct split *s, struct chain *c)
+{
+	struct sp_base *b = arena_new_of(s->arena, struct sp_base);
+	const struct table *t = c->table;
+
+	b->c = c;
+	b->state = SP_WHOLE_BPF;
+	b->res_prio = b->link_prio = c->prio;
+	b->rules = arena_array(s->arena, struct sp_rule *, t->chains.n);
+	if (t->family != FAM_INET && t->family != FAM_IP && t->family != FAM_IP6)
+		whole_nft(s, b, FBR_FAMILY, family_name(t->family));
+	else if (t->flags & 1)
+		whole_nft(s, b, FBR_DORMANT, t->name);
+	else if (t->flags & 2)
+		whole_nft(s, b, FBR_OWNED, t->name);
+	else if (c->hook > HOOK_POSTROUTING)
+		whole_nft(s, b, FBR_HOOK, hook_name(t->family, c->hook));
+	else if (strcmp(c->type, "filter"))
+		whole_nft(s, b, FBR_CHAIN_TYPE, c->type);
+	reach(s, b, c);
+	return b;
+}
+
+/* One round for a base chain. */
+static void base_round(struct split *s, struct sp_base *b)
+{
+	if (b->state == SP_WHOLE_NFT)
+		return;
+	punt_shared(s, b);
+	if (!any_punt(b))
+		return;
+	if (s->opt->partial == FB_PARTIAL_NEVER) {
+		whole_nft(s, b, FBR_PARTIAL, b->c->name);
+		return;
+	}
+	b->state = SP_SPLIT;
+	do {
+		b->steps.n = 0;
+		b->root = arena_new_of(s->arena, struct sp_ctx);
+		b->root->chain = b->c;
+		if (!walk(s, b, b->root)) {
+			whole_nft(s, b, FBR_SIZE, b->c->name);
+			return;
+		}
+		collect_punts(s, b);
+	} while (punt_decisions(s, b));
+	if (!b->punts.n) /* every one stands behind another: cannot be */
+		BUG("chain %s: punts without steps", b->c->name);
+}
+
+static void fixpoint(struct split *s)
+{
+	do {
+		s->changed = false;
+		vec_foreach(&s->bases, it)
+			base_round(s, *it);
+		vec_foreach(&s->bases, it) {
+			struct sp_base *b = *it;
+			uint32_t c, i;
+
+			for (c = 0; c < b->c->table->chains.n; c++)
+				for (i = 0; b->rules[c] && i < b->c->table->chains.v[c]->rules.n;
+				     i++)
+					b->rules[c][i].in_rest = b->rules[c][i].guard =
+						b->rules[c][i].printed = false;
+			residue(s, b);
+		}
+	} while (s->changed);
+}
+
+/* Residual texts and costs: what cannot be said, or does not pay, stays whole. True: something changed. */
+static bool settle(struct split *s)
+{
+	s->changed = false;
+	vec_foreach(&s->bases, it) {
+		struct sp_base *b = *it;
+
+		if (b->state == SP_SPLIT && !sp_residual(s, b) && b->state == SP_SPLIT)
+			whole_nft(s, b, b->reason ? b->reason : FBR_TEXT, b->c->name);
+		if (b->state != SP_SPLIT)
+			continue;
+		sp_cost(s, b);
+		if (s->opt->partial == FB_PARTIAL_AUTO && b->ns_split > b->ns_nft)
+			whole_nft(s, b, FBR_COST,
+				  arena_printf(s->arena,
+					       "splitting chain %s does not pay: %.0f ns for the "
+					       "common packet, %.0f in nftables alone",
+					       b->c->name, b->ns_split, b->ns_nft));
+	}
+	if (!s->changed && !sp_priorities(s))
+		s->changed = true;
+	return s->changed;
+}
+
+/* -- the plan ---------------------------------------------------------------------------------------------------- */
+
+/* Which rules the program comes to. False: the end of the chain is not reached. */
+static bool mark_reached(struct sp_base *b, const struct chain *c)
+{
+	uint32_t i;
+
+	if (b->through[c->index])
+		return b->through[c->index] == 1;
+	b->through[c->index] = 2;
+	for (i = 0; i < c->rules.n; i++) {
+		const struct rule *r = c->rules.v[i];
+		struct sp_rule *x = sp_rule(b, r);
+		const struct set *vmap;
+		struct verdict v = sp_verdict(r, &vmap);
+		bool through = true;
+
+		x->reached = true;
+		if (x->punt) {
+			if (!x->n_match)
+				return false;
+			continue;
+		}
+		if (v.chain)
+			through = mark_reached(b, v.chain);
+		if (vmap)
+			vec_foreach(&vmap->elems, e)
+				if ((*e)->verdict.chain)
+					mark_reached(b, (*e)->verdict.chain);
+		if (r->exprs.n == 1 && ((v.code == V_JUMP && !through) || v.code == V_ACCEPT ||
+					v.code == V_DROP || v.code == V_GOTO))
+			return false;
+	}
+	b->through[c->index] = 1;
+	return true;
+}
+
+static const char *prog_name(struct split *s, const struct chain *c, uint8_t pf)
+{
+	char stem[12], *name;
+	uint32_t i, n = 0;
+	bool taken;
+
+	for (i = 0; c->name[i] && i < 9; i++) {
+		char ch = c->name[i];
+		bool ok = (ch >= 'a' && ch <= 'z') || (ch >= 'A' && ch <= 'Z') || ch == '_' ||
+			  (ch >= '0' && ch <= '9' && i);
+
+		stem[i] = ok ? ch : '_';
+	}
+	stem[i] = 0;
+	do {
+		name = n ? arena_printf(s->arena, "%s%u_v%d", stem, n, pf == FAM_IP ? 4 : 6)
+			 : arena_printf(s->arena, "%s_v%d", stem, pf == FAM_IP ? 4 : 6);
+		taken = strlen(name) > 15;
+		vec_foreach(&s->plan->progs, it)
+			taken = taken || !strcmp((*it)->name, name);
+		n++;
+		if (strlen(name) > 15)
+			stem[strlen(stem) - 1] = 0;
+	} while (taken);
+	return name;
+}
+
+static void prog_new(struct split *s, struct sp_base *b, uint8_t pf)
+{
+	struct plan_prog *p = arena_new_of(s->arena, struct plan_prog);
+	const struct table *t = b->c->table;
+	uint32_t c, i;
+
+	p->name = prog_name(s, b->c, pf);
+	p->base = b->c;
+	p->pf = pf;
+	p->hook = b->c->hook;
+	p->prio = b->link_prio;
+	p->residual = b->state == SP_SPLIT;
+	p->acts = arena_array(s->arena, struct rule_act *, t->chains.n);
+	for (c = 0; c < t->chains.n; c++) {
+		uint32_t n = t->chains.v[c]->rules.n;
+
+		if (!b->rules[c])
+			continue;
+		p->acts[c] = arena_array(s->arena, struct rule_act, n + 1);
+		for (i = 0; i < n; i++) {
+			const struct sp_rule *x = &b->rules[c][i];
+			struct rule_act *a = &p->acts[c][i];
+
+			if (!x->reached)
+				continue;
+			a->act = x->punt ? RULE_PUNT : RULE_LOWER;
+			a->n_match = x->punt ? x->n_match : 0;
+			a->why = x->why;
+			a->group = x->punt ? fb_reason_name[x->reason] : NULL;
+		}
+	}
+	*vec_push(s->arena, &s->plan->progs) = p;
+}
+
+static void plan_base(struct split *s, struct sp_base *b)
+{
+	struct plan_chain *pc = vec_push(s->arena, &s->plan->chains);
+	uint8_t fam = (uint8_t)b->c->table->family;
+
+	*pc = (struct plan_chain){ .chain = b->c,
+				   .where = b->state == SP_WHOLE_BPF ? PW_BPF
+					    : b->state == SP_SPLIT   ? PW_BOTH
+								     : PW_NFT,
+				   .why = b->why,
+				   .group = b->state == SP_WHOLE_NFT ? fb_reason_name[b->reason]
+								     : NULL,
+				   .res_prio = b->res_prio,
+				   .ns_nft = b->ns_nft,
+				   .ns_split = b->ns_split };
+	if (b->state == SP_WHOLE_NFT)
+		return;
+	b->through = arena_alloc(s->arena, b->c->table->chains.n);
+	mark_reached(b, b->c);
+	if (fam != FAM_IP6)
+		prog_new(s, b, FAM_IP);
+	if (fam != FAM_IP)
+		prog_new(s, b, FAM_IP6);
+}
+
+static void where_in(struct split *s, const struct sp_base *b, const struct rule *r,
+		     struct plan_rule *p)
+{
+	const struct sp_rule *x = b->c->table == r->chain->table ? sp_rule(b, r) : NULL;
+	bool bpf, nft;
+
+	if (!x)
+		return;
+	nft = b->state == SP_WHOLE_NFT ||
+	      (b->state == SP_SPLIT && (x->in_rest || x->guard || x->punt));
+	bpf = b->state != SP_WHOLE_NFT && x->reached && (!x->punt || x->n_match);
+	if (nft && !p->why) {
+		enum fb_reason reason = x->punt			    ? x->reason
+					: !x->reached || x->in_rest ? FBR_AFTER
+								    : FBR_GUARD;
+
+		if (b->state == SP_WHOLE_NFT && !x->punt)
+			reason = b->reason;
+		p->group = fb_reason_name[reason];
+		p->why = x->punt		    ? x->why
+			 : b->state == SP_WHOLE_NFT ? b->why
+						    : fb_reason_text[reason];
+	}
+	p->where |= (bpf ? PW_BPF : 0) | (nft ? PW_NFT : 0);
+}
+
+static void plan_rules(struct split *s)
+{
+	struct plan *p = s->plan;
+
+	vec_foreach(&s->rs->tables, t)
+		vec_foreach(&(*t)->chains, c)
+			vec_foreach(&(*c)->rules, r) {
+				struct plan_rule *x = vec_push(s->arena, &p->rules);
+
+				*x = (struct plan_rule){ .rule = *r };
+				vec_foreach(&s->bases, b)
+					where_in(s, *b, *r, x);
+				switch (x->where) {
+				case PW_BPF:
+					p->n_bpf++;
+					break;
+				case PW_NFT:
+					p->n_nft++;
+					break;
+				case PW_BOTH:
+					p->n_both++;
+					break;
+				default:
+					p->n_none++;
+					x->why = fb_reason_text[FBR_UNREACHED];
+					x->group = fb_reason_name[FBR_UNREACHED];
+				}
+			}
+}
+
+struct plan *fb_plan(struct ruleset *rs, const struct fb_options *opt)
+{
+	struct split *s = arena_new_of(rs->arena, struct split);
+
+	s->arena = rs->arena;
+	s->rs = rs;
+	s->opt = opt;
+	s->plan = arena_new_of(rs->arena, struct plan);
+	s->plan->arena = rs->arena;
+	s->plan->rs = rs;
+	strmap_init(&s->in_nft, rs->arena);
+	vec_foreach(&rs->tables, t)
+		vec_foreach(&(*t)->chains, c)
+			if ((*c)->is_base)
+				*vec_push(s->arena, &s->bases) = base_new(s, *c);
+	do
+		fixpoint(s);
+	while (settle(s));
+	vec_foreach(&s->bases, it)
+		plan_base(s, *it);
+	sp_fallback(s);
+	plan_rules(s);
+	return s->plan;
+}
