@@ -21,11 +21,11 @@ struct ast_chain;
 /* -- expressions ----------------------------------------------------------------------------------------------- */
 
 enum ast_expr_kind {
-	AX_SYMBOL,   /* a word: keyword value, name, address, `1h30m`, `echo-request`: text */
-	AX_NUMBER,   /* decimal, 0x or 0-octal number: num, and text as written */
-	AX_STRING,   /* "quoted": text without the quotes */
-	AX_GLOB,     /* word or quoted string that ends in an unescaped `*`: text without the `*` */
-	AX_VAR,	     /* $name: var.value is what it was defined to be; evaluate that (ast_strip) */
+	AX_SYMBOL, /* a word: keyword value, name, address, `1h30m`, `echo-request`: text */
+	AX_NUMBER, /* decimal, 0x or 0-octal number: num, and text as written */
+	AX_STRING, /* "quoted": text without the quotes */
+	AX_GLOB,   /* word or quoted string that ends in an unescaped `*`: text without the `*` */
+	AX_VAR, /* $name: var.value is what it was defined to be, shared by all its uses: do not change it */
 	AX_PREFIX,   /* prefix.base / prefix.len */
 	AX_RANGE,    /* range.from - range.to */
 	AX_WILDCARD, /* bare `*`: catch-all element, any */
@@ -37,11 +37,9 @@ enum ast_expr_kind {
 	AX_SETREF,   /* @name: text */
 	AX_REL,	     /* rel.left op rel.right */
 	AX_BINOP,    /* bin.left op bin.right */
-	AX_UNARY,    /* not used as `!`: see AX_REL with REL_NOT; reserved for byteorder forms */
 	AX_PAYLOAD, /* pay.proto pay.field; `th` as any other protocol; field NULL: `ip` alone in typeof-less places */
-	AX_RAW,	   /* @base,offset,length: raw */
-	AX_INNER,  /* inner.tunnel ("vxlan", "geneve", "gre", "gretap") around inner.expr */
-	AX_TUNHDR, /* a field of the tunnel header itself is AX_PAYLOAD ("vxlan" "vni"); reserved */
+	AX_RAW,	  /* @base,offset,length: raw */
+	AX_INNER, /* inner.tunnel ("vxlan", "geneve", "gre", "gretap") around inner.expr */
 	AX_EXTHDR, /* IPv6 extension header: ext.hdr ("hbh", "rt0", "frag" ...), ext.field; NULL field: presence */
 	AX_TCPOPT, /* tcp option ext.hdr ext.field; numeric kind: ext.hdr is the number's text; raw: see ext */
 	AX_IPOPT, /* ip option ext.hdr ext.field */
@@ -139,7 +137,11 @@ struct ast_define;
 /* 64 bytes or so: a set may hold a million of them. */
 struct ast_expr {
 	struct loc loc;
-	enum ast_expr_kind kind;
+	enum ast_expr_kind kind : 8;
+	enum ast_rel rel_op : 8;   /* AX_REL */
+	enum ast_binop bin_op : 8; /* AX_BINOP */
+	bool open;		   /* the parser's: a list that may still grow */
+	uint16_t depth; /* expressions below this one, longest way; bounded, so recursion is safe */
 	union {
 		struct {
 			const char *text;
@@ -216,9 +218,6 @@ struct ast_expr {
 			bool yes;
 		} boolean;
 	};
-	/* Operators; beside the union so that it stays three words. */
-	enum ast_rel rel_op;
-	enum ast_binop bin_op;
 };
 
 /* -- statements ------------------------------------------------------------------------------------------------ */
@@ -251,7 +250,6 @@ enum ast_stmt_kind {
 	AS_DYNSET,    /* dynset: add/update/delete @s { key ... [: data] } */
 	AS_METER,     /* meter: meter name [size N] { key stmt } */
 	AS_XT,	      /* xt type name: xt */
-	AS_CHAIN,     /* not used; jump { } is AS_VERDICT with verdict.block */
 };
 
 enum ast_log_flags { /* NF_LOG_* */
@@ -406,8 +404,6 @@ struct ast_chain {
 	struct ast_expr *devices; /* value, AX_VAR, or AX_LIST of them; NULL: none */
 	struct ast_expr *policy;  /* AX_SYMBOL "accept", "drop" or AX_VAR; NULL: none */
 	bool hw_offload;
-	bool has_counter;
-	struct ast_counter counter;
 	const char *comment;
 	VEC(struct ast_rule *) rules;
 };
