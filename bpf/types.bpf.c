@@ -32,3 +32,8 @@ int n2b_types2(struct net_device *dev, struct nf_conn *ct, struct sk_buff *skb,
 	bpf_dynptr_slice(&p, 0, 0, 4);
 	return bpf_rdonly_cast(skb, 0) != 0;
 }
+
+int n2b_types3(struct in_addr *a, struct in6_addr *a6, struct ida_bitmap *map)
+{
+	return 0;
+}

@@ -41,6 +41,12 @@ enum obj_rel_kind {
  *   u64 n2b_pull(ctx, u32 off, u32 need, void *buf)    copies packet bytes [off, min(skb->len, off + need)), need <= 64, to 64
  *       bytes of stack (which need not be initialised); result: their address as a number, to be cast to a window (windows.def)
  *   u64 n2b_pull16(ctx, u32 off, u32 need, void *buf)  the same for need <= 16 and 16 bytes of stack
+ * States are u64s in map values, zero before first use (state.bpf.c):
+ *   u64 n2b_limit(ctx, u64 *state, u64 cost, u64 max)  1: the bucket held cost. Packets: cost = nsecs / rate, max = cost * burst (0: 5);
+ *       bytes: cost = nsecs * len / rate, max = nsecs * (rate + burst) / rate. The rule goes on if result != inv
+ *   u64 n2b_quota(ctx, u64 *used, u64 len, u64 quota)  1: more than the quota is used now. The rule goes on if result == inv
+ *   u64 n2b_numgen(ctx, u64 *state, u32 mod)           0 .. mod - 1 in turn, offset not added
+ *   u64 n2b_last(ctx, u64 *state)                      stamps bpf_ktime_get_ns(); result 0
  */
 struct obj_reloc {
 	uint32_t insn; /* index in the function's instructions (ld_imm64 counts two) */

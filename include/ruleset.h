@@ -347,8 +347,9 @@ enum set_flags { /* NFT_SET_* */
 
 /*
  * Elements are in one canonical form whichever front end made them: an element of an interval set is the closed range
- * key..key_end (equal for one value; concatenations: field by field), in ascending order, without the kernel's separate
- * interval-end marks; other sets have key alone (key_end.len 0).
+ * key..key_end (equal for one value), in ascending order, without the kernel's separate interval-end marks; with several
+ * fields each field has its range, and the elements keep the order they were added in: where they overlap the first one
+ * that matches counts. Other sets have key alone (key_end.len 0).
  */
 struct set_elem {
 	struct loc loc;

@@ -184,6 +184,8 @@ static void enc_args(struct enc *e, const struct mir_ins *i)
 		case MA_IMM:
 			emit(e, alu(a->imm > INT32_MAX, BPF_MOV, k + 1, 0, true, a->imm));
 			break;
+		case MA_BUF:
+			BUG("buffer without a place");
 		case MA_FP:
 			emit(e, alu(false, BPF_MOV, k + 1, BPF_REG_10, false, 0));
 			emit(e, alu(false, BPF_ADD, k + 1, 0, true, a->imm));
@@ -357,7 +359,10 @@ static void line(struct enc *e, const struct rule *r)
 		return;
 	e->any_line = true;
 	e->rule = r;
-	l = vec_push(e->o->arena, &e->out->lines);
+	if (e->out->lines.n && e->out->lines.v[e->out->lines.n - 1].insn == e->out->insns.n)
+		l = &e->out->lines.v[e->out->lines.n - 1]; /* that one had no instruction */
+	else
+		l = vec_push(e->o->arena, &e->out->lines);
 	*l = (struct obj_line){ .insn = e->out->insns.n, .rule = r, .file = "ruleset" };
 	loc = r ? r->loc : c ? c->loc : (struct loc){ 0 };
 	if (loc.file && e->o->diag && loc.file < e->o->diag->sources.n)
@@ -410,6 +415,8 @@ bool mir_encode(struct mir_fn *fn, struct obj_file *o, struct obj_fn *out)
 				*vec_push(fn->arena, &e.layout) = *b;
 	for (uint32_t k = 0; k < e.layout.n; k++)
 		block(&e, e.layout.v[k], k + 1 < e.layout.n ? e.layout.v[k + 1] : NULL);
+	if (out->lines.v[out->lines.n - 1].insn == out->insns.n)
+		out->lines.n--;
 	vec_foreach(&e.fixups, f) {
 		int64_t off = (int64_t)e.start[f->to->id] - f->insn - 1;
 

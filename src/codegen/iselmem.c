@@ -9,21 +9,38 @@
 
 #define CTX_SKB 8 /* offset in struct bpf_nf_ctx */
 
-static uint32_t cast(struct isel *s, uint32_t number, uint32_t bytes)
-{
-	struct mir_arg args[2] = {
-		isel_arg_reg(number),
-		{ .kind = MA_REL,
-		  .rel = { .kind = OBJ_REL_CORE_TYPE,
-			   .name = bytes <= 4	 ? "in_addr"
-				   : bytes <= 16 ? "in6_addr"
-						 : "ida_bitmap" } },
-	};
-	struct mir_ins *c = isel_call(s, MIR_CALL, 2, args);
+static const struct window {
+	uint32_t size;
+	const char *name;
+} windows[] = {
+#define W(size, name) { size, name },
+#include "windows.def"
+#undef W
+};
 
+/* d = pointer to `bytes` bytes at the number */
+static void cast_to(struct isel *s, uint32_t d, uint32_t number, uint32_t bytes)
+{
+	const struct window *w = windows;
+	struct mir_arg args[2] = { isel_arg_reg(number), { .kind = MA_REL } };
+	struct mir_ins *c;
+
+	while (w->size < bytes)
+		if (++w == windows + ARRAY_SIZE(windows))
+			BUG("no window of %u bytes", bytes);
+	args[1].rel = (struct obj_reloc){ .kind = OBJ_REL_CORE_TYPE, .name = w->name };
+	c = isel_call(s, MIR_CALL, 2, args);
 	c->has_rel = true;
 	c->rel = (struct obj_reloc){ .kind = OBJ_REL_KFUNC, .name = "bpf_rdonly_cast" };
-	return c->d;
+	c->d = d;
+}
+
+static uint32_t cast(struct isel *s, uint32_t number, uint32_t bytes)
+{
+	uint32_t d = mir_vreg_new(s->fn);
+
+	cast_to(s, d, number, bytes);
+	return d;
 }
 
 static void core_field(struct mir_ins *i, enum ir_field f)
@@ -190,15 +207,19 @@ static void packet_regs(struct isel *s, uint32_t blk)
 		s->data[blk] = load_field(s, s->skb[blk], FLD_skb_data, 8);
 }
 
-/* Copies the part to the stack; its address there as a number. */
-static uint32_t pull(struct isel *s, struct ir_ins *off, uint32_t add, uint32_t need)
+/* Copies the part to the stack; the number gets its address there. */
+static void pull(struct isel *s, struct ir_ins *off, const struct pkt_part *part, uint32_t add,
+		 uint32_t need)
 {
 	bool small = need <= 16;
-	int32_t buf = mir_stack(s->fn, small ? 16 : 64);
-	struct mir_arg args[4] = { isel_arg_reg(s->ctx), isel_arg_val(s, off),
-				   isel_arg_imm(MIN(need, 64u)), isel_arg_fp(buf) };
+	struct mir_arg args[4] = { isel_arg_reg(s->ctx),
+				   isel_arg_val(s, off),
+				   isel_arg_imm(MIN(need, 64u)),
+				   { .kind = MA_BUF, .imm = s->fn->bufs.n } };
 	struct mir_ins *c;
 
+	*vec_push(s->a, &s->fn->bufs) = (struct mir_buf){ .size = small ? 16 : 64,
+							  .regs = { part->number, part->ptr } };
 	if (args[1].kind == MA_IMM)
 		args[1].imm += add;
 	else if (add)
@@ -207,7 +228,7 @@ static uint32_t pull(struct isel *s, struct ir_ins *off, uint32_t add, uint32_t 
 	c->has_rel = true;
 	c->rel = (struct obj_reloc){ .kind = OBJ_REL_RT,
 				     .name = small ? "n2b_pull16" : "n2b_pull" };
-	return c->d;
+	set_mov(s, part->number, c->d);
 }
 
 static uint32_t linear_addr(struct isel *s, struct ir_ins *off, uint32_t blk, uint32_t add)
@@ -250,15 +271,17 @@ void isel_pkt(struct isel *s, struct ir_ins *i)
 	cold->cold = paged->cold = true;
 	test_linear(s, i, linear, cold);
 	for (uint32_t p = 0; p < PKT_PARTS; p++)
-		parts[p].number = wanted(s, i, p) ? mir_vreg_new(s->fn) : 0;
+		if (wanted(s, i, p)) {
+			parts[p].number = mir_vreg_new(s->fn);
+			parts[p].ptr = mir_vreg_new(s->fn);
+		}
 	s->cur = cold; /* too short or not linear */
 	data_len = load_field(s, s->skb[blk], FLD_skb_data_len, 4);
 	isel_jcc(s, BPF_JEQ, true, data_len, 0, 0, linear, paged);
 	s->cur = paged;
 	for (uint32_t p = 0; p < PKT_PARTS; p++)
 		if (parts[p].number)
-			set_mov(s, parts[p].number,
-				pull(s, off, p * PKT_STRIDE, i->imm - p * PKT_STRIDE));
+			pull(s, off, &parts[p], p * PKT_STRIDE, i->imm - p * PKT_STRIDE);
 	isel_jmp(s, join);
 	s->cur = linear;
 	for (uint32_t p = 0; p < PKT_PARTS; p++)
@@ -268,8 +291,8 @@ void isel_pkt(struct isel *s, struct ir_ins *i)
 	s->cur = join;
 	for (uint32_t p = 0; p < PKT_PARTS; p++)
 		if (parts[p].number)
-			parts[p].ptr = cast(s, parts[p].number,
-					    s->pkt_parts[i->id * PKT_PARTS + p]);
+			cast_to(s, parts[p].ptr, parts[p].number,
+				s->pkt_parts[i->id * PKT_PARTS + p]);
 }
 
 void isel_ldp(struct isel *s, struct ir_ins *i)

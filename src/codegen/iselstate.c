@@ -38,9 +38,39 @@ static void sel_count(struct isel *s, struct ir_ins *i)
 	add_to(s, p, 8, isel_val(s, i->args[0]), 0);
 }
 
+static const char *const rt_names[RT_COUNT] = {
+#define R(id, fn, res, n_args) [RT_##id] = #fn,
+#include "runtime.def"
+#undef R
+};
+
+/* A service of the runtime: the context, then the operands. */
+static void sel_rt(struct isel *s, struct ir_ins *i)
+{
+	struct mir_arg args[5] = { isel_arg_reg(s->ctx) };
+	struct mir_ins *c;
+
+	BUG_ON(i->n_args > 4);
+	for (uint32_t k = 0; k < i->n_args; k++)
+		args[k + 1] = isel_arg_val(s, i->args[k]);
+	c = isel_call(s, MIR_CALL, i->n_args + 1, args);
+	c->has_rel = true;
+	c->rel = (struct obj_reloc){ .kind = OBJ_REL_RT, .name = rt_names[i->aux] };
+	s->vreg[i->id] = c->d;
+	if (i->type == IR_L)
+		return;
+	c = isel_ins(s, MIR_MOV32); /* the verifier knows nothing of the upper half */
+	c->a = s->vreg[i->id];
+	s->vreg[i->id] = c->d;
+}
+
 void isel_state(struct isel *s, struct ir_ins *i)
 {
 	switch (i->op) {
+	case IR_RTP:
+	case IR_RTE:
+		sel_rt(s, i);
+		break;
 	case IR_COUNT:
 		sel_count(s, i);
 		break;

@@ -29,12 +29,12 @@ extern const struct mir_op_info mir_op_info[MIR_OP_COUNT];
 #define MIR_FP	 1u
 #define MIR_REGS 10 /* r0 to r9 can be given out */
 
-enum mir_arg_kind { MA_REG, MA_IMM, MA_FP, MA_REL };
+enum mir_arg_kind { MA_REG, MA_IMM, MA_FP, MA_REL, MA_BUF };
 /* An argument of a call: made in its argument register only when the call is written out. */
 struct mir_arg {
 	enum mir_arg_kind kind;
-	uint32_t reg;	      /* MA_REG */
-	int64_t imm;	      /* MA_IMM: number; MA_FP: offset from r10 */
+	uint32_t reg; /* MA_REG */
+	int64_t imm;  /* MA_IMM: number; MA_FP: offset from r10; MA_BUF: index in fn->bufs */
 	struct obj_reloc rel; /* MA_REL: ld_imm64 */
 };
 
@@ -77,12 +77,20 @@ struct mir_vreg {
 	uint32_t global; /* number in the liveness sets + 1; 0: local to its block */
 };
 
+/* Bytes of the stack that are in use as long as one of two registers is live: a packet address as number and as pointer. */
+struct mir_buf {
+	uint32_t size;
+	uint32_t regs[2];
+	int32_t off; /* from r10, given by mir_regalloc() */
+};
+
 struct mir_fn {
 	struct arena *arena;
 	const char *name;
 	const struct ir_fn *ir;
 	VEC(struct mir_block *) blocks;
 	VEC(struct mir_vreg) vregs; /* [0] unused, [1] r10 */
+	VEC(struct mir_buf) bufs;
 	uint32_t n_globals, n_ins, n_block_ids;
 	int32_t frame;	   /* bytes of stack in use, a multiple of 8 */
 	int32_t save_area; /* where cold calls keep registers: offset from r10 */

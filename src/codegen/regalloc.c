@@ -396,6 +396,7 @@ static void forget(struct spill *s)
 
 struct slot {
 	int32_t off;
+	uint32_t size;
 	VEC(struct interval *) users;
 };
 
@@ -414,6 +415,43 @@ static bool slot_free(const struct slot *sl, struct interval *iv)
 		}
 	}
 	return true;
+}
+
+/* Stack for the buffers of packet addresses; those that are never in use together share it. */
+static void place_bufs(struct alloc *al)
+{
+	struct mir_fn *fn = al->fn;
+	struct interval **of = arena_array(fn->arena, struct interval *, fn->vregs.n);
+	VEC(struct slot) slots = { 0 };
+
+	vec_foreach(&al->ivs, iv)
+		of[iv->vreg] = iv;
+	vec_foreach(&fn->bufs, b) {
+		struct interval *number = of[b->regs[0]], *ptr = of[b->regs[1]];
+		struct slot *sl = slots.v;
+
+		while (sl < slots.v + slots.n &&
+		       (sl->size != b->size || (number && !slot_free(sl, number)) ||
+			(ptr && !slot_free(sl, ptr))))
+			sl++;
+		if (sl == slots.v + slots.n) {
+			sl = vec_push(fn->arena, &slots);
+			*sl = (struct slot){ .off = mir_stack(fn, b->size), .size = b->size };
+		}
+		b->off = sl->off;
+		if (number)
+			*vec_push(fn->arena, &sl->users) = number;
+		if (ptr)
+			*vec_push(fn->arena, &sl->users) = ptr;
+	}
+	vec_foreach(&fn->blocks, blk)
+		for (struct mir_ins *i = (*blk)->first; i; i = i->next)
+			for (uint32_t k = 0; k < i->n_args; k++)
+				if (i->args[k].kind == MA_BUF) {
+					i->args[k].imm = fn->bufs.v[i->args[k].imm].off;
+					i->args[k].kind = MA_FP;
+				}
+	fn->bufs.n = 0;
 }
 
 /* A stack slot for each spilled register; registers that are never live together share one. */
@@ -505,6 +543,8 @@ static bool scan(struct mir_fn *fn)
 	mir_live(fn);
 	find_hints(fn);
 	build_intervals(&al);
+	if (fn->bufs.n)
+		place_bufs(&al);
 	vec_foreach(&al.ivs, iv)
 		place(&al, iv);
 	if (al.n_spilled) {

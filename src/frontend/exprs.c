@@ -6,6 +6,8 @@
  * number. The expression itself does not say which, so the printer follows each rule from top to bottom and remembers, word
  * by word, the order of what the registers hold; an immediate takes its order from the first expression that uses it.
  */
+#include <stdlib.h>
+
 #include "ruleset.h"
 
 /* Byte order of what a rule has in its registers, by 32-bit word. */
@@ -72,6 +74,13 @@ static void verdict_print(struct sbuf *o, const struct verdict *v)
 
 /* -- byte orders of registers ---------------------------------------------------------------------------------- */
 
+static enum byte_order key_order(enum expr_kind kind, uint32_t key)
+{
+	const struct reg_key *k = reg_key(kind, key);
+
+	return k ? k->order : ORDER_NONE;
+}
+
 static enum byte_order fib_order(const struct expr *e)
 {
 	if (!(e->fib.flags & 32) && e->fib.result == 2) /* oifname */
@@ -82,8 +91,6 @@ static enum byte_order fib_order(const struct expr *e)
 /* The order of what e leaves in its destination register; *reg is REG_NONE if it has none. */
 static enum byte_order load_order(const struct expr *e, const struct regs *rg, uint8_t *reg)
 {
-	const struct reg_key *k;
-
 	*reg = REG_NONE;
 	switch (e->kind) {
 	case EX_PAYLOAD:
@@ -94,28 +101,22 @@ static enum byte_order load_order(const struct expr *e, const struct regs *rg, u
 		return e->exthdr.len == 1 ? ORDER_HOST : ORDER_BIG;
 	case EX_META:
 		*reg = e->meta.dreg;
-		k = reg_key(e->kind, e->meta.key);
-		return k ? k->order : ORDER_NONE;
+		return key_order(e->kind, e->meta.key);
 	case EX_CT:
 		*reg = e->ct.dreg;
-		k = reg_key(e->kind, e->ct.key);
-		return k ? k->order : ORDER_NONE;
+		return key_order(e->kind, e->ct.key);
 	case EX_RT:
 		*reg = e->rt.dreg;
-		k = reg_key(e->kind, e->rt.key);
-		return k ? k->order : ORDER_NONE;
+		return key_order(e->kind, e->rt.key);
 	case EX_SOCKET:
 		*reg = e->socket.dreg;
-		k = reg_key(e->kind, e->socket.key);
-		return k ? k->order : ORDER_NONE;
+		return key_order(e->kind, e->socket.key);
 	case EX_XFRM:
 		*reg = e->xfrm.dreg;
-		k = reg_key(e->kind, e->xfrm.key);
-		return k ? k->order : ORDER_NONE;
+		return key_order(e->kind, e->xfrm.key);
 	case EX_TUNNEL:
 		*reg = e->tunnel.dreg;
-		k = reg_key(e->kind, e->tunnel.key);
-		return k ? k->order : ORDER_NONE;
+		return key_order(e->kind, e->tunnel.key);
 	case EX_FIB:
 		*reg = e->fib.dreg;
 		return fib_order(e);
@@ -163,18 +164,14 @@ static void regs_update(struct regs *rg, const struct expr *e, enum byte_order i
 /* How e uses register r: the order its value must be in; *used tells whether e reads r at all. */
 static enum byte_order use_order(const struct expr *e, uint8_t r, const struct regs *rg, bool *used)
 {
-	const struct reg_key *k;
-
 	*used = expr_regs(e).reads >> REG_WORD(r) & 1;
 	if (!*used)
 		return ORDER_NONE;
 	switch (e->kind) {
 	case EX_META:
-		k = reg_key(EX_META, e->meta.key);
-		return k ? k->order : ORDER_NONE;
+		return key_order(EX_META, e->meta.key);
 	case EX_CT:
-		k = reg_key(EX_CT, e->ct.key);
-		return k ? k->order : ORDER_NONE;
+		return key_order(EX_CT, e->ct.key);
 	case EX_DUP:
 	case EX_FWD:
 		return r == e->dup.sreg_dev ? ORDER_HOST : ORDER_BIG;
@@ -720,6 +717,29 @@ static void elem_print(struct sbuf *o, const struct set *s, const struct set_ele
 	sb_puts(o, "\n");
 }
 
+static int elem_order(const void *a, const void *b)
+{
+	const struct set_elem *x = *(struct set_elem *const *)a, *y = *(struct set_elem *const *)b;
+	int c = memcmp(x->key.b, y->key.b, DATA_MAX);
+
+	if (x->catchall != y->catchall)
+		return x->catchall ? 1 : -1;
+	return c ? c : memcmp(x->key_end.b, y->key_end.b, DATA_MAX);
+}
+
+/* In the order of keys: that in which a kernel lists a hashed set says nothing. */
+static void elems_print(struct sbuf *o, const struct set *s)
+{
+	struct set_elem **v;
+
+	if (!s->elems.n)
+		return;
+	v = arena_dup(o->arena, s->elems.v, s->elems.n * sizeof(*v));
+	qsort(v, s->elems.n, sizeof(*v), elem_order);
+	for (uint32_t i = 0; i < s->elems.n; i++)
+		elem_print(o, s, v[i]);
+}
+
 static void set_print(struct sbuf *o, const struct set *s)
 {
 	sb_printf(o, "family %d %s %s %x", s->table->family, s->name, s->table->name, s->flags);
@@ -732,8 +752,7 @@ static void set_print(struct sbuf *o, const struct set *s)
 	if (s->size)
 		sb_printf(o, " size %u", s->size);
 	sb_puts(o, "\n");
-	vec_foreach(&s->elems, el)
-		elem_print(o, s, *el);
+	elems_print(o, s);
 }
 
 /* -- rules ----------------------------------------------------------------------------------------------------- */
@@ -755,6 +774,12 @@ static void rule_print(struct sbuf *o, const struct rule *r)
 	}
 }
 
+static void flush(struct sbuf *o, FILE *f)
+{
+	fwrite(o->s, 1, o->n, f);
+	o->n = 0;
+}
+
 void ruleset_print_exprs(const struct ruleset *rs, FILE *f)
 {
 	struct sbuf o;
@@ -763,11 +788,11 @@ void ruleset_print_exprs(const struct ruleset *rs, FILE *f)
 	vec_foreach(&rs->tables, t) {
 		vec_foreach(&(*t)->sets, s)
 			set_print(&o, *s);
+		flush(&o, f);
 		vec_foreach(&(*t)->chains, c) {
 			vec_foreach(&(*c)->rules, r) {
-				o.n = 0; /* a rule at a time */
 				rule_print(&o, *r);
-				fwrite(o.s, 1, o.n, f);
+				flush(&o, f);
 			}
 		}
 	}

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* The IR's tables, and how modules, functions, blocks, instructions and edges are made, changed and taken away. */
-#include "ir.h"
+#include "ir/pass.h"
 
 const struct ir_op_info ir_op_info[IR_OP_COUNT] = {
 #define V			      IR_V
@@ -304,25 +304,30 @@ void ir_edge_add(struct ir_block *from, struct ir_block *to)
 		phi_arg_add(a, i);
 }
 
+/* Searched from both ends: passes that walk the blocks in order find theirs near one. */
 uint32_t ir_pred_index(const struct ir_block *b, const struct ir_block *pred)
 {
-	for (uint32_t p = 0; p < b->preds.n; p++)
+	for (uint32_t p = 0, n = b->preds.n; p < (n + 1) / 2; p++) {
 		if (b->preds.v[p] == pred)
 			return p;
+		if (b->preds.v[n - 1 - p] == pred)
+			return n - 1 - p;
+	}
 	BUG("@%u is no predecessor of @%u", pred->id, b->id);
 }
 
+/* The last predecessor takes the place of the one that goes: no cost in a block of 100,000. */
 static void pred_remove(struct ir_block *b, uint32_t p)
 {
-	size_t behind = b->preds.n - p - 1;
+	uint32_t last = b->preds.n - 1;
 
 	for (struct ir_ins *i = b->first; i && (i->op == IR_PHI || i->op == IR_COPY); i = i->next) {
 		if (i->op != IR_PHI)
 			continue;
-		memmove(i->args + p, i->args + p + 1, behind * sizeof(*i->args));
+		i->args[p] = i->args[last];
 		i->n_args--;
 	}
-	memmove(b->preds.v + p, b->preds.v + p + 1, behind * sizeof(*b->preds.v));
+	b->preds.v[p] = b->preds.v[last];
 	b->preds.n--;
 }
 
@@ -356,6 +361,16 @@ void ir_edge_move(struct ir_block *from, uint32_t s, struct ir_block *to)
 	*vec_push(a, &to->preds) = from;
 	for (struct ir_ins *i = to->first; i && i->op == IR_PHI; i = i->next)
 		phi_arg_add(a, i);
+}
+
+void ir_edge_skip(struct ir_block *b, uint32_t s, uint32_t s2)
+{
+	struct ir_block *over = b->succs.v[s], *to = over->succs.v[s2];
+	uint32_t p = ir_pred_index(to, over);
+
+	ir_edge_move(b, s, to);
+	for (struct ir_ins *i = to->first; i && i->op == IR_PHI; i = i->next)
+		i->args[i->n_args - 1] = i->args[p];
 }
 
 void ir_make_jmp(struct ir_block *b, uint32_t s)

@@ -246,6 +246,29 @@ static void prog_walk(struct make *m, uint32_t out)
 	make_insn(m, EXIT());
 }
 
+/* One call of n2b_limit, n2b_quota, n2b_numgen, n2b_last on the state at `key` in map `states`; result: the call's. */
+static void prog_state(struct make *m, const char *name, const char *fn, uint32_t states,
+		       uint32_t key, int64_t a, int64_t b)
+{
+	make_fn(m, name, true, false);
+	make_insn(m, MOV(6, 1));
+	make_insn(m, ST(BPF_W, 10, -4, (int32_t)key));
+	make_insn(m, MOV(2, 10));
+	make_insn(m, ALUI(BPF_ADD, 2, -4));
+	make_ld64(m, 1, OBJ_REL_MAP, states, 0, NULL);
+	make_insn(m, CALL(BPF_FUNC_map_lookup_elem));
+	make_insn(m, JI(BPF_JEQ, 0, 0, 8));
+	make_insn(m, MOV(1, 6));
+	make_insn(m, MOV(2, 0));
+	make_insn(m, INSN(BPF_LD | BPF_IMM | BPF_DW, 3, 0, 0, (int32_t)a));
+	make_insn(m, INSN(0, 0, 0, 0, (int32_t)(a >> 32)));
+	make_insn(m, INSN(BPF_LD | BPF_IMM | BPF_DW, 4, 0, 0, (int32_t)b));
+	make_insn(m, INSN(0, 0, 0, 0, (int32_t)(b >> 32)));
+	make_rel(m, CALL(0), OBJ_REL_RT, 0, 0, fn, NULL);
+	make_insn(m, ALUI(BPF_AND, 0, 1));
+	make_insn(m, EXIT());
+}
+
 static uint32_t ret_fn(struct make *m, const char *name, bool global, int value)
 {
 	make_fn(m, name, false, global);
@@ -258,7 +281,7 @@ static uint32_t ret_fn(struct make *m, const char *name, bool global, int value)
 void make_everything(struct make *m, bool runtime)
 {
 	uint8_t *big = arena_alloc(m->a, 1 << 20), *protos = arena_alloc(m->a, 256);
-	uint32_t out, s, g;
+	uint32_t out, s, g, states;
 
 	big[5] = 1;
 	protos[6] = protos[17] = 1;
@@ -278,4 +301,11 @@ void make_everything(struct make *m, bool runtime)
 		return;
 	prog_pull(m);
 	prog_walk(m, out);
+	states = make_map(m, "states", BPF_MAP_TYPE_ARRAY, 4, 8, 4, false);
+	/* 3 tokens, another each hour */
+	prog_state(m, "limit", "n2b_limit", states, 0, 3600ll * 1000000000,
+		   3 * 3600ll * 1000000000);
+	prog_state(m, "quota", "n2b_quota", states, 1, 40, 100);
+	prog_state(m, "numgen", "n2b_numgen", states, 2, 3, 0);
+	prog_state(m, "last", "n2b_last", states, 3, 0, 0);
 }

@@ -2,7 +2,7 @@
 /* irtool: reads IR text, runs the passes named on the command line, prints the IR. The suite of tests/pass drives it. */
 #include <stdlib.h>
 
-#include "ir.h"
+#include "ir/pass.h"
 
 static char *read_all(struct arena *a, const char *path, size_t *len)
 {
@@ -24,6 +24,28 @@ static char *read_all(struct arena *a, const char *path, size_t *len)
 	return b.s;
 }
 
+/* A pass by name, or all of a level: -O1. */
+static void run(struct ir_mod *m, const char *name)
+{
+	if (!strncmp(name, "-O", 2)) {
+		opt_run(m, (enum opt_level)atoi(name + 2), true);
+		return;
+	}
+	if (!strncmp(name, "-d", 2)) {
+		for (const char *l = name + 2; *l; l++)
+			debug_letter[(unsigned char)*l] = true;
+		return;
+	}
+	for (uint32_t i = 0; i < opt_n_passes; i++) {
+		if (strcmp(opt_passes[i].name, name))
+			continue;
+		opt_run_pass(m, &opt_passes[i], true);
+		return;
+	}
+	fprintf(stderr, "irtool: there is no pass '%s'\n", name);
+	exit(1);
+}
+
 int main(int argc, char **argv)
 {
 	struct arena *a = arena_new();
@@ -42,6 +64,8 @@ int main(int argc, char **argv)
 	diag_flush(&d, stderr);
 	if (!m)
 		return 1;
+	for (int i = 2; i < argc; i++)
+		run(m, argv[i]);
 	ir_print(m, stdout);
 	arena_free(a);
 	return 0;

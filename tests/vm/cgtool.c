@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* cgtool: reads IR text and prints the instructions made of it. The suite of tests/vm drives it. */
+/* cgtool: reads IR text, prints the instructions made of it or writes the object. The suite of tests/vm drives it. */
 #include <stdlib.h>
 
 #include "codegen.h"
@@ -31,14 +31,19 @@ int main(int argc, char **argv)
 	struct ir_mod *m;
 	struct diag d;
 	size_t len;
+	const char *out = NULL;
 	char *text;
 
 	diag_init(&d, a);
 	for (; argc > 2 && !strcmp(argv[1], "-d"); argc -= 2, argv += 2)
 		for (char *c = argv[2]; *c; c++)
 			debug_letter[(unsigned char)*c & 127] = true;
+	if (argc > 2 && !strcmp(argv[1], "-o")) {
+		out = argv[2];
+		argc -= 2, argv += 2;
+	}
 	if (argc != 2) {
-		fprintf(stderr, "usage: cgtool [-d LETTERS] FILE\n");
+		fprintf(stderr, "usage: cgtool [-d LETTERS] [-o OBJECT] FILE\n");
 		return 1;
 	}
 	text = read_all(a, argv[1], &len);
@@ -48,7 +53,10 @@ int main(int argc, char **argv)
 	diag_flush(&d, stderr);
 	if (!o)
 		return 1;
-	cg_print(o, stdout);
+	if (!out)
+		cg_print(o, stdout);
+	else if (obj_write(o, out))
+		return diag_flush(&d, stderr), 1;
 	arena_free(a);
 	return 0;
 }

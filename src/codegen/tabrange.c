@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * tabrange: ranges of one field as a sorted array of the points where the answer changes, searched by halves without branches.
+ *
+ * Keys are compared as numbers in pieces, most significant first: 32 bits for keys of one word, else 64.
+ */
+#include <endian.h>
+
+#include "tables.h"
+
+/* A point: the answer from here up to the next point. */
+struct point {
+	uint8_t key[DATA_MAX];
+	uint32_t value;
+};
+
+static void put_point(struct point *pts, uint32_t *n, const uint8_t *key, uint32_t len,
+		      uint32_t value)
+{
+	if (*n && !memcmp(pts[*n - 1].key, key, len)) {
+		pts[*n - 1].value = value;
+		return;
+	}
+	memset(&pts[*n], 0, sizeof(*pts));
+	memcpy(pts[*n].key, key, len);
+	pts[(*n)++].value = value;
+}
+
+static uint64_t piece(const uint8_t *key, uint32_t k, uint32_t bytes, uint32_t len)
+{
+	uint64_t v = 0;
+
+	for (uint32_t j = k * bytes; j < (k + 1) * bytes; j++)
+		v = v << 8 | (j < len ? key[j] : 0);
+	return v;
+}
+
+void tab_keys(struct tabset *t, struct tabrange *r, const uint8_t *keys, size_t stride, uint32_t n)
+{
+	uint32_t bytes = r->n_words == 1 ? 4 : 8, pieces = DIV_ROUND_UP(r->n_words, 2);
+
+	r->bits = tab_log2(n);
+	for (uint32_t k = 0; k < pieces; k++) {
+		r->keys[k] = tab_new(t->m, arena_printf(t->m->arena, "%s.keys%u", t->set->name, k),
+				     bytes << r->bits);
+		for (uint32_t j = 0; j < 1u << r->bits; j++) {
+			uint64_t x = j < n ? piece(keys + stride * j, k, bytes, r->len)
+					   : UINT64_MAX;
+
+			x = htole64(x);
+			memcpy(t->m->tables.v[r->keys[k]].bytes + bytes * j, &x, bytes);
+		}
+	}
+}
+
+bool tab_successor(uint8_t *key, uint32_t len)
+{
+	while (len-- > 0)
+		if (++key[len])
+			return true;
+	return false;
+}
+
+static void build(struct tabset *t)
+{
+	uint32_t n = 0, len = t->set->key_len;
+	struct tabrange *r = &t->range[0];
+	struct point *pts = arena_array(t->m->arena, struct point, 2 * t->elems.n + 1);
+	uint8_t key[DATA_MAX] = { 0 };
+
+	put_point(pts, &n, key, len, 0);
+	for (uint32_t k = 0; k < t->elems.n; k++) {
+		const struct set_elem *e = t->elems.v[k];
+
+		put_point(pts, &n, e->key.b, len, t->numbers.v[k]);
+		memcpy(key, e->key_end.len ? e->key_end.b : e->key.b, len);
+		if (tab_successor(key, len))
+			put_point(pts, &n, key, len, 0);
+	}
+	r->n_words = t->n_words;
+	r->len = len;
+	tab_keys(t, r, pts[0].key, sizeof(*pts), n);
+	r->vals = tab_new(t->m, arena_printf(t->m->arena, "%s.vals", t->set->name), 4u << r->bits);
+	for (uint32_t j = 0; j < 1u << r->bits; j++) {
+		uint32_t v = htole32(pts[MIN(j, n - 1)].value);
+
+		memcpy(t->m->tables.v[r->vals].bytes + 4 * j, &v, 4);
+	}
+	t->range_made = true;
+}
+
+/* The pieces of the key's words as numbers. */
+static void pieces_of(struct tabcur *c, const struct tabrange *r, struct ir_ins **out)
+{
+	struct ir_ins **key = c->key + r->from;
+
+	if (r->n_words == 1) {
+		out[0] = tab1(c, IR_BSWAP32, IR_W, key[0]);
+		return;
+	}
+	for (uint32_t w = 0; w < r->n_words; w += 2) {
+		struct ir_ins *hi = tab1(c, IR_ZEXT, IR_L, tab1(c, IR_BSWAP32, IR_W, key[w]));
+
+		hi = tab2(c, IR_SHL, IR_L, hi, tabk(c, IR_L, 32));
+		if (w + 1 < r->n_words)
+			hi = tab2(c, IR_OR, IR_L, hi,
+				  tab1(c, IR_ZEXT, IR_L, tab1(c, IR_BSWAP32, IR_W, key[w + 1])));
+		out[w / 2] = hi;
+	}
+}
+
+/* The point `step` places behind byte `at` of the arrays is not above the key. */
+static struct ir_ins *not_above(struct tabcur *c, const struct tabrange *t,
+				struct ir_ins *const *key, struct ir_ins *at, uint32_t step)
+{
+	uint32_t pieces = DIV_ROUND_UP(t->n_words, 2), bytes = t->n_words == 1 ? 4 : 8;
+	struct ir_ins *r = NULL;
+
+	for (uint32_t k = pieces; k-- > 0;) {
+		struct ir_ins *p = tab_load(c, t->keys[k], at, (int64_t)step * bytes, bytes);
+
+		if (!r) {
+			r = tab2(c, IR_UGE, IR_B, key[k], p);
+			continue;
+		}
+		r = tab2(c, IR_AND, IR_B, tab2(c, IR_EQ, IR_B, key[k], p), r);
+		r = tab2(c, IR_OR, IR_B, tab2(c, IR_UGT, IR_B, key[k], p), r);
+	}
+	return r;
+}
+
+struct ir_ins *tab_find(struct tabcur *c, const struct tabrange *r)
+{
+	uint32_t scale = r->n_words == 1 ? 2 : 3;
+	struct ir_ins *key[8], *at = tabk(c, IR_W, 0), *up;
+
+	pieces_of(c, r, key);
+	for (uint32_t b = r->bits; b-- > 0;) {
+		up = tab1(c, IR_B2W, IR_W, not_above(c, r, key, at, 1u << b));
+		up = tab2(c, IR_SHL, IR_W, up, tabk(c, IR_W, b + scale));
+		at = at->op == IR_CONST ? up : tab2(c, IR_ADD, IR_W, at, up);
+	}
+	return scale == 3 && at->op != IR_CONST ? tab2(c, IR_LSHR, IR_W, at, tabk(c, IR_W, 1)) : at;
+}
+
+struct tabres tab_search(struct tabcur *c)
+{
+	struct tabset *t = c->t;
+	struct tabres r = { 0 };
+
+	if (!t->range_made)
+		build(t);
+	r.num = tab_load(c, t->range[0].vals, tab_find(c, &t->range[0]), 0, 4);
+	r.cond = tab2(c, IR_NE, IR_B, r.num, tabk(c, IR_W, 0));
+	return r;
+}

@@ -1,0 +1,231 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * difftool: reads netlink dumps, builds IR by the plainest plan, and compares for generated packets what the interpreter of the
+ * hinge and the IR say: verdicts and counters. Prints every difference; status 1 if there is one.
+ */
+#include <stdlib.h>
+
+#include "../diff/genpkt.h"
+#include "frontend.h"
+#include "irrun.h"
+#include "plain.h"
+
+static uint32_t n_runs, n_punts, n_skipped, n_differ;
+static const char *path;
+
+struct pair {
+	struct interp *in;
+	struct irrun *ir;
+	struct arena *a;
+};
+
+static void pair_open(struct pair *p, const struct ruleset *rs, const struct ir_mod *m)
+{
+	p->a = arena_new();
+	p->in = interp_new(rs);
+	p->ir = irrun_new(p->a, m);
+}
+
+static void pair_close(struct pair *p)
+{
+	interp_free(p->in);
+	arena_free(p->a);
+}
+
+/* Counters of rules and objects: their growth. */
+static void compare_counters(const struct pair *p, const struct ir_mod *m)
+{
+	for (uint32_t k = 0; k < m->states.n; k++) {
+		const struct ir_state *st = &m->states.v[k];
+		const struct irrun_state *got = &p->ir->states[k];
+		const struct interp_state *want;
+
+		if (st->kind != ST_COUNTER || st->policy_of)
+			continue;
+		want = interp_state_of(p->in, st->expr);
+		if (!want || (want->counter.packets - st->expr->counter.packets == got->packets &&
+			      want->counter.bytes - st->expr->counter.bytes == got->bytes))
+			continue;
+		n_differ++;
+		printf("%s: counter %u: %llu packets, interpreter %llu\n", path, k,
+		       (unsigned long long)got->packets,
+		       (unsigned long long)(want->counter.packets - st->expr->counter.packets));
+	}
+}
+
+static void random_ct(struct genpkt *g, struct pkt *p, const struct gp_packet *gp)
+{
+	static const uint8_t infos[] = { 0, 0, 1, 2, 2, 2, 3, 4 };
+	struct pkt_ct *c = &p->ct;
+	bool v4 = gp->pf == FAM_IP;
+
+	c->kind = (enum pkt_ct_kind[]){ PKT_CT_NONE,  PKT_CT_UNTRACKED, PKT_CT_TEMPLATE,
+					PKT_CT_ENTRY, PKT_CT_ENTRY,	PKT_CT_ENTRY,
+					PKT_CT_ENTRY, PKT_CT_ENTRY }[genpkt_rand(g, 8)];
+	c->info = c->kind == PKT_CT_UNTRACKED  ? 7
+		  : c->kind == PKT_CT_TEMPLATE ? 2
+		  : c->kind == PKT_CT_NONE     ? 0
+					       : infos[genpkt_rand(g, 8)];
+	c->status = genpkt_rand(g, 1u << 11);
+	c->mark = genpkt_rand(g, 3);
+	c->l3num = genpkt_rand(g, 8) ? gp->pf : FAM_IP + FAM_IP6 - gp->pf;
+	c->proto = gp->len > 9 ? gp->b[v4 ? 9 : 6] : 6;
+	c->zone = (uint16_t)genpkt_rand(g, 3);
+	c->zone_dir = (uint8_t)genpkt_rand(g, 4);
+	if (gp->len >= 44) {
+		uint32_t n = v4 ? 4 : 16, at = v4 ? 12 : 8;
+
+		memcpy(c->tuple[0].src, gp->b + at, n);
+		memcpy(c->tuple[0].dst, gp->b + at + n, n);
+		memcpy(c->tuple[1].src, gp->b + at + n, n);
+		memcpy(c->tuple[1].dst, gp->b + at, n);
+		memcpy(c->tuple[0].sport, gp->b + (v4 ? 20 : 40), 2);
+		memcpy(c->tuple[0].dport, gp->b + (v4 ? 22 : 42), 2);
+		memcpy(c->tuple[1].sport, gp->b + (v4 ? 22 : 42), 2);
+		memcpy(c->tuple[1].dport, gp->b + (v4 ? 20 : 40), 2);
+	}
+}
+
+static struct pkt_dev *device(struct genpkt *g, struct pkt_dev *d, uint32_t iface)
+{
+	const char *const *names;
+	uint32_t n = genpkt_ifaces(g, &names);
+
+	d->name = names[iface % n];
+	d->index = iface % n + 1;
+	d->type = d->index == 1 ? 772 : 1;
+	d->group = genpkt_rand(g, 2);
+	return d;
+}
+
+static void check_packet(struct pair *p, const struct ir_mod *m, const struct plan_prog *prog,
+			 const struct ir_fn *fn, const struct pkt *k, const struct ruleset *rs)
+{
+	struct interp_result want = { 0 };
+	int got;
+
+	interp_run(p->in, prog->base, k, &want);
+	got = irrun_prog(p->ir, fn, k);
+	n_runs++;
+	if (got >= 0 && p->ir->end && p->ir->end->rule &&
+	    plan_act(prog, p->ir->end->rule).act == RULE_PUNT) {
+		n_punts++;
+	} else if (got < 0 || (want.verdict != INTERP_ACCEPT && want.verdict != INTERP_DROP)) {
+		n_skipped++;
+	} else {
+		if (got == (want.verdict == INTERP_ACCEPT))
+			return;
+		n_differ++;
+		printf("%s: %s pf %u len %u: IR says %d, interpreter %d (rule %s/%u)\n", path,
+		       prog->base->name, k->pf, k->len, got, want.verdict == INTERP_ACCEPT,
+		       want.rule ? want.rule->chain->name : "policy",
+		       want.rule ? want.rule->index : 0);
+		for (uint32_t i = 0; i < MIN(k->len, 64u); i++)
+			printf("%02x%s", k->l3[i], i % 4 == 3 ? " " : "");
+		printf("\n");
+	}
+	pair_close(p);
+	pair_open(p, rs, m);
+}
+
+static void check_prog(struct arena *a, const struct ruleset *rs, const struct ir_mod *m,
+		       const struct plan_prog *prog, const struct ir_fn *fn, uint32_t n)
+{
+	struct genpkt *g = genpkt_new(a, rs, 1);
+	struct gp_packet *gp = arena_new_of(a, struct gp_packet);
+	bool in = prog->hook <= HOOK_FORWARD, out = prog->hook >= HOOK_FORWARD;
+	struct pkt_dev din, dout;
+	struct pair p;
+
+	pair_open(&p, rs, m);
+	for (uint32_t i = 0; i < n; i++) {
+		uint8_t ll[14] = { 2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 8, 0 };
+		struct pkt k = { .l3 = gp->b };
+
+		genpkt_next(g, prog->hook == HOOK_FORWARD ? GP_FWD : in ? GP_IN : GP_OUT, i, gp);
+		if (gp->pf != prog->pf || gp->len < (gp->pf == FAM_IP ? 20 : 40))
+			continue;
+		k.len = gp->len;
+		k.pf = gp->pf;
+		k.hook = prog->hook;
+		k.mark = genpkt_rand(g, 4) ? gp->mark : genpkt_rand(g, 4);
+		k.priority = genpkt_rand(g, 2);
+		k.pkt_type = (uint8_t)genpkt_rand(g, 6);
+		k.mono_ns = 1000000000ull + i * 10000000ull;
+		if (in) {
+			k.in = device(g, &din, gp->iface);
+			k.ll = ll;
+			k.ll_len = 14;
+			ll[12] = k.pf == FAM_IP ? 8 : 0x86;
+			ll[13] = k.pf == FAM_IP ? 0 : 0xdd;
+			k.has_vlan = !genpkt_rand(g, 4);
+			k.vlan_proto = 0x8100;
+			k.vlan_tci = 5;
+		}
+		if (out)
+			k.out = device(g, &dout, gp->oface);
+		random_ct(g, &k, gp);
+		check_packet(&p, m, prog, fn, &k, rs);
+	}
+	compare_counters(&p, m);
+	pair_close(&p);
+}
+
+static char *read_all(struct arena *a, size_t *len)
+{
+	FILE *f = fopen(path, "r");
+	struct sbuf b;
+	char buf[65536];
+	size_t n;
+
+	if (!f) {
+		perror(path);
+		exit(1);
+	}
+	sb_init(&b, a);
+	while ((n = fread(buf, 1, sizeof(buf), f)) > 0)
+		sb_add(&b, buf, n);
+	fclose(f);
+	*len = b.n;
+	return b.s;
+}
+
+int main(int argc, char **argv)
+{
+	struct build_opts o = { .static_sets = true };
+	uint32_t n = argc > 2 ? (uint32_t)atoi(argv[1]) : 0;
+
+	if (!n) {
+		fprintf(stderr, "usage: difftool PACKETS DUMP...\n");
+		return 1;
+	}
+	for (int i = 2; i < argc; i++) {
+		struct arena *a = arena_new();
+		struct ruleset *rs;
+		struct ir_mod *m;
+		struct plan *plan;
+		struct diag d;
+		size_t len;
+		char *buf;
+		uint32_t fn = 0;
+
+		path = argv[i];
+		diag_init(&d, a);
+		buf = read_all(a, &len);
+		rs = frontend_read_netlink(a, &d, path, buf, len);
+		diag_flush(&d, stderr);
+		if (!rs)
+			return 1;
+		plan = plain_plan(rs, NULL);
+		m = build_module(a, &d, plan, &o);
+		for (uint32_t k = 0; k < plan->progs.n; k++) {
+			while (m->fns.v[fn]->kind != IR_FN_PROG)
+				fn++;
+			check_prog(a, rs, m, plan->progs.v[k], m->fns.v[fn++], n);
+		}
+		arena_free(a);
+	}
+	printf("%u runs, %u punts, %u skipped, %u different\n", n_runs, n_punts, n_skipped,
+	       n_differ);
+	return n_differ != 0;
+}
