@@ -12,7 +12,7 @@
  * places leaves one kept state behind, and at 8192 of them the verifier gives up. One branch a rule leaves none. For the packet
  * it costs: what the second test reads is read although the first might have failed.
  *
- * Cost rule: functions with fewer than MANY tests are left alone, as a branch that is predicted is cheaper than the loads behind it.
+ * Cost rule: functions with fewer than opt_onebr_min tests are left alone, as a branch that is predicted is cheaper than the loads behind it.
  * In larger ones, a test joins if what it alone has to compute are at most CHEAP operations, none of them a look-up, a pointer
  * into the packet or a call.
  *
@@ -23,8 +23,9 @@
 
 #include "ir/pass.h"
 
-#define MANY  1024
 #define CHEAP 8
+
+uint32_t opt_onebr_min = 1024;
 
 struct onebr {
 	struct ir_fn *fn;
@@ -175,7 +176,7 @@ void opt_onebr(struct ir_fn *fn)
 
 	vec_foreach(&fn->blocks, b)
 		tests += (*b)->last->op == IR_BR;
-	if (tests < MANY)
+	if (tests < opt_onebr_min)
 		return;
 	o.n_uses = calloc(o.n, sizeof(*o.n_uses));
 	BUG_ON(!o.n_uses);

@@ -22,6 +22,9 @@ extern const uint32_t opt_n_passes;
 /* Runs one pass: brings about what it needs, sweeps behind it. With check: verifies, and that it kept what it claims. */
 void opt_run_pass(struct ir_mod *m, const struct opt_pass *p, bool check);
 
+/* onebr leaves functions with fewer tests alone; tests lower it. */
+extern uint32_t opt_onebr_min;
+
 /* The value of a pure ALU op or comparison for constant operands; false: not such an op. */
 bool ir_eval(enum ir_op op, enum ir_type t, const uint64_t *args, uint64_t *out);
 /* The greatest value that i can have, from its definition alone. */
