@@ -497,7 +497,8 @@ const char *pl_bits_set(struct pstate *ps, const struct expr *write, const struc
 	for (i = 0; i < ARRAY_SIZE(fields); i++) {
 		const struct field *f = &fields[i];
 		uint64_t v = 0;
-		bool ok = f->proto == p && f->bit >= off && f->bit + f->bits <= off + write->payload.len * 8u;
+		bool ok = f->proto == p && f->bit >= off &&
+			  f->bit + f->bits <= off + write->payload.len * 8u;
 
 		for (k = 0; ok && k < write->payload.len * 8u; k++) {
 			bool in = off + k >= f->bit && off + k < (uint32_t)f->bit + f->bits;

@@ -218,11 +218,9 @@ static bool pm_range(struct pstate *ps, const struct expr *e)
 	if (!v->words || v->full || v->field || ptype_is_flags(v->type) || !pl_text(ps, v, 0, &b))
 		return false;
 	sb_puts(&b, e->range.op == RANGE_NEQ ? " != " : " ");
-	pv_data(&b, v->type == PT_PROTO ? PT_INT : v->type, v->host, e->range.from.b,
-		e->range.from.len);
+	pv_data(&b, pv_range_type(v->type), v->host, e->range.from.b, e->range.from.len);
 	sb_puts(&b, "-");
-	pv_data(&b, v->type == PT_PROTO ? PT_INT : v->type, v->host, e->range.to.b,
-		e->range.to.len);
+	pv_data(&b, pv_range_type(v->type), v->host, e->range.to.b, e->range.to.len);
 	pm_match(ps, v, b.s);
 	return true;
 }

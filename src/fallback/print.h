@@ -79,6 +79,7 @@ struct pstate {
 /* pvalue.c */
 void pv_data(struct sbuf *out, enum ptype t, bool host, const uint8_t *b, uint32_t len);
 uint64_t pv_number(const uint8_t *b, uint32_t len, bool host);
+enum ptype pv_range_type(enum ptype t);
 void pv_time(struct sbuf *out, uint64_t ms);
 void pv_string(struct sbuf *out, const char *s);
 void pv_rate(struct sbuf *out, const struct expr *e);

@@ -96,13 +96,13 @@ static bool elem_field(const struct etype *ty, const uint8_t *a, const uint8_t *
 		pv_data(out, ty->t, ty->host, a, (uint32_t)plen / 8);
 		return true;
 	}
-	pv_data(out, ty->t, ty->host, a, len);
+	pv_data(out, pv_range_type(ty->t), ty->host, a, len);
 	if (plen >= 0 && (ty->t == PT_IP4 || ty->t == PT_IP6)) {
 		sb_printf(out, "/%d", plen);
 		return true;
 	}
 	sb_puts(out, "-");
-	pv_data(out, ty->t, ty->host, b, len);
+	pv_data(out, pv_range_type(ty->t), ty->host, b, len);
 	return true;
 }
 

@@ -200,6 +200,8 @@ static bool stmt_nat(struct pstate *ps, const struct expr *e, struct sbuf *b)
 
 		if (e->nat.reg_addr_max != REG_NONE && e->nat.reg_addr_max != e->nat.reg_addr_min)
 			return false;
+		if (both && ps->fam != FAM_INET)
+			sb_printf(b, " %s", family_name(ps->fam));
 		sb_puts(b, both ? " addr . port to " : " to ");
 		if (!value(ps, e->nat.reg_addr_min, PT_NONE, false, b))
 			return false;

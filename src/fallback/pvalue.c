@@ -243,6 +243,12 @@ void pv_data(struct sbuf *out, enum ptype t, bool host, const uint8_t *b, uint32
 		sb_printf(out, "%llu", (unsigned long long)v);
 }
 
+/* Names do not stand in ranges. */
+enum ptype pv_range_type(enum ptype t)
+{
+	return t < ARRAY_SIZE(syms) && syms[t] ? PT_INT : t;
+}
+
 enum ptype pv_decl_type(const char *decl, bool *host, uint32_t *len)
 {
 	static const struct {
