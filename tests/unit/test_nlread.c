@@ -1,0 +1,260 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* The netlink front end: a stream built by hand, read, and broken in every place. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <cmocka.h>
+
+#include "frontend.h"
+
+/* A stream under construction; open messages and nests are patched with their length when they end. */
+struct out {
+	uint8_t b[4096];
+	size_t n;
+};
+
+static void put(struct out *o, const void *p, size_t n)
+{
+	memcpy(o->b + o->n, p, n);
+	o->n += n;
+}
+
+static size_t msg(struct out *o, uint16_t type)
+{
+	uint32_t hdr[4] = { 0, (uint32_t)(10 << 8 | type), 0, 0 };
+	uint8_t gen[4] = { FAM_INET, 0, 0, 0 };
+	size_t at = o->n;
+
+	put(o, hdr, 16);
+	put(o, gen, 4);
+	return at;
+}
+
+static void msg_end(struct out *o, size_t at)
+{
+	uint32_t len = (uint32_t)(o->n - at);
+
+	memcpy(o->b + at, &len, 4);
+}
+
+static void attr(struct out *o, uint16_t type, const void *p, uint16_t n)
+{
+	uint16_t hdr[2] = { (uint16_t)(n + 4), type };
+
+	put(o, hdr, 4);
+	put(o, p, n);
+	while (o->n % 4)
+		o->b[o->n++] = 0;
+}
+
+static void str(struct out *o, uint16_t type, const char *s)
+{
+	attr(o, type, s, (uint16_t)(strlen(s) + 1));
+}
+
+static void num(struct out *o, uint16_t type, uint32_t v)
+{
+	uint8_t b[4] = { (uint8_t)(v >> 24), (uint8_t)(v >> 16), (uint8_t)(v >> 8), (uint8_t)v };
+
+	attr(o, type, b, 4);
+}
+
+static size_t nest(struct out *o, uint16_t type)
+{
+	uint16_t hdr[2] = { 0, (uint16_t)(type | 0x8000) };
+	size_t at = o->n;
+
+	put(o, hdr, 4);
+	return at;
+}
+
+static void nest_end(struct out *o, size_t at)
+{
+	uint16_t len = (uint16_t)(o->n - at);
+
+	memcpy(o->b + at, &len, 2);
+}
+
+static void elem(struct out *o, const void *key, uint16_t n, uint32_t flags)
+{
+	size_t el = nest(o, 1), k = nest(o, 1);
+
+	attr(o, 1, key, n);
+	nest_end(o, k);
+	if (flags)
+		num(o, 3, flags);
+	nest_end(o, el);
+}
+
+/* A table, a set of port ranges, a base chain, and a rule that looks ports up and drops; extra: an attribute of meta. */
+static void build(struct out *o, bool extra)
+{
+	size_t m, l, e, d, h;
+
+	o->n = 0;
+	m = msg(o, 0);
+	str(o, 1, "t");
+	msg_end(o, m);
+	m = msg(o, 9);
+	str(o, 1, "t");
+	str(o, 2, "s");
+	num(o, 3, SET_INTERVAL);
+	num(o, 4, 13);
+	num(o, 5, 2);
+	msg_end(o, m);
+	m = msg(o, 12);
+	str(o, 1, "t");
+	str(o, 2, "s");
+	l = nest(o, 3);
+	elem(o, "\x00\x59", 2, 1);
+	elem(o, "\x00\x50", 2, 0);
+	elem(o, "\x00\x00", 2, 1);
+	elem(o, "\xff\x00", 2, 0);
+	nest_end(o, l);
+	msg_end(o, m);
+	m = msg(o, 3);
+	str(o, 1, "t");
+	str(o, 3, "c");
+	h = nest(o, 4);
+	num(o, 1, HOOK_INPUT);
+	num(o, 2, (uint32_t)-10);
+	nest_end(o, h);
+	num(o, 5, V_DROP);
+	str(o, 7, "filter");
+	msg_end(o, m);
+	m = msg(o, 6);
+	str(o, 1, "t");
+	str(o, 2, "c");
+	l = nest(o, 4);
+	e = nest(o, 1);
+	str(o, 1, "meta");
+	d = nest(o, 2);
+	num(o, 2, KEY_META_L4PROTO);
+	num(o, 1, 1);
+	if (extra)
+		num(o, 9, 1);
+	nest_end(o, d);
+	nest_end(o, e);
+	e = nest(o, 1);
+	str(o, 1, "lookup");
+	d = nest(o, 2);
+	str(o, 1, "s");
+	num(o, 2, 1);
+	nest_end(o, d);
+	nest_end(o, e);
+	nest_end(o, l);
+	msg_end(o, m);
+}
+
+static struct ruleset *read_out(struct arena *a, struct diag *d, const uint8_t *b, size_t n)
+{
+	uint8_t *exact = malloc(n ? n : 1); /* so that reading past the end is seen */
+	struct ruleset *rs;
+
+	diag_init(d, a);
+	memcpy(exact, b, n);
+	rs = frontend_read_netlink(a, d, "test", exact, n);
+	free(exact);
+	return rs;
+}
+
+static void reads_all_parts(void **state)
+{
+	struct arena *a = arena_new();
+	struct diag d;
+	struct out o;
+	struct ruleset *rs;
+	struct table *t;
+	struct set *s;
+	struct chain *c;
+
+	build(&o, false);
+	rs = read_out(a, &d, o.b, o.n);
+	assert_non_null(rs);
+	t = ruleset_table(rs, FAM_INET, "t");
+	assert_non_null(t);
+	s = table_set(t, "s");
+	assert_int_equal(s->elems.n, 2);
+	assert_memory_equal(s->elems.v[0]->key.b, "\x00\x50", 2);
+	assert_memory_equal(s->elems.v[0]->key_end.b, "\x00\x58", 2);
+	assert_memory_equal(s->elems.v[1]->key_end.b, "\xff\xff", 2);
+	c = table_chain(t, "c");
+	assert_true(c->is_base && c->prio == -10 && c->policy == V_DROP);
+	assert_int_equal(c->rules.n, 1);
+	assert_int_equal(c->rules.v[0]->exprs.v[0]->kind, EX_META);
+	assert_ptr_equal(c->rules.v[0]->exprs.v[1]->lookup.set, s);
+	arena_free(a);
+}
+
+static void unknown_attribute_is_unknown_expression(void **state)
+{
+	struct arena *a = arena_new();
+	struct diag d;
+	struct out o;
+	struct ruleset *rs;
+
+	build(&o, true);
+	rs = read_out(a, &d, o.b, o.n);
+	assert_non_null(rs);
+	assert_int_equal(table_chain(rs->tables.v[0], "c")->rules.v[0]->exprs.v[0]->kind,
+			 EX_UNKNOWN);
+	arena_free(a);
+}
+
+/* Every cut that is not between two messages is refused, with an error. */
+static void truncated_streams_are_refused(void **state)
+{
+	struct out o;
+
+	build(&o, false);
+	for (size_t n = 1, next = 0; n < o.n; n++) {
+		struct arena *a = arena_new();
+		struct diag d;
+		struct ruleset *rs = read_out(a, &d, o.b, n);
+		uint32_t len;
+
+		while (next < n) {
+			memcpy(&len, o.b + next, 4);
+			next += len;
+		}
+		assert_int_equal(rs != NULL, next == n);
+		assert_int_equal(d.errors != 0, next != n);
+		arena_free(a);
+	}
+}
+
+/* Any single byte changed: a ruleset or an error, never both, never neither. */
+static void changed_bytes_never_crash(void **state)
+{
+	static const uint8_t values[] = { 0, 1, 4, 0x7f, 0x80, 0xff };
+	struct out o;
+
+	build(&o, false);
+	for (size_t i = 0; i < o.n; i++)
+		for (size_t k = 0; k < ARRAY_SIZE(values); k++) {
+			struct arena *a = arena_new();
+			uint8_t old = o.b[i];
+			struct ruleset *rs;
+			struct diag d;
+
+			o.b[i] = values[k];
+			rs = read_out(a, &d, o.b, o.n);
+			assert_int_equal(rs == NULL, d.errors != 0);
+			o.b[i] = old;
+			arena_free(a);
+		}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(reads_all_parts),
+		cmocka_unit_test(unknown_attribute_is_unknown_expression),
+		cmocka_unit_test(truncated_streams_are_refused),
+		cmocka_unit_test(changed_bytes_never_crash),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
