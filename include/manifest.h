@@ -20,7 +20,7 @@ struct mf_prog {
 	uint32_t hooknum;		    /* NF_INET_* */
 	int32_t prio;			    /* of the base chain it stands for */
 	const char *family, *table, *chain; /* that base chain */
-	bool residual; /* the fallback holds a residual chain for it, at the same priority */
+	bool residual; /* the fallback holds a residual chain behind it */
 };
 
 enum mf_state_kind { MF_COUNTER, MF_LIMIT, MF_QUOTA, MF_LAST, MF_NUMGEN };
@@ -61,6 +61,15 @@ struct mf_rule { /* where a rule runs, as in --report */
 	const char *where, *reason;
 };
 
+/* Where a rule of the original stands in the fallback; one rule may stand in several places. */
+struct mf_copy {
+	const char *family, *table;
+	const char *chain; /* in the original */
+	uint32_t rule;	   /* its index there */
+	const char *res_chain; /* in the fallback, same table */
+	uint32_t res_rule;
+};
+
 struct manifest {
 	const char *compiler; /* "nft2bpf 0.1.0" */
 	const char *ruleset;  /* the original, as `nft list ruleset` would print it */
@@ -72,6 +81,7 @@ struct manifest {
 	VEC(struct mf_set) sets;
 	VEC(struct mf_elem) elems;
 	VEC(struct mf_rule) rules;
+	VEC(struct mf_copy) copies;
 	VEC(const char *) tables; /* "inet filter": tables of the original, in order */
 };
 

@@ -94,6 +94,16 @@ static json_t *write_rules(const struct manifest *m)
 	return a;
 }
 
+static json_t *write_copies(const struct manifest *m)
+{
+	json_t *a = json_array();
+
+	vec_foreach(&m->copies, c)
+		json_array_append_new(a, json_pack("[sssisi]", c->family, c->table, c->chain,
+						   (int)c->rule, c->res_chain, (int)c->res_rule));
+	return a;
+}
+
 const char *manifest_write(struct arena *a, const struct manifest *m, size_t *len)
 {
 	json_t *tables = json_array(), *j;
@@ -102,11 +112,11 @@ const char *manifest_write(struct arena *a, const struct manifest *m, size_t *le
 
 	vec_foreach(&m->tables, t)
 		json_array_append_new(tables, json_string(*t));
-	j = json_pack("{si ss ss ss ss sb so so so so so so}", "version", MANIFEST_VERSION,
+	j = json_pack("{si ss ss ss ss sb so so so so so so so}", "version", MANIFEST_VERSION,
 		      "compiler", m->compiler, "ruleset", m->ruleset, "preamble", m->preamble,
 		      "fallback", m->fallback, "fallback_empty", (int)m->fallback_empty, "tables",
 		      tables, "programs", write_progs(m), "states", write_states(m), "sets",
-		      write_sets(m), "elements", write_elems(m), "rules", write_rules(m));
+		      write_sets(m), "elements", write_elems(m), "rules", write_rules(m), "copies", write_copies(m));
 	if (!j)
 		BUG("the manifest holds text that is not UTF-8");
 	text = json_dumps(j, JSON_COMPACT);
@@ -279,6 +289,30 @@ static bool read_rules(struct arena *a, struct manifest *m, json_t *list)
 	return true;
 }
 
+static bool read_copies(struct arena *a, struct manifest *m, json_t *list)
+{
+	size_t i;
+	json_t *j;
+
+	json_array_foreach(list, i, j) {
+		struct mf_copy *c = vec_push(a, &m->copies);
+		const char *s[4] = { json_string_value(json_array_get(j, 0)),
+				     json_string_value(json_array_get(j, 1)),
+				     json_string_value(json_array_get(j, 2)),
+				     json_string_value(json_array_get(j, 4)) };
+
+		if (!s[0] || !s[1] || !s[2] || !s[3])
+			return false;
+		c->family = arena_strdup(a, s[0]);
+		c->table = arena_strdup(a, s[1]);
+		c->chain = arena_strdup(a, s[2]);
+		c->rule = (uint32_t)json_integer_value(json_array_get(j, 3));
+		c->res_chain = arena_strdup(a, s[3]);
+		c->res_rule = (uint32_t)json_integer_value(json_array_get(j, 5));
+	}
+	return true;
+}
+
 static bool read_all(struct arena *a, struct manifest *m, json_t *j)
 {
 	json_t *tables = json_object_get(j, "tables"), *t;
@@ -300,7 +334,8 @@ static bool read_all(struct arena *a, struct manifest *m, json_t *j)
 	       read_states(a, m, json_object_get(j, "states")) &&
 	       read_sets(a, m, json_object_get(j, "sets")) &&
 	       read_elems(a, m, json_object_get(j, "elements")) &&
-	       read_rules(a, m, json_object_get(j, "rules"));
+	       read_rules(a, m, json_object_get(j, "rules")) &&
+	       read_copies(a, m, json_object_get(j, "copies"));
 }
 
 struct manifest *manifest_read(struct arena *a, const char *json, size_t len, const char **why)

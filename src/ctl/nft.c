@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* The nft side: scripts put together and run as one transaction each. */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "ctl.h"
+#include "fallback.h"
+#include "frontend.h"
+
+/* Until the semantic half of the text front end is in. */
+struct ruleset *frontend_read_buffer(struct arena *a, struct diag *d, const char *name,
+				     const char *text, size_t len) __attribute__((weak));
+
+static const char *nft_program(void)
+{
+	const char *p = getenv("NFT");
+
+	return p && *p ? p : "nft";
+}
+
+static int memfile(const char *name, const char *text, size_t len)
+{
+	int fd = memfd_create(name, MFD_CLOEXEC);
+
+	if (fd < 0)
+		return -1;
+	for (size_t at = 0; at < len;) {
+		ssize_t n = write(fd, text + at, len - at);
+
+		if (n < 0) {
+			close(fd);
+			return -1;
+		}
+		at += (size_t)n;
+	}
+	lseek(fd, 0, SEEK_SET);
+	return fd;
+}
+
+/* Runs nft with the script on its standard input; its output goes to err. Returns its exit status, -1 if it cannot run. */
+static int spawn_nft(const char *const *args, int in, int err)
+{
+	int status;
+	pid_t pid = fork();
+
+	if (pid < 0)
+		return -1;
+	if (!pid) {
+		dup2(in, STDIN_FILENO);
+		dup2(err, STDOUT_FILENO);
+		dup2(err, STDERR_FILENO);
+		execvp(args[0], (char *const *)args);
+		dprintf(STDERR_FILENO, "cannot run %s: %s\n", args[0], strerror(errno));
+		_exit(127);
+	}
+	while (waitpid(pid, &status, 0) < 0)
+		if (errno != EINTR)
+			return -1;
+	return WIFEXITED(status) ? WEXITSTATUS(status) : 128;
+}
+
+int nft_run(struct ctl *c, const char *script)
+{
+	const char *args[] = { nft_program(), "-f", "-", NULL };
+	int in = memfile("nft2bpf-script", script, strlen(script));
+	int err = memfile("nft2bpf-nft-says", "", 0), rc;
+	char said[4096];
+	ssize_t n;
+
+	(void)c;
+	if (in < 0 || err < 0)
+		return ctl_error("cannot hand a script to nft: %s", strerror(errno));
+	rc = spawn_nft(args, in, err);
+	if (rc) {
+		ctl_error("%s refuses the transaction (exit %d); nothing of it is in force",
+			  args[0], rc);
+		lseek(err, 0, SEEK_SET);
+		while ((n = read(err, said, sizeof(said))) > 0)
+			fwrite(said, 1, (size_t)n, stderr);
+	}
+	close(in);
+	close(err);
+	return rc ? 1 : 0;
+}
+
+bool nft_table_exists(struct ctl *c, const char *family_table)
+{
+	char *words = arena_strdup(c->arena, family_table), *table = strchr(words, ' ');
+	int in = open("/dev/null", O_RDWR | O_CLOEXEC), rc;
+
+	if (table)
+		*table++ = '\0';
+	rc = spawn_nft((const char *[]){ nft_program(), "-t", "list", "table", words,
+					 table ? table : "", NULL },
+		       in, in);
+	close(in);
+	return !rc;
+}
+
+static const char *marker(const struct ctl *c)
+{
+	return arena_printf(c->arena, "inet nft2bpf-%s", c->name);
+}
+
+void nft_add_marker(const struct ctl *c, struct sbuf *s)
+{
+	sb_printf(s, "add table %s\n", marker(c));
+}
+
+/* add before delete: deleting what is not there would fail the transaction, and `destroy` needs a newer nft. */
+void nft_delete_marker(const struct ctl *c, struct sbuf *s)
+{
+	sb_printf(s, "add table %s\ndelete table %s\n", marker(c), marker(c));
+}
+
+void nft_create_tables(const struct manifest *m, struct sbuf *s)
+{
+	vec_foreach(&m->tables, t)
+		sb_printf(s, "create table %s\n", *t);
+}
+
+void nft_delete_tables(const struct manifest *m, struct sbuf *s)
+{
+	vec_foreach(&m->tables, t)
+		sb_printf(s, "add table %s\ndelete table %s\n", *t, *t);
+}
+
+/* The base chain of the ruleset that a program stands for; NULL is the manifest's fault. */
+static struct chain *base_chain(const struct ruleset *rs, const struct mf_prog *p)
+{
+	vec_foreach(&rs->tables, t)
+		if (!strcmp(family_name((*t)->family), p->family) && !strcmp((*t)->name, p->table))
+			return table_chain(*t, p->chain);
+	return NULL;
+}
+
+struct ruleset *manifest_ruleset(struct ctl *c, const struct manifest *m, struct diag *d)
+{
+	struct ruleset *rs;
+
+	diag_init(d, c->arena);
+	rs = frontend_read_buffer(c->arena, d, "(the object's ruleset)", m->ruleset,
+				  strlen(m->ruleset));
+	if (!rs) {
+		diag_flush(d, stderr);
+		ctl_error("the object's ruleset cannot be read back");
+	}
+	return rs;
+}
+
+int nft_whole(struct ctl *c, const struct manifest *m, struct sbuf *s)
+{
+	struct fb_print_opts opts = { .elements = true };
+	struct ruleset *rs;
+	struct diag d;
+
+	rs = manifest_ruleset(c, m, &d);
+	if (!rs)
+		return 1;
+	vec_foreach(&m->progs, p) {
+		struct chain *ch = base_chain(rs, p);
+
+		if (!ch)
+			return ctl_error(
+				"the manifest names a chain %s %s %s that it does not have",
+				p->family, p->table, p->chain);
+		if (ch->prio == p->prio) /* a link there refuses to share it */
+			ch->prio++;
+	}
+	return fb_print_ruleset(rs, &opts, s) ? 0 : ctl_error("nft has no words for the ruleset");
+}

@@ -1,0 +1,228 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* The object: its manifest, its way into the kernel, its links. */
+#include <bpf/bpf.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <gelf.h>
+#include <libelf.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "ctl.h"
+
+/* How many priorities below the wanted one are tried when others have hooks there. */
+#define PRIO_TRIES 128
+
+/* -- the manifest ---------------------------------------------------------------------------------- */
+
+static int find_section(struct ctl *c, Elf *elf, const char *path, struct ctl_obj *o)
+{
+	Elf_Scn *scn = NULL;
+	size_t strndx;
+
+	if (elf_getshdrstrndx(elf, &strndx))
+		return ctl_error("%s: not an ELF object: %s", path, elf_errmsg(-1));
+	while ((scn = elf_nextscn(elf, scn))) {
+		GElf_Shdr sh;
+		Elf_Data *d;
+		const char *name;
+
+		if (!gelf_getshdr(scn, &sh) || !(name = elf_strptr(elf, strndx, sh.sh_name)) ||
+		    strcmp(name, MANIFEST_SECTION) != 0)
+			continue;
+		d = elf_getdata(scn, NULL);
+		if (!d || !d->d_size)
+			break;
+		o->json = arena_strndup(c->arena, d->d_buf, d->d_size);
+		o->json_len = strlen(o->json);
+		return 0;
+	}
+	return ctl_error("%s: no section " MANIFEST_SECTION
+			 ": not an object that nft2bpf made (or stripped)",
+			 path);
+}
+
+static int read_manifest(struct ctl *c, const char *path, struct ctl_obj *o)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC), err;
+	const char *why;
+	Elf *elf;
+
+	if (fd < 0)
+		return ctl_error("%s: %s", path, strerror(errno));
+	elf_version(EV_CURRENT);
+	elf = elf_begin(fd, ELF_C_READ, NULL);
+	err = elf ? find_section(c, elf, path, o)
+		  : ctl_error("%s: not an ELF object: %s", path, elf_errmsg(-1));
+	elf_end(elf);
+	close(fd);
+	if (err)
+		return err;
+	o->mf = manifest_read(c->arena, o->json, o->json_len, &why);
+	return o->mf ? 0 : ctl_error("%s: %s", path, why);
+}
+
+/* -- maps ------------------------------------------------------------------------------------------ */
+
+static int map_info(int fd, struct bpf_map_info *info)
+{
+	uint32_t len = sizeof(*info);
+
+	memset(info, 0, sizeof(*info));
+	return bpf_obj_get_info_by_fd(fd, info, &len) ? -errno : 0;
+}
+
+static bool per_cpu(uint32_t type)
+{
+	return type == BPF_MAP_TYPE_PERCPU_ARRAY || type == BPF_MAP_TYPE_PERCPU_HASH;
+}
+
+int map_read_u64s(int fd, uint32_t key, uint64_t *v, uint32_t n)
+{
+	struct bpf_map_info info;
+	int cpus = libbpf_num_possible_cpus(), err = map_info(fd, &info);
+	size_t step, copies;
+	uint64_t *buf;
+
+	if (err)
+		return err;
+	step = ALIGN_UP(info.value_size, 8);
+	copies = per_cpu(info.type) ? (size_t)cpus : 1;
+	if (n * 8 > step)
+		return -EINVAL;
+	buf = calloc(copies, step);
+	if (!buf)
+		return -ENOMEM;
+	err = bpf_map_lookup_elem(fd, &key, buf) ? -errno : 0;
+	memset(v, 0, n * sizeof(*v));
+	for (size_t i = 0; i < copies; i++)
+		for (uint32_t k = 0; k < n; k++)
+			v[k] += buf[i * (step / 8) + k];
+	free(buf);
+	return err;
+}
+
+int map_write_u64s(int fd, uint32_t key, const uint64_t *v, uint32_t n)
+{
+	struct bpf_map_info info;
+	int cpus = libbpf_num_possible_cpus(), err = map_info(fd, &info);
+	size_t step, copies;
+	uint64_t *buf;
+
+	if (err)
+		return err;
+	step = ALIGN_UP(info.value_size, 8);
+	copies = per_cpu(info.type) ? (size_t)cpus : 1;
+	if (n * 8 > step)
+		return -EINVAL;
+	buf = calloc(copies, step);
+	if (!buf)
+		return -ENOMEM;
+	if (!per_cpu(info.type)) /* what else the value holds stays */
+		bpf_map_lookup_elem(fd, &key, buf);
+	memcpy(buf, v, n * sizeof(*v)); /* the first CPU's copy holds it all */
+	err = bpf_map_update_elem(fd, &key, buf, BPF_ANY) ? -errno : 0;
+	free(buf);
+	return err;
+}
+
+/* Counters that start at something, and the elements of mutable sets. */
+static int fill_maps(struct ctl_obj *o)
+{
+	vec_foreach(&o->mf->states, s) {
+		struct bpf_map *map = bpf_object__find_map_by_name(o->bpf, s->map);
+		uint64_t v[2] = { s->a, s->b };
+
+		if (!map)
+			return ctl_error("the object has no map %s", s->map);
+		if (s->kind != MF_COUNTER || (!s->a && !s->b))
+			continue;
+		if (map_write_u64s(bpf_map__fd(map), s->index, v, 2))
+			return ctl_error("cannot set counter %u of map %s", s->index, s->map);
+	}
+	vec_foreach(&o->mf->elems, e) {
+		struct bpf_map *map = bpf_object__find_map_by_name(o->bpf, e->map);
+
+		if (!map || bpf_map__key_size(map) != e->key_len ||
+		    bpf_map__value_size(map) != e->value_len)
+			return ctl_error("the manifest's elements do not fit map %s", e->map);
+		if (bpf_map_update_elem(bpf_map__fd(map), e->key, e->value, BPF_ANY))
+			return ctl_error("cannot add an element to map %s: %s", e->map,
+					 strerror(errno));
+	}
+	return 0;
+}
+
+/* -- loading and attaching ------------------------------------------------------------------------- */
+
+int object_load(struct ctl *c, const char *path, struct ctl_obj *o)
+{
+	memset(o, 0, sizeof(*o));
+	if (read_manifest(c, path, o))
+		return 1;
+	o->bpf = bpf_object__open_file(path, NULL);
+	if (!o->bpf)
+		return ctl_error("%s: libbpf cannot open it: %s", path, strerror(errno));
+	if (bpf_object__load(o->bpf))
+		return ctl_error("%s: the kernel does not take it: %s", path, strerror(errno));
+	return fill_maps(o);
+}
+
+void object_close(struct ctl_obj *o)
+{
+	if (o->bpf)
+		bpf_object__close(o->bpf);
+	o->bpf = NULL;
+}
+
+/*
+ * A BPF link must have a priority of its own: the one that the compiler chose (the base chain's, or below a residual chain's), or,
+ * where another hook has it, the next free one below.
+ */
+static int attach_one(struct ctl *c, struct ctl_obj *o, const struct mf_prog *p, char gen)
+{
+	struct bpf_program *prog = bpf_object__find_program_by_name(o->bpf, p->name);
+	struct bpf_link *link = NULL;
+	int64_t prio = p->prio;
+	int err = 0;
+
+	if (!prog)
+		return ctl_error("the object has no program %s", p->name);
+	for (int i = 0; i < PRIO_TRIES && !link; i++, prio--) {
+		LIBBPF_OPTS(bpf_netfilter_opts, opts, .pf = strcmp(p->pf, "ip") ? 10 : 2,
+			    .hooknum = p->hooknum, .priority = (int32_t)prio);
+
+		link = bpf_program__attach_netfilter(prog, &opts);
+		if (!link && errno != EBUSY)
+			break;
+	}
+	if (!link)
+		return ctl_error("cannot attach %s to %s %s: %s", p->name, p->pf, p->hook,
+				 strerror(errno));
+	if (bpf_program__pin(prog, pins_path(c, gen, "prog", p->name)) ||
+	    bpf_link__pin(link, pins_path(c, gen, "link", p->name)))
+		err = ctl_error("cannot pin %s: %s", p->name, strerror(errno));
+	if (!err)
+		bpf_link__disconnect(link); /* the pin holds it */
+	bpf_link__destroy(link);
+	return err;
+}
+
+int object_attach(struct ctl *c, struct ctl_obj *o, char gen)
+{
+	struct bpf_map *map;
+
+	bpf_object__for_each_map(map, o->bpf)
+	{
+		const char *name = bpf_map__name(map);
+
+		if (strchr(name, '.')) /* .rodata and its like hold nothing that changes */
+			continue;
+		if (bpf_map__pin(map, pins_path(c, gen, "map", name)))
+			return ctl_error("cannot pin map %s: %s", name, strerror(errno));
+	}
+	vec_foreach(&o->mf->progs, p)
+		if (attach_one(c, o, p, gen))
+			return 1;
+	return 0;
+}

@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* The object's manifest, from the run: ruleset, fallback, programs, states, sets. */
+#include "driver.h"
+#include "manifest.h"
+
+static const char *fam(const struct table *t)
+{
+	return family_name(t->family);
+}
+
+/* The printed original; where nft has no words for it, what it was read from cannot be listed later. */
+static const char *ruleset_text(struct run *r)
+{
+	struct fb_print_opts opts = { .elements = true };
+	struct sbuf s;
+
+	sb_init(&s, r->arena);
+	return fb_print_ruleset(r->rs, &opts, &s) ? s.s : "";
+}
+
+static const char *preamble_text(struct run *r)
+{
+	struct sbuf s;
+
+	sb_init(&s, r->arena);
+	vec_foreach(&r->rs->preamble, p)
+		sb_printf(&s, "%s\n", *p);
+	return s.s;
+}
+
+static void add_progs(struct run *r, struct manifest *m)
+{
+	vec_foreach(&r->plan->progs, it) {
+		const struct plan_prog *p = *it;
+		struct mf_prog *q = vec_push(r->arena, &m->progs);
+
+		q->name = p->name;
+		q->pf = p->pf == FAM_IP ? "ip" : "ip6";
+		q->hook = hook_name(p->base->table->family, p->hook);
+		q->hooknum = p->hook;
+		q->prio = p->prio;
+		q->family = fam(p->base->table);
+		q->table = p->base->table->name;
+		q->chain = p->base->name;
+		q->residual = p->residual;
+	}
+}
+
+/* A rule's text with its counters and quotas at nothing: equal text, equal rule. */
+static const char *same_text(struct run *r, const struct rule *rule)
+{
+	struct fb_print_opts opts = { .zero = true, .elements = true };
+	struct sbuf s;
+
+	sb_init(&s, r->arena);
+	return fb_print_rule(rule, &opts, &s) ? s.s : NULL;
+}
+
+static bool state_kind(enum ir_state_kind k, enum mf_state_kind *out)
+{
+	switch (k) {
+	case ST_COUNTER:
+		*out = MF_COUNTER;
+		return true;
+	case ST_LIMIT:
+		*out = MF_LIMIT;
+		return true;
+	case ST_QUOTA:
+		*out = MF_QUOTA;
+		return true;
+	case ST_LAST:
+		*out = MF_LAST;
+		return true;
+	case ST_NUMGEN:
+		*out = MF_NUMGEN;
+		return true;
+	}
+	return false;
+}
+
+static void add_state(struct run *r, struct manifest *m, const struct ir_state *st,
+		      const struct obj_place *at)
+{
+	const struct table *t = st->obj ? st->obj->table : st->rule ? st->rule->chain->table : NULL;
+	struct mf_state *s;
+	enum mf_state_kind kind;
+
+	if (!t || !state_kind(st->kind, &kind))
+		return;
+	s = vec_push(r->arena, &m->states);
+	s->kind = kind;
+	s->map = r->obj->maps.v[at->map]->name;
+	s->index = at->key;
+	s->family = fam(t);
+	s->table = t->name;
+	if (st->obj) {
+		s->object = st->obj->name;
+	} else {
+		s->chain = st->rule->chain->name;
+		s->rule = st->rule->index;
+		s->expr = st->expr_index;
+		s->same = same_text(r, st->rule);
+	}
+	if (kind == MF_COUNTER && st->expr) {
+		s->a = st->expr->counter.packets;
+		s->b = st->expr->counter.bytes;
+	} else if (kind == MF_QUOTA && st->expr) {
+		s->a = st->expr->quota.consumed;
+	}
+}
+
+static void add_rules(struct run *r, struct manifest *m)
+{
+	vec_foreach(&r->plan->rules, p) {
+		struct mf_rule *q = vec_push(r->arena, &m->rules);
+
+		q->family = fam(p->rule->chain->table);
+		q->table = p->rule->chain->table->name;
+		q->chain = p->rule->chain->name;
+		q->index = p->rule->index;
+		q->where = plan_where_name[p->where];
+		q->reason = p->why;
+	}
+	vec_foreach(&r->plan->copies, c) {
+		struct mf_copy *q = vec_push(r->arena, &m->copies);
+
+		q->family = fam(c->rule->chain->table);
+		q->table = c->rule->chain->table->name;
+		q->chain = c->rule->chain->name;
+		q->rule = c->rule->index;
+		q->res_chain = c->chain;
+		q->res_rule = c->index;
+	}
+}
+
+static void add_elems(struct run *r, struct manifest *m)
+{
+	vec_foreach(&r->obj->maps, map)
+		vec_foreach(&(*map)->elems, e)
+			*vec_push(r->arena, &m->elems) = (struct mf_elem){
+				.map = (*map)->name,
+				.key_len = (*map)->key_size,
+				.value_len = (*map)->value_size,
+				.key = e->key,
+				.value = e->value,
+			};
+}
+
+const char *driver_manifest(struct run *r, size_t *len)
+{
+	struct manifest m = { .compiler = "nft2bpf " N2B_VERSION,
+			      .ruleset = "",
+			      .preamble = "",
+			      .fallback = "",
+			      .fallback_empty = true };
+
+	if (r->plan) {
+		m.ruleset = ruleset_text(r);
+		m.preamble = preamble_text(r);
+		m.fallback = r->plan->fallback;
+		m.fallback_empty = r->plan->fallback_empty;
+		vec_foreach(&r->rs->tables, t)
+			*vec_push(r->arena, &m.tables) = arena_printf(r->arena, "%s %s", fam(*t),
+								      (*t)->name);
+		add_progs(r, &m);
+		for (uint32_t i = 0; i < r->ir->states.n; i++)
+			add_state(r, &m, &r->ir->states.v[i], &r->obj->states.v[i]);
+		add_rules(r, &m);
+		add_elems(r, &m);
+	}
+	return manifest_write(r->arena, &m, len);
+}

@@ -1,0 +1,231 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* The stages of nft2bpf, in their order. */
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "build.h"
+#include "driver.h"
+
+/* Until the semantic half of the text front end is in. */
+struct ruleset *frontend_read_text(struct arena *a, struct diag *d, const char *path,
+				   const struct parse_opts *opts) __attribute__((weak));
+
+/* A whole file ("-": standard input) in the arena, with a NUL behind it; NULL after an error. */
+static char *read_file(struct run *r, const char *path, size_t *len)
+{
+	FILE *f = strcmp(path, "-") ? fopen(path, "rb") : stdin;
+	size_t cap = 65536, n = 0, got;
+	char *buf = arena_alloc(r->arena, cap);
+
+	while (f && (got = fread(buf + n, 1, cap - n - 1, f)) > 0) {
+		n += got;
+		if (n + 1 == cap) {
+			char *more = arena_alloc(r->arena, cap * 2);
+
+			memcpy(more, buf, n);
+			buf = more;
+			cap *= 2;
+		}
+	}
+	if (!f || ferror(f)) {
+		diag_error(&r->diag, (struct loc){ .name = path }, "cannot read it: %s",
+			   strerror(errno));
+		buf = NULL;
+	}
+	if (f && f != stdin)
+		fclose(f);
+	*len = n;
+	return buf;
+}
+
+static int emit_ast(struct run *r, const struct parse_opts *opts)
+{
+	struct ast_script *s = ast_parse(r->arena, &r->diag, r->o->file, opts);
+
+	if (!s)
+		return 1;
+	ast_print(s, stdout);
+	return STAGE_DONE;
+}
+
+int stage_read(struct run *r)
+{
+	const struct options *o = r->o;
+	struct parse_opts opts = { .defines = o->defines.v,
+				   .n_defines = o->defines.n,
+				   .dirs = o->dirs.v,
+				   .n_dirs = o->dirs.n };
+	size_t len;
+	void *buf;
+
+	if (o->ir)
+		return 0;
+	if (o->emit == EMIT_AST && (o->live || o->netlink)) {
+		diag_error(&r->diag, (struct loc){ 0 },
+			   "--emit ast needs a text: a dump has no syntax tree");
+		return 1;
+	}
+	if (o->emit == EMIT_AST)
+		return emit_ast(r, &opts);
+	if (o->live) {
+		r->rs = frontend_read_live(r->arena, &r->diag);
+	} else if (o->netlink) {
+		buf = read_file(r, o->file, &len);
+		if (buf)
+			r->rs = frontend_read_netlink(r->arena, &r->diag, o->file, buf, len);
+	} else {
+		if (!frontend_read_text) {
+			diag_error(&r->diag, (struct loc){ .name = o->file },
+				   "nft text is not read yet: use --netlink");
+			return 1;
+		}
+		r->rs = frontend_read_text(r->arena, &r->diag, o->file, &opts);
+	}
+	if (!r->rs || r->diag.errors)
+		return 1;
+	if (o->emit != EMIT_EXPRS)
+		return 0;
+	ruleset_print_exprs(r->rs, stdout);
+	return STAGE_DONE;
+}
+
+int stage_split(struct run *r)
+{
+	if (r->o->ir)
+		return 0;
+	r->plan = fb_plan(r->rs, &r->o->fb);
+	if (!r->plan)
+		return 1;
+	if (r->o->emit != EMIT_FALLBACK)
+		return 0;
+	fputs(r->plan->fallback, stdout);
+	return STAGE_DONE;
+}
+
+int stage_build(struct run *r)
+{
+	size_t len;
+	char *text;
+
+	if (r->o->ir) {
+		text = read_file(r, r->o->ir, &len);
+		r->ir = text ? ir_parse(r->arena, &r->diag, r->o->ir, text, len) : NULL;
+	} else {
+		struct build_opts opts = { .static_sets = r->o->fb.static_sets };
+
+		r->ir = build_module(r->arena, &r->diag, r->plan, &opts);
+	}
+	return r->ir ? 0 : 1;
+}
+
+int stage_optimise(struct run *r)
+{
+	const char *fault = ir_verify(r->ir);
+
+	if (fault && !r->o->ir)
+		BUG("the IR as built is wrong: %s", fault);
+	if (fault) {
+		diag_error(&r->diag, (struct loc){ .name = r->o->ir }, "%s", fault);
+		return 1;
+	}
+	opt_run(r->ir, r->o->level, getenv("NFT2BPF_VERIFY") != NULL);
+	if (r->o->emit != EMIT_IR)
+		return 0;
+	ir_print(r->ir, stdout);
+	return STAGE_DONE;
+}
+
+int stage_generate(struct run *r)
+{
+	r->obj = cg_module(r->ir);
+	if (!r->obj)
+		return 1;
+	if (r->o->emit == EMIT_ASM) {
+		cg_print(r->obj, stdout);
+		return STAGE_DONE;
+	}
+	if (r->plan)
+		vec_foreach(&r->plan->rules, pr)
+			pr->insns = cg_rule_insns(r->obj, pr->rule);
+	return 0;
+}
+
+static int write_report(struct run *r)
+{
+	FILE *f = strcmp(r->o->report, "-") ? fopen(r->o->report, "w") : stdout;
+	bool bad;
+
+	if (f)
+		fb_report_json(r->plan, f);
+	bad = !f || ferror(f);
+	if (f && (f == stdout ? fflush(f) : fclose(f)))
+		bad = true;
+	if (bad)
+		diag_error(&r->diag, (struct loc){ .name = r->o->report }, "cannot write it: %s",
+			   strerror(errno));
+	return bad;
+}
+
+int stage_report(struct run *r)
+{
+	uint32_t n;
+
+	if (!r->plan)
+		return 0;
+	if (r->o->explain)
+		fb_explain(r->plan, stdout);
+	if (r->o->report && write_report(r))
+		return 1;
+	n = r->o->strict ? fb_strict_count(r->plan) : 0;
+	if (!n)
+		return 0;
+	diag_flush(&r->diag, stderr);
+	fprintf(stderr,
+		"nft2bpf: error: --strict: %u %s in nftables (--explain says which, and why)\n", n,
+		n == 1 ? "rule or policy stays" : "rules and policies stay");
+	return 2;
+}
+
+/* Writes text to a new file beside path; its name in the arena, NULL after an error. */
+static const char *write_beside(struct run *r, const char *path, const char *text)
+{
+	char *tmp = arena_printf(r->arena, "%s.XXXXXX", path);
+	int fd = mkstemp(tmp);
+	FILE *f = fd < 0 ? NULL : fdopen(fd, "w");
+	bool good = f && fchmod(fd, 0644) == 0 && fputs(text, f) >= 0;
+
+	if (f && fclose(f))
+		good = false;
+	if (good)
+		return tmp;
+	diag_error(&r->diag, (struct loc){ .name = path }, "cannot write it: %s", strerror(errno));
+	if (fd >= 0)
+		unlink(tmp);
+	return NULL;
+}
+
+int stage_write(struct run *r)
+{
+	const char *tmp = NULL;
+
+	r->obj->manifest = driver_manifest(r, &r->obj->manifest_len);
+	if (r->plan) {
+		tmp = write_beside(r, r->o->fallback, r->plan->fallback);
+		if (!tmp)
+			return 1;
+	}
+	if (obj_write(r->obj, r->o->object)) {
+		if (tmp)
+			unlink(tmp);
+		return 1;
+	}
+	if (tmp && rename(tmp, r->o->fallback)) {
+		diag_error(&r->diag, (struct loc){ .name = r->o->fallback }, "cannot write it: %s",
+			   strerror(errno));
+		unlink(tmp);
+		return 1;
+	}
+	return 0;
+}

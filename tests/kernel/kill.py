@@ -1,0 +1,178 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""kill.py NFT2BPF NFT2BPFCTL: kills nft2bpfctl at each of its system calls that change something.
+
+After each kill the namespace must filter as the old ruleset or as the new one, or not at all: never with a part of one. A
+second run must then succeed and clean up. Probes are datagrams on the loopback device: each ruleset stops one port at the input hook in
+BPF, one at the input hook in nftables, and one at the output hook; ports differ between the two rulesets. Prints TAP.
+"""
+import ctypes
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+
+CALLS = "bpf,mkdir,unlink,link,wait4,rmdir,mount,memfd_create,clone,vfork,fork,clone3"
+PORTS = {"old": (1101, 1102, 1103), "new": (1201, 1202, 1203)}
+
+
+def ruleset(ports):
+    return """table inet kill {
+\tchain input {
+\t\ttype filter hook input priority filter; policy accept;
+\t\tudp dport %d counter drop
+\t\tudp dport %d reject
+\t}
+\tchain output {
+\t\ttype filter hook output priority filter; policy accept;
+\t\tudp dport %d counter drop
+\t}
+}
+""" % ports
+
+
+class Bed:
+    """A namespace, entered for good by this process, and the two objects."""
+
+    def __init__(self, nft2bpf, ctl):
+        self.ctl = ctl
+        self.dir = tempfile.mkdtemp(prefix="kill.")
+        self.obj = {}
+        for name, ports in PORTS.items():
+            src = os.path.join(self.dir, name + ".nft")
+            with open(src, "w") as f:
+                f.write(ruleset(ports))
+            self.obj[name] = os.path.join(self.dir, name + ".o")
+            subprocess.run([nft2bpf, "--partial", "always", src, "-o", self.obj[name]], check=True)
+        if ctypes.CDLL(None, use_errno=True).unshare(0x40000000):
+            raise OSError("unshare")
+        subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+        self.rx = {}
+        for port in PORTS["old"] + PORTS["new"]:
+            s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+            s.bind(("127.0.0.1", port))
+            s.setblocking(False)
+            self.rx[port] = s
+
+    def passes(self, port):
+        tx = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        try:
+            tx.sendto(b"x", ("127.0.0.1", port))
+        except OSError:
+            pass
+        tx.close()
+        try:
+            return bool(self.rx[port].recv(10))
+        except BlockingIOError:
+            return False
+
+    def state(self):
+        """'none', 'old', 'new', 'both', or which ports pass."""
+        p = {k: [self.passes(x) for x in v] for k, v in PORTS.items()}
+        whole = {k: all(v) for k, v in p.items()}
+        shut = {k: not any(v) for k, v in p.items()}
+        if whole["old"] and whole["new"]:
+            return "none"
+        if shut["old"] and whole["new"]:
+            return "old"
+        if shut["new"] and whole["old"]:
+            return "new"
+        return "half: %s" % p
+
+    def run(self, *args):
+        return subprocess.run([self.ctl, *args], capture_output=True, text=True)
+
+    def run_killed(self, call, nth, *args):
+        """Kills nft2bpfctl as it enters its nth call of that name; False: it ended before."""
+        r = subprocess.run(["strace", "-qq", "-o", "/dev/null", "-e", "trace=" + call, "-e",
+                            "inject=%s:signal=KILL:when=%d" % (call, nth), self.ctl, *args], capture_output=True, text=True)
+        return r.returncode in (-9, 137)
+
+    def settle(self):
+        """nft may still be at work when its parent is dead: wait for it."""
+        while True:
+            try:
+                os.waitpid(-1, 0)
+            except ChildProcessError:
+                break
+        for _ in range(100):
+            if subprocess.run(["pgrep", "-g", "0", "-x", "nft"], capture_output=True).returncode:
+                return
+
+    def reset(self):
+        self.run("unload", "kill")
+        r = self.run("load", self.obj["old"], "--name", "kill")
+        self.run("unload", "kill")
+        return r.returncode == 0 and self.state() == "none"
+
+    def close(self):
+        self.run("unload", "kill")
+        shutil.rmtree(self.dir)
+
+
+def points(bed, before, args, allowed, after):
+    """Kills one command at every point; the faults found."""
+    faults, kills = [], 0
+    for call in CALLS.split(","):
+        for nth in range(1, 400):
+            for b in before:
+                r = bed.run(*b)
+                if r.returncode:
+                    return ["preparing: %s: %s" % (" ".join(b), r.stderr.strip())], kills
+            if not bed.run_killed(call, nth, *args):
+                bed.run("unload", "kill")
+                break
+            kills += 1
+            bed.settle()
+            s = bed.state()
+            if s not in allowed:
+                faults.append("killed at %s #%d: %s" % (call, nth, s))
+            r = bed.run(*args)
+            s = bed.state()
+            if args[0] == "unload":
+                if s != "none":
+                    faults.append("unload again after %s #%d: %s %s" % (call, nth, s, r.stderr.strip()))
+            elif args[0] == "load" and r.returncode and "loaded already" in r.stderr:
+                pass
+            elif r.returncode or s != after:
+                faults.append("%s again after %s #%d: %s %s" % (args[0], call, nth, s, r.stderr.strip()))
+            bed.run("unload", "kill")
+            if bed.state() != "none":
+                return faults + ["unload after %s #%d leaves %s" % (call, nth, bed.state())], kills
+    return faults, kills
+
+
+def main():
+    if os.geteuid() or not shutil.which("strace"):
+        ci = os.environ.get("CI") == "true"
+        print("1..0 # SKIP needs root and strace")
+        return 1 if ci else 77
+    bed = Bed(os.path.abspath(sys.argv[1]), os.path.abspath(sys.argv[2]))
+    old, new = bed.obj["old"], bed.obj["new"]
+    load = ("load", old, "--name", "kill")
+    cases = [
+        ("load", [], load, ("none", "old"), "old"),
+        ("unload", [load], ("unload", "kill"), ("none", "old"), "none"),
+        ("replace", [load], ("replace", new, "--name", "kill"), ("old", "new"), "new"),
+    ]
+    print("1..%d" % (len(cases) + 1))
+    bad = 0
+    try:
+        good = bed.reset()
+        print("%s 1 - load and unload leave nothing" % ("ok" if good else "not ok"))
+        bad += not good
+        for i, (name, before, args, allowed, after) in enumerate(cases, 2):
+            faults, kills = points(bed, before, args, allowed, after)
+            for f in faults[:10]:
+                print("# " + f)
+            good = not faults and kills > 5
+            print("%s %d - %s killed at %d points" % ("ok" if good else "not ok", i, name, kills))
+            bad += not good
+    finally:
+        bed.close()
+    return 1 if bad else 0
+
+
+sys.exit(main())

@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: (GPL-2.0-or-later OR BSD-2-Clause)
+/*
+ * Watches the five IP hooks of a namespace for the kernel tests: the first and the last program of each hook count how often
+ * each numbered packet came in and went on, and with which marks. A packet's number stands in the IPv4 ID or in the low 16 bits of
+ * the IPv6 flow label; `sum`, written by the test beforehand, tells our packets from those that the kernel makes itself.
+ */
+#include <linux/bpf.h>
+
+#include <bpf/bpf_helpers.h>
+
+#define CORE __attribute__((preserve_access_index))
+
+struct nf_conn {
+	__u32 mark;
+} CORE;
+struct sk_buff {
+	unsigned char *head;
+	__u16 network_header;
+	__u32 mark;
+	unsigned long _nfct;
+} CORE;
+struct nf_hook_state {
+	__u8 hook, pf;
+} CORE;
+struct bpf_nf_ctx {
+	const struct nf_hook_state *state;
+	struct sk_buff *skb;
+} CORE;
+
+struct seen {
+	__u32 sum;
+	__u8 in[5], out[5];
+	__u16 pad;
+	__u32 mark[5], ctmark[5];
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 65536);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__type(key, __u32);
+	__type(value, struct seen);
+} seen SEC(".maps");
+
+static __u32 be32(const __u8 *p)
+{
+	return (__u32)p[0] << 24 | (__u32)p[1] << 16 | (__u32)p[2] << 8 | p[3];
+}
+
+static __attribute__((always_inline)) int note(struct bpf_nf_ctx *ctx, int last)
+{
+	struct sk_buff *skb = ctx->skb;
+	__u32 hook = ctx->state->hook, id, sum = 0;
+	unsigned long ct = skb->_nfct & ~7ul;
+	struct seen *s;
+	__u8 h[40];
+
+	if (hook > 4 || bpf_probe_read_kernel(h, 20, skb->head + skb->network_header))
+		return 1;
+	if (h[0] >> 4 == 4) {
+		id = (__u32)h[4] << 8 | h[5];
+		sum = be32(h + 12) * 31 + be32(h + 16) * 17;
+	} else {
+		if (bpf_probe_read_kernel(h, 40, skb->head + skb->network_header))
+			return 1;
+		id = (__u32)h[2] << 8 | h[3];
+		for (int i = 0; i < 8; i++)
+			sum = sum * 31 + be32(h + 8 + 4 * i);
+	}
+	s = bpf_map_lookup_elem(&seen, &id);
+	if (!s || s->sum != sum)
+		return 1;
+	if (!last) {
+		s->in[hook]++;
+		return 1;
+	}
+	s->out[hook]++;
+	s->mark[hook] = skb->mark;
+	if (ct)
+		bpf_probe_read_kernel(&s->ctmark[hook], 4,
+				      (void *)(ct + __builtin_preserve_field_info(
+							    ((struct nf_conn *)0)->mark, 0)));
+	return 1;
+}
+
+SEC("netfilter") int observe_first(struct bpf_nf_ctx *ctx)
+{
+	return note(ctx, 0);
+}
+
+SEC("netfilter") int observe_last(struct bpf_nf_ctx *ctx)
+{
+	return note(ctx, 1);
+}
+
+char _license[] SEC("license") = "GPL";
