@@ -335,6 +335,12 @@ static void enc_simple(struct enc *e, const struct mir_ins *i)
 	case MIR_STX:
 		emit(e, mem(BPF_STX, i->size, reg(e, i->a), reg(e, i->b), i->off));
 		break;
+	case MIR_XADD:
+		k = mem(BPF_STX, i->size, reg(e, i->a), reg(e, i->b), i->off);
+		k.code = BPF_STX | BPF_ATOMIC | size_bits(i->size);
+		k.imm = BPF_ADD;
+		emit(e, k);
+		break;
 	case MIR_ST:
 		k = mem(BPF_ST, i->size, reg(e, i->a), 0, i->off);
 		k.imm = i->imm;

@@ -21,6 +21,22 @@ struct mir_ins *isel_ins(struct isel *s, enum mir_op op)
 	return i;
 }
 
+void isel_mov(struct isel *s, uint32_t d, uint32_t a)
+{
+	struct mir_ins *m = isel_ins(s, MIR_MOV);
+
+	m->d = d;
+	m->a = a;
+}
+
+void isel_movi(struct isel *s, uint32_t d, int32_t imm)
+{
+	struct mir_ins *m = isel_ins(s, MIR_MOVI);
+
+	m->d = d;
+	m->imm = imm;
+}
+
 uint32_t isel_alu(struct isel *s, uint8_t bop, bool w32, uint32_t a, uint32_t b)
 {
 	struct mir_ins *i = isel_ins(s, MIR_ALU);

@@ -5,6 +5,22 @@
 
 #include "mir.h"
 
+/*
+ * The value of a mutable set's element: when it expires (ns of bpf_ktime_get_ns(), 0: never), its data in words (of a verdict map:
+ * the verdict's index), then a state for each stateful expression, each at a multiple of 8: packets and bytes of a counter,
+ * 8 bytes of any other.
+ */
+#define EL_DATA 8
+struct set_layout {
+	uint32_t key_size, value_size, data_words;
+	bool lpm;      /* key: u32 number of bits, then the key */
+	bool timeouts; /* expiry must be looked at */
+	struct expr **exprs;
+	uint32_t n_exprs;
+	uint32_t expr_off; /* of the first state */
+};
+struct set_layout cg_set_layout(const struct set *s);
+
 /* The module being generated: which maps its states and sets have become. */
 struct cg {
 	struct ir_mod *m;
@@ -41,6 +57,8 @@ struct isel {
 		*len;	 /* by id of the IR block: packet registers known there */
 	int32_t scratch; /* stack for keys of map lookups: offset, 0: none yet */
 	uint32_t scratch_size;
+	int32_t value; /* stack for the value of a new element, 0: none yet */
+	uint32_t value_size;
 	/* The last address that was cast from a number, for a second load from it in the same block. */
 	uint32_t cast_base, cast_field, cast_ptr;
 	struct mir_block *cast_blk;
@@ -48,6 +66,8 @@ struct isel {
 
 /* -- isel.c: building blocks -- */
 struct mir_ins *isel_ins(struct isel *s, enum mir_op op);
+void isel_mov(struct isel *s, uint32_t d, uint32_t a);
+void isel_movi(struct isel *s, uint32_t d, int32_t imm);
 uint32_t isel_alu(struct isel *s, uint8_t bop, bool w32, uint32_t a, uint32_t b);
 uint32_t isel_alui(struct isel *s, uint8_t bop, bool w32, uint32_t a, int64_t imm);
 uint32_t isel_imm(struct isel *s, uint64_t v);
@@ -94,8 +114,19 @@ void isel_pkt(struct isel *s, struct ir_ins *i);
 void isel_ldp(struct isel *s, struct ir_ins *i);
 void isel_ldro(struct isel *s, struct ir_ins *i);
 
-/* -- iselstate.c: counters, limits, sets in maps, the runtime -- */
+/* -- iselstate.c: counters, limits, the runtime -- */
 void isel_state(struct isel *s, struct ir_ins *i);
+uint32_t isel_helper(struct isel *s, int helper, uint32_t n_args, const struct mir_arg *args);
+/* A test by the runtime of the state at p: the rule goes on (0 or 1). */
+uint32_t isel_limit(struct isel *s, const struct expr *e, uint32_t p, struct ir_ins *len);
+uint32_t isel_quota(struct isel *s, const struct expr *e, uint32_t p, struct ir_ins *len);
+void isel_last(struct isel *s, uint32_t p);
+
+/* -- iselset.c: sets in maps -- */
+void isel_look(struct isel *s, struct ir_ins *i);
+void isel_eldw(struct isel *s, struct ir_ins *i);
+void isel_eltest(struct isel *s, struct ir_ins *i);
+void isel_dynset(struct isel *s, struct ir_ins *i);
 
 /* -- isel.c: a whole function; NULL after errors -- */
 struct mir_fn *isel_fn(struct cg *cg, struct ir_fn *ir);

@@ -181,14 +181,6 @@ void isel_pkt_scan(struct isel *s)
 		}
 }
 
-static void set_mov(struct isel *s, uint32_t d, uint32_t a)
-{
-	struct mir_ins *m = isel_ins(s, MIR_MOV);
-
-	m->d = d;
-	m->a = a;
-}
-
 /* Packet registers that the dominating blocks do not have yet. */
 static void packet_regs(struct isel *s, uint32_t blk)
 {
@@ -228,7 +220,7 @@ static void pull(struct isel *s, struct ir_ins *off, const struct pkt_part *part
 	c->has_rel = true;
 	c->rel = (struct obj_reloc){ .kind = OBJ_REL_RT,
 				     .name = small ? "n2b_pull16" : "n2b_pull" };
-	set_mov(s, part->number, c->d);
+	isel_mov(s, part->number, c->d);
 }
 
 static uint32_t linear_addr(struct isel *s, struct ir_ins *off, uint32_t blk, uint32_t add)
@@ -286,7 +278,7 @@ void isel_pkt(struct isel *s, struct ir_ins *i)
 	s->cur = linear;
 	for (uint32_t p = 0; p < PKT_PARTS; p++)
 		if (parts[p].number)
-			set_mov(s, parts[p].number, linear_addr(s, off, blk, p * PKT_STRIDE));
+			isel_mov(s, parts[p].number, linear_addr(s, off, blk, p * PKT_STRIDE));
 	isel_jmp(s, join);
 	s->cur = join;
 	for (uint32_t p = 0; p < PKT_PARTS; p++)

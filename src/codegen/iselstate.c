@@ -1,25 +1,40 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* iselstate: counters, limits and their like, sets in maps, calls of the runtime. */
+/* iselstate: counters, limits and their like, calls of the runtime. */
 #include "isel.h"
 
-#define HELPER_LOOKUP BPF_FUNC_map_lookup_elem
+uint32_t isel_helper(struct isel *s, int helper, uint32_t n_args, const struct mir_arg *args)
+{
+	struct mir_ins *c = isel_call(s, MIR_CALL, n_args, args);
 
-/* The address of the element with that number in an array map: never NULL, as the verifier may not know; then the packet is dropped. */
+	c->imm = helper;
+	return c->d;
+}
+
+static uint32_t runtime(struct isel *s, const char *name, uint32_t n_args,
+			const struct mir_arg *args)
+{
+	struct mir_ins *c = isel_call(s, MIR_CALL, n_args, args);
+
+	c->has_rel = true;
+	c->rel = (struct obj_reloc){ .kind = OBJ_REL_RT, .name = name };
+	return c->d;
+}
+
+/* The address of an element of an array map: never NULL, which the verifier may not know; then the packet is dropped. */
 static uint32_t array_elem(struct isel *s, uint32_t map, uint32_t index)
 {
 	int32_t key = isel_scratch(s, 4);
 	struct mir_block *there = mir_block_new(s->fn), *never = mir_block_new(s->fn);
 	struct mir_arg args[2] = { isel_arg_map(map), isel_arg_fp(key) };
-	struct mir_ins *c;
+	uint32_t p;
 
 	isel_storei(s, MIR_FP, key, 4, index);
-	c = isel_call(s, MIR_CALL, 2, args);
-	c->imm = HELPER_LOOKUP;
-	isel_jcc(s, BPF_JNE, false, c->d, 0, 0, there, never);
+	p = isel_helper(s, BPF_FUNC_map_lookup_elem, 2, args);
+	isel_jcc(s, BPF_JNE, false, p, 0, 0, there, never);
 	s->cur = never;
 	isel_ins(s, MIR_RET)->imm = 0;
 	s->cur = there;
-	return c->d;
+	return p;
 }
 
 static void add_to(struct isel *s, uint32_t p, int32_t off, uint32_t by, int64_t imm)
@@ -38,6 +53,80 @@ static void sel_count(struct isel *s, struct ir_ins *i)
 	add_to(s, p, 8, isel_val(s, i->args[0]), 0);
 }
 
+static struct mir_arg arg_u64(struct isel *s, uint64_t v)
+{
+	return v <= INT32_MAX ? isel_arg_imm(v) : isel_arg_reg(isel_imm(s, v));
+}
+
+/* Numbers as the kernel computes them when the rule is loaded. */
+static uint64_t limit_max(const struct expr *e)
+{
+	uint64_t nsecs = e->limit.unit * 1000000000ull, burst = e->limit.burst;
+
+	if (e->limit.type == 0)
+		return nsecs / e->limit.rate * (burst ? burst : 5);
+	return (uint64_t)((unsigned __int128)nsecs * (e->limit.rate + burst) / e->limit.rate);
+}
+
+uint32_t isel_limit(struct isel *s, const struct expr *e, uint32_t p, struct ir_ins *len)
+{
+	uint64_t nsecs = e->limit.unit * 1000000000ull;
+	struct mir_arg args[4] = { isel_arg_reg(s->ctx), isel_arg_reg(p) };
+	uint32_t cost, r;
+
+	if (e->limit.type == 0) {
+		args[2] = arg_u64(s, nsecs / e->limit.rate);
+	} else {
+		cost = isel_alui(s, BPF_MUL, false, isel_val(s, len), nsecs);
+		args[2] = isel_arg_reg(isel_alui(s, BPF_DIV, false, cost, e->limit.rate));
+	}
+	args[3] = arg_u64(s, limit_max(e));
+	r = runtime(s, "n2b_limit", 4, args);
+	return e->limit.inv ? isel_alui(s, BPF_XOR, false, r, 1) : r;
+}
+
+uint32_t isel_quota(struct isel *s, const struct expr *e, uint32_t p, struct ir_ins *len)
+{
+	struct mir_arg args[4] = { isel_arg_reg(s->ctx), isel_arg_reg(p), isel_arg_val(s, len),
+				   arg_u64(s, e->quota.bytes) };
+	uint32_t over = runtime(s, "n2b_quota", 4, args);
+
+	return e->quota.inv ? over : isel_alui(s, BPF_XOR, false, over, 1);
+}
+
+void isel_last(struct isel *s, uint32_t p)
+{
+	runtime(s, "n2b_last", 2, (struct mir_arg[]){ isel_arg_reg(s->ctx), isel_arg_reg(p) });
+}
+
+static uint32_t state_elem(struct isel *s, const struct ir_ins *i)
+{
+	return array_elem(s, s->cg->state_map[i->aux], s->cg->state_index[i->aux]);
+}
+
+/* type 0: counting up; 1: random, scaled to [0, mod) */
+static void sel_numgen(struct isel *s, struct ir_ins *i)
+{
+	const struct expr *e = s->cg->m->states.v[i->aux].expr;
+	struct mir_ins *low;
+	uint32_t r;
+
+	if (e->numgen.type == 0) {
+		struct mir_arg args[3] = { isel_arg_reg(s->ctx), isel_arg_reg(state_elem(s, i)),
+					   isel_arg_imm(e->numgen.mod) };
+
+		r = runtime(s, "n2b_numgen", 3, args);
+	} else {
+		r = isel_helper(s, BPF_FUNC_get_prandom_u32, 0, NULL);
+		low = isel_ins(s, MIR_MOV32);
+		low->a = r;
+		r = isel_alui(s, BPF_MUL, false, low->d, e->numgen.mod);
+		r = isel_alui(s, BPF_RSH, false, r, 32);
+	}
+	r = isel_alui(s, BPF_ADD, true, r, e->numgen.offset);
+	s->vreg[i->id] = r;
+}
+
 static const char *const rt_names[RT_COUNT] = {
 #define R(id, fn, res, n_args) [RT_##id] = #fn,
 #include "runtime.def"
@@ -48,20 +137,22 @@ static const char *const rt_names[RT_COUNT] = {
 static void sel_rt(struct isel *s, struct ir_ins *i)
 {
 	struct mir_arg args[5] = { isel_arg_reg(s->ctx) };
-	struct mir_ins *c;
+	struct mir_ins *low;
 
 	BUG_ON(i->n_args > 4);
 	for (uint32_t k = 0; k < i->n_args; k++)
 		args[k + 1] = isel_arg_val(s, i->args[k]);
-	c = isel_call(s, MIR_CALL, i->n_args + 1, args);
-	c->has_rel = true;
-	c->rel = (struct obj_reloc){ .kind = OBJ_REL_RT, .name = rt_names[i->aux] };
-	s->vreg[i->id] = c->d;
+	s->vreg[i->id] = runtime(s, rt_names[i->aux], i->n_args + 1, args);
 	if (i->type == IR_L)
 		return;
-	c = isel_ins(s, MIR_MOV32); /* the verifier knows nothing of the upper half */
-	c->a = s->vreg[i->id];
-	s->vreg[i->id] = c->d;
+	low = isel_ins(s, MIR_MOV32); /* the verifier knows nothing of the upper half */
+	low->a = s->vreg[i->id];
+	s->vreg[i->id] = low->d;
+}
+
+static const struct expr *state_expr(const struct isel *s, const struct ir_ins *i)
+{
+	return s->cg->m->states.v[i->aux].expr;
 }
 
 void isel_state(struct isel *s, struct ir_ins *i)
@@ -73,6 +164,30 @@ void isel_state(struct isel *s, struct ir_ins *i)
 		break;
 	case IR_COUNT:
 		sel_count(s, i);
+		break;
+	case IR_LIMIT:
+		s->vreg[i->id] = isel_limit(s, state_expr(s, i), state_elem(s, i), i->args[0]);
+		break;
+	case IR_QUOTA:
+		s->vreg[i->id] = isel_quota(s, state_expr(s, i), state_elem(s, i), i->args[0]);
+		break;
+	case IR_LAST:
+		isel_last(s, state_elem(s, i));
+		break;
+	case IR_NUMGEN:
+		sel_numgen(s, i);
+		break;
+	case IR_LOOK:
+		isel_look(s, i);
+		break;
+	case IR_ELDW:
+		isel_eldw(s, i);
+		break;
+	case IR_ELTEST:
+		isel_eltest(s, i);
+		break;
+	case IR_DYNSET:
+		isel_dynset(s, i);
 		break;
 	default:
 		BUG("%s: no code for %s", s->ir->name, ir_op_info[i->op].name);

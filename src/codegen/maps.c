@@ -31,8 +31,186 @@ static void counters(struct cg *cg)
 	m->role = "counters";
 }
 
+/* Limits, quotas and their like: 8 bytes each, of one array. */
+static void states(struct cg *cg)
+{
+	uint32_t n = 0, map = 0;
+	struct obj_map *m;
+
+	cg->state_map = arena_array(cg->m->arena, uint32_t, cg->m->states.n + 1);
+	cg->state_index = arena_array(cg->m->arena, uint32_t, cg->m->states.n + 1);
+	for (uint32_t k = 0; k < cg->m->states.n; k++)
+		if (cg->m->states.v[k].kind != ST_COUNTER)
+			cg->state_index[k] = n++;
+	if (!n)
+		return;
+	m = map_new(cg, "states", BPF_MAP_TYPE_ARRAY, &map);
+	m->value_size = 8;
+	m->max_entries = n;
+	m->role = "states";
+	for (uint32_t k = 0; k < cg->m->states.n; k++)
+		cg->state_map[k] = map;
+}
+
+/* -- sets ------------------------------------------------------------------------------------------------------ */
+
+static uint32_t state_size(const struct expr *e)
+{
+	return e->kind == EX_COUNTER ? 16 : 8;
+}
+
+struct set_layout cg_set_layout(const struct set *s)
+{
+	struct set_layout l = { .exprs = s->exprs, .n_exprs = s->n_exprs };
+
+	l.lpm = s->flags & SET_INTERVAL;
+	l.timeouts = s->flags & SET_TIMEOUT;
+	for (uint32_t k = 0; !l.n_exprs && k < s->elems.n; k++) {
+		l.exprs = s->elems.v[k]->exprs;
+		l.n_exprs = s->elems.v[k]->n_exprs;
+	}
+	l.key_size = ALIGN_UP(s->key_len, 4) + (l.lpm ? 4 : 0);
+	l.data_words = s->is_vmap ? 1 : DIV_ROUND_UP(s->data_len, 4);
+	l.expr_off = EL_DATA + ALIGN_UP(4 * l.data_words, 8);
+	l.value_size = l.expr_off;
+	for (uint32_t k = 0; k < l.n_exprs; k++)
+		l.value_size += state_size(l.exprs[k]);
+	return l;
+}
+
+static void put_states(uint8_t *v, const struct set_elem *e)
+{
+	for (uint32_t k = 0; k < e->n_exprs; v += state_size(e->exprs[k++])) {
+		if (e->exprs[k]->kind == EX_COUNTER) {
+			memcpy(v, &e->exprs[k]->counter.packets, 8);
+			memcpy(v + 8, &e->exprs[k]->counter.bytes, 8);
+		} else if (e->exprs[k]->kind == EX_QUOTA) {
+			memcpy(v, &e->exprs[k]->quota.consumed, 8);
+		}
+	}
+}
+
+/* The value; its expiry is the time that is left, in ns: who loads it adds the clock. */
+static uint8_t *value_of(struct cg *cg, const struct ir_set *is, const struct set_layout *l,
+			 const struct set_elem *e)
+{
+	uint8_t *v = arena_alloc(cg->o->arena, l->value_size);
+	uint64_t left = e->expires ? e->expires : e->has_timeout ? e->timeout : is->set->timeout;
+
+	left *= l->timeouts ? 1000000 : 0;
+	memcpy(v, &left, 8);
+	if (is->set->is_vmap) {
+		for (uint32_t k = 0; k < is->verdicts.n; k++)
+			if (is->verdicts.v[k].code == e->verdict.code &&
+			    is->verdicts.v[k].chain == e->verdict.chain)
+				memcpy(v + EL_DATA, &k, 4);
+	} else {
+		memcpy(v + EL_DATA, e->data.b, MIN(e->data.len, 4 * l->data_words));
+	}
+	put_states(v + l->expr_off, e);
+	return v;
+}
+
+static void add_elem(struct cg *cg, struct obj_map *m, uint32_t bits, const uint8_t *key,
+		     uint32_t len, const uint8_t *value)
+{
+	uint8_t *k = arena_alloc(cg->o->arena, m->key_size);
+	uint32_t head = m->type == BPF_MAP_TYPE_LPM_TRIE ? 4 : 0;
+
+	memcpy(k, &bits, head);
+	memcpy(k + head, key, len);
+	*vec_push(cg->o->arena, &m->elems) = (struct obj_elem){ k, value };
+}
+
+static bool get_bit(const uint8_t *k, uint32_t bit)
+{
+	return k[bit / 8] >> (7 - bit % 8) & 1;
+}
+
+/* How many low bits the block has that starts at lo, is aligned and does not pass hi. */
+static uint32_t block_bits(const uint8_t *lo, const uint8_t *hi, uint32_t bits)
+{
+	uint8_t end[DATA_MAX];
+	uint32_t n = 0;
+
+	memcpy(end, lo, bits / 8);
+	while (n < bits && !get_bit(lo, bits - 1 - n)) {
+		uint32_t b = bits - 1 - n;
+
+		end[b / 8] |= 1 << (7 - b % 8);
+		if (memcmp(end, hi, bits / 8) > 0)
+			break;
+		n++;
+	}
+	return n;
+}
+
+/* lo += 2^low; false: past the last key. */
+static bool advance(uint8_t *lo, uint32_t bits, uint32_t low)
+{
+	for (int32_t b = (int32_t)(bits - 1 - low); b >= 0; b--) {
+		lo[b / 8] ^= 1 << (7 - b % 8);
+		if (get_bit(lo, b))
+			return true;
+	}
+	return false;
+}
+
+/* A range is exactly a few prefixes. */
+static void add_range(struct cg *cg, struct obj_map *m, const struct set_elem *e,
+		      const uint8_t *value)
+{
+	const uint8_t *hi = e->key_end.len ? e->key_end.b : e->key.b;
+	uint32_t len = e->key.len, bits = 8 * len, low;
+	uint8_t lo[DATA_MAX];
+
+	memcpy(lo, e->key.b, len);
+	do {
+		low = block_bits(lo, hi, bits);
+		add_elem(cg, m, bits - low, lo, len, value);
+	} while (advance(lo, bits, low) && memcmp(lo, hi, len) <= 0);
+}
+
+#define SET_ENTRIES 65536 /* when the set gives no size */
+
+static void set_map(struct cg *cg, uint32_t n)
+{
+	const struct ir_set *is = &cg->m->sets.v[n];
+	const struct set *s = is->set;
+	struct set_layout l = cg_set_layout(s);
+	struct obj_map *m = map_new(cg, arena_printf(cg->o->arena, "set%u", n),
+				    l.lpm ? BPF_MAP_TYPE_LPM_TRIE : BPF_MAP_TYPE_HASH,
+				    &cg->set_map[n]);
+
+	m->key_size = l.key_size;
+	m->value_size = l.value_size;
+	m->flags = BPF_F_NO_PREALLOC;
+	m->role = arena_printf(cg->o->arena, "set %s %s %s", family_name(s->table->family),
+			       s->table->name, s->name);
+	vec_foreach(&s->elems, e) {
+		const uint8_t *value;
+
+		if ((*e)->catchall)
+			continue;
+		value = value_of(cg, is, &l, *e);
+		if (l.lpm)
+			add_range(cg, m, *e, value);
+		else
+			add_elem(cg, m, 0, (*e)->key.b, (*e)->key.len, value);
+	}
+	m->max_entries = s->has_size ? s->size : SET_ENTRIES;
+	if (l.lpm)
+		m->max_entries *= 4;
+	m->max_entries = MAX(m->max_entries, m->elems.n + 1);
+}
+
 bool cg_maps(struct cg *cg)
 {
 	counters(cg);
+	states(cg);
+	cg->set_map = arena_array(cg->m->arena, uint32_t, cg->m->sets.n + 1);
+	for (uint32_t k = 0; k < cg->m->sets.n; k++)
+		if (cg->m->sets.v[k].kind == SK_MUTABLE)
+			set_map(cg, k);
 	return true;
 }

@@ -111,6 +111,8 @@ static void print_mem(const struct bpf_insn *i, const char *rel, FILE *f)
 		snprintf(off, sizeof(off), "%+d", i->off);
 	if (BPF_CLASS(i->code) == BPF_LDX)
 		fprintf(f, "r%u = *(%s *)(r%u %s)", i->dst_reg, size, i->src_reg, off);
+	else if (BPF_CLASS(i->code) == BPF_STX && BPF_MODE(i->code) == BPF_ATOMIC)
+		fprintf(f, "lock *(%s *)(r%u %s) += r%u", size, i->dst_reg, off, i->src_reg);
 	else if (BPF_CLASS(i->code) == BPF_STX)
 		fprintf(f, "*(%s *)(r%u %s) = r%u", size, i->dst_reg, off, i->src_reg);
 	else

@@ -1,0 +1,259 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* iselset: lookups in sets that live in maps, their elements, and dynamic sets. */
+#include "isel.h"
+
+/* The key's words as they lie in memory, on the stack. */
+static int32_t store_key(struct isel *s, const struct set *set, const struct set_layout *l,
+			 struct ir_ins *const *words)
+{
+	int32_t key = isel_scratch(s, l->key_size), at = key;
+	uint32_t n = DIV_ROUND_UP(set->key_len, 4);
+
+	if (l->lpm) {
+		isel_storei(s, MIR_FP, at, 4, 8 * set->key_len);
+		at += 4;
+	}
+	for (uint32_t w = 0; w < n; w++) {
+		struct ir_ins *v = ir_val(words[w]);
+
+		if (v->op == IR_CONST)
+			isel_storei(s, MIR_FP, at + 4 * w, 4, v->imm);
+		else
+			isel_store(s, MIR_FP, at + 4 * w, 4, isel_low(s, v));
+	}
+	return key;
+}
+
+/* The element with the key on the stack, or 0; an expired one is none. */
+static uint32_t find(struct isel *s, uint32_t map, const struct set_layout *l, int32_t key)
+{
+	struct mir_arg args[2] = { isel_arg_map(map), isel_arg_fp(key) };
+	uint32_t p = isel_helper(s, BPF_FUNC_map_lookup_elem, 2, args), d, expiry, now;
+	struct mir_block *found, *dated, *old, *join;
+
+	if (!l->timeouts)
+		return p;
+	found = mir_block_new(s->fn);
+	dated = mir_block_new(s->fn);
+	old = mir_block_new(s->fn);
+	join = mir_block_new(s->fn);
+	d = mir_vreg_new(s->fn);
+	isel_mov(s, d, p);
+	isel_jcc(s, BPF_JEQ, false, d, 0, 0, join, found);
+	s->cur = found;
+	expiry = isel_load(s, d, 0, 8);
+	isel_jcc(s, BPF_JEQ, false, expiry, 0, 0, join, dated);
+	s->cur = dated;
+	now = isel_helper(s, BPF_FUNC_ktime_get_ns, 0, NULL);
+	isel_jcc(s, BPF_JGT, false, expiry, now, 0, join, old);
+	s->cur = old;
+	isel_movi(s, d, 0);
+	isel_jmp(s, join);
+	s->cur = join;
+	return d;
+}
+
+void isel_look(struct isel *s, struct ir_ins *i)
+{
+	const struct set *set = s->cg->m->sets.v[i->aux].set;
+	struct set_layout l = cg_set_layout(set);
+
+	s->vreg[i->id] = find(s, s->cg->set_map[i->aux], &l, store_key(s, set, &l, i->args));
+}
+
+void isel_eldw(struct isel *s, struct ir_ins *i)
+{
+	s->vreg[i->id] = isel_load(s, isel_val(s, i->args[0]), EL_DATA + 4 * i->imm, 4);
+}
+
+static void add_atomic(struct isel *s, uint32_t p, int32_t off, uint32_t by)
+{
+	struct mir_ins *x = isel_ins(s, MIR_XADD);
+
+	x->a = p;
+	x->off = off;
+	x->size = 8;
+	x->b = by;
+}
+
+/* Runs the element's expressions in order; on `no` one of them was a BREAK. */
+static void run_exprs(struct isel *s, const struct set_layout *l, uint32_t el, struct ir_ins *len,
+		      struct mir_block *no)
+{
+	int32_t off = l->expr_off;
+
+	for (uint32_t k = 0; k < l->n_exprs; k++) {
+		const struct expr *e = l->exprs[k];
+		uint32_t p, go;
+		struct mir_block *on;
+
+		if (e->kind == EX_COUNTER) {
+			add_atomic(s, el, off, isel_imm(s, 1));
+			add_atomic(s, el, off + 8, isel_val(s, len));
+			off += 16;
+			continue;
+		}
+		p = isel_alui(s, BPF_ADD, false, el, off);
+		off += 8;
+		if (e->kind == EX_LAST) {
+			isel_last(s, p);
+			continue;
+		}
+		if (e->kind == EX_LIMIT)
+			go = isel_limit(s, e, p, len);
+		else if (e->kind == EX_QUOTA)
+			go = isel_quota(s, e, p, len);
+		else
+			BUG("element with %s", expr_kind_name(e->kind));
+		on = mir_block_new(s->fn);
+		isel_jcc(s, BPF_JNE, false, go, 0, 0, on, no);
+		s->cur = on;
+	}
+}
+
+void isel_eltest(struct isel *s, struct ir_ins *i)
+{
+	struct set_layout l = cg_set_layout(s->cg->m->sets.v[i->aux].set);
+	struct mir_block *no = mir_block_new(s->fn), *join = mir_block_new(s->fn);
+	uint32_t d = mir_vreg_new(s->fn);
+
+	run_exprs(s, &l, isel_val(s, i->args[0]), i->args[1], no);
+	isel_movi(s, d, 1);
+	isel_jmp(s, join);
+	s->cur = no;
+	isel_movi(s, d, 0);
+	isel_jmp(s, join);
+	s->cur = join;
+	s->vreg[i->id] = d;
+}
+
+/* -- dynset ---------------------------------------------------------------------------------------------------- */
+
+struct dyn {
+	struct isel *s;
+	const struct expr *e;
+	const struct set *set;
+	struct set_layout l;
+	uint32_t map;
+	int32_t key;
+	struct ir_ins *const *data;
+	uint64_t timeout; /* ns; 0: none */
+};
+
+/* now + timeout */
+static uint32_t expiry(struct dyn *d)
+{
+	uint32_t now = isel_helper(d->s, BPF_FUNC_ktime_get_ns, 0, NULL);
+
+	return isel_alui(d->s, BPF_ADD, false, now, d->timeout);
+}
+
+static int32_t new_value(struct dyn *d)
+{
+	struct isel *s = d->s;
+
+	if (s->value_size < d->l.value_size) {
+		s->value = mir_stack(s->fn, d->l.value_size);
+		s->value_size = ALIGN_UP(d->l.value_size, 8);
+	}
+	if (d->timeout)
+		isel_store(s, MIR_FP, s->value, 8, expiry(d));
+	else
+		isel_storei(s, MIR_FP, s->value, 8, 0);
+	for (uint32_t at = EL_DATA; at < d->l.value_size; at += 8)
+		isel_storei(s, MIR_FP, s->value + at, 8, 0);
+	for (uint32_t w = 0; w < d->l.data_words && d->e->dynset.sreg_data != REG_NONE; w++)
+		isel_store(s, MIR_FP, s->value + EL_DATA + 4 * w, 4, isel_low(s, d->data[w]));
+	return s->value;
+}
+
+/* Makes the element; goes to `full` if there is no room. */
+static void create(struct dyn *d, struct mir_block *full)
+{
+	struct mir_block *done = mir_block_new(d->s->fn);
+	struct mir_arg args[4] = { isel_arg_map(d->map), isel_arg_fp(d->key),
+				   isel_arg_fp(new_value(d)), isel_arg_imm(BPF_ANY) };
+	uint32_t err = isel_helper(d->s, BPF_FUNC_map_update_elem, 4, args);
+
+	isel_jcc(d->s, BPF_JEQ, false, err, 0, 0, done, full);
+	d->s->cur = done;
+}
+
+static uint32_t skb_len(struct isel *s)
+{
+	uint32_t skb = isel_load(s, s->ctx, 8, 8), len = isel_load(s, skb, 0, 4);
+
+	s->cur->last->has_rel = true;
+	s->cur->last->rel = (struct obj_reloc){ .kind = OBJ_REL_CORE_FIELD, .id = FLD_skb_len };
+	return len;
+}
+
+/* The element is there: refresh it, run its expressions. */
+static void present(struct dyn *d, uint32_t el, struct mir_block *no)
+{
+	struct isel *s = d->s;
+	struct ir_ins *len;
+
+	if (d->e->dynset.op == DYN_UPDATE && d->timeout)
+		isel_store(s, el, 0, 8, expiry(d));
+	if (!d->l.n_exprs)
+		return;
+	len = ir_ins_new(s->ir, IR_LDF, IR_W, 0); /* a stand-in that has its register already */
+	s->vreg = arena_dup(s->a, s->vreg, sizeof(*s->vreg) * (len->id + 1));
+	s->vreg[len->id] = skb_len(s);
+	run_exprs(s, &d->l, el, len, no);
+}
+
+static void add_or_update(struct dyn *d, uint32_t go)
+{
+	struct isel *s = d->s;
+	struct mir_block *have = mir_block_new(s->fn), *none = mir_block_new(s->fn),
+			 *yes = mir_block_new(s->fn), *no = mir_block_new(s->fn),
+			 *full = mir_block_new(s->fn), *join = mir_block_new(s->fn);
+	uint32_t el = mir_vreg_new(s->fn);
+
+	isel_mov(s, el, find(s, d->map, &d->l, d->key));
+	isel_jcc(s, BPF_JNE, false, el, 0, 0, have, none);
+	s->cur = none;
+	create(d, full);
+	if (d->l.n_exprs) { /* its expressions see this packet too */
+		isel_mov(s, el, find(s, d->map, &d->l, d->key));
+		isel_jcc(s, BPF_JNE, false, el, 0, 0, have, full);
+	} else {
+		isel_jmp(s, yes);
+	}
+	s->cur = have;
+	present(d, el, no);
+	isel_jmp(s, yes);
+	s->cur = yes;
+	isel_movi(s, go, !d->e->dynset.inv);
+	isel_jmp(s, join);
+	s->cur = full;
+	isel_movi(s, go, d->e->dynset.inv);
+	isel_jmp(s, join);
+	s->cur = no;
+	isel_movi(s, go, 0);
+	isel_jmp(s, join);
+	s->cur = join;
+}
+
+void isel_dynset(struct isel *s, struct ir_ins *i)
+{
+	const struct ir_dynset *ds = &s->cg->m->dynsets.v[i->aux];
+	const struct set *set = s->cg->m->sets.v[ds->set].set;
+	struct dyn d = { .s = s, .e = ds->expr, .set = set, .map = s->cg->set_map[ds->set] };
+
+	d.l = cg_set_layout(set);
+	d.data = i->args + DIV_ROUND_UP(set->key_len, 4);
+	if (d.l.timeouts)
+		d.timeout = (d.e->dynset.timeout ? d.e->dynset.timeout : set->timeout) * 1000000;
+	d.key = store_key(s, set, &d.l, i->args);
+	s->vreg[i->id] = mir_vreg_new(s->fn);
+	if (d.e->dynset.op != DYN_DELETE) {
+		add_or_update(&d, s->vreg[i->id]);
+		return;
+	}
+	isel_helper(s, BPF_FUNC_map_delete_elem, 2,
+		    (struct mir_arg[]){ isel_arg_map(d.map), isel_arg_fp(d.key) });
+	isel_movi(s, s->vreg[i->id], 1);
+}
