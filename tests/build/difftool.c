@@ -15,15 +15,17 @@ static const char *path;
 
 struct pair {
 	struct interp *in;
-	struct irrun *ir;
+	struct irrun *ir, *opt; /* as built; optimised */
 	struct arena *a;
 };
 
-static void pair_open(struct pair *p, const struct ruleset *rs, const struct ir_mod *m)
+static void pair_open(struct pair *p, const struct ruleset *rs, const struct ir_mod *m,
+		      const struct ir_mod *mo)
 {
 	p->a = arena_new();
 	p->in = interp_new(rs);
 	p->ir = irrun_new(p->a, m);
+	p->opt = irrun_new(p->a, mo);
 }
 
 static void pair_close(struct pair *p)
@@ -43,6 +45,10 @@ static void compare_counters(const struct pair *p, const struct ir_mod *m)
 		if (st->kind != ST_COUNTER || st->policy_of)
 			continue;
 		want = interp_state_of(p->in, st->expr);
+		if (p->opt->states[k].packets != got->packets) {
+			n_differ++;
+			printf("%s: counter %u differs when optimised\n", path, k);
+		}
 		if (!want || (want->counter.packets - st->expr->counter.packets == got->packets &&
 			      want->counter.bytes - st->expr->counter.bytes == got->bytes))
 			continue;
@@ -98,38 +104,50 @@ static struct pkt_dev *device(struct genpkt *g, struct pkt_dev *d, uint32_t ifac
 	return d;
 }
 
-static void check_packet(struct pair *p, const struct ir_mod *m, const struct plan_prog *prog,
-			 const struct ir_fn *fn, const struct pkt *k, const struct ruleset *rs)
+static void report(const struct plan_prog *prog, const struct pkt *k, const char *who, int got,
+		   int want, const struct rule *r)
+{
+	n_differ++;
+	printf("%s: %s pf %u len %u: %s says %d, not %d (rule %s/%u)\n", path, prog->base->name,
+	       k->pf, k->len, who, got, want, r ? r->chain->name : "policy", r ? r->index : 0);
+	for (uint32_t i = 0; i < MIN(k->len, 64u); i++)
+		printf("%02x%s", k->l3[i], i % 4 == 3 ? " " : "");
+	printf("\n");
+}
+
+/* Whether all went on alike, so that states may be compared further on. */
+static bool check_packet(struct pair *p, const struct plan_prog *prog, uint32_t fn,
+			 const struct pkt *k)
 {
 	struct interp_result want = { 0 };
-	int got;
+	int got, opt;
 
 	interp_run(p->in, prog->base, k, &want);
-	got = irrun_prog(p->ir, fn, k);
+	got = irrun_prog(p->ir, p->ir->m->fns.v[fn], k);
+	opt = irrun_prog(p->opt, p->opt->m->fns.v[fn], k);
 	n_runs++;
+	if (opt != got && got >= 0 && opt >= 0) {
+		report(prog, k, "optimised IR", opt, got, want.rule);
+		return false;
+	}
 	if (got >= 0 && p->ir->end && p->ir->end->rule &&
 	    plan_act(prog, p->ir->end->rule).act == RULE_PUNT) {
 		n_punts++;
-	} else if (got < 0 || (want.verdict != INTERP_ACCEPT && want.verdict != INTERP_DROP)) {
-		n_skipped++;
-	} else {
-		if (got == (want.verdict == INTERP_ACCEPT))
-			return;
-		n_differ++;
-		printf("%s: %s pf %u len %u: IR says %d, interpreter %d (rule %s/%u)\n", path,
-		       prog->base->name, k->pf, k->len, got, want.verdict == INTERP_ACCEPT,
-		       want.rule ? want.rule->chain->name : "policy",
-		       want.rule ? want.rule->index : 0);
-		for (uint32_t i = 0; i < MIN(k->len, 64u); i++)
-			printf("%02x%s", k->l3[i], i % 4 == 3 ? " " : "");
-		printf("\n");
+		return false;
 	}
-	pair_close(p);
-	pair_open(p, rs, m);
+	if (got < 0 || (want.verdict != INTERP_ACCEPT && want.verdict != INTERP_DROP)) {
+		n_skipped++;
+		return false;
+	}
+	if (got == (want.verdict == INTERP_ACCEPT))
+		return true;
+	report(prog, k, "IR", got, want.verdict == INTERP_ACCEPT, want.rule);
+	return false;
 }
 
 static void check_prog(struct arena *a, const struct ruleset *rs, const struct ir_mod *m,
-		       const struct plan_prog *prog, const struct ir_fn *fn, uint32_t n)
+		       const struct ir_mod *mo, const struct plan_prog *prog, uint32_t fn,
+		       uint32_t n)
 {
 	struct genpkt *g = genpkt_new(a, rs, 1);
 	struct gp_packet *gp = arena_new_of(a, struct gp_packet);
@@ -137,7 +155,7 @@ static void check_prog(struct arena *a, const struct ruleset *rs, const struct i
 	struct pkt_dev din, dout;
 	struct pair p;
 
-	pair_open(&p, rs, m);
+	pair_open(&p, rs, m, mo);
 	for (uint32_t i = 0; i < n; i++) {
 		uint8_t ll[14] = { 2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 8, 0 };
 		struct pkt k = { .l3 = gp->b };
@@ -165,7 +183,10 @@ static void check_prog(struct arena *a, const struct ruleset *rs, const struct i
 		if (out)
 			k.out = device(g, &dout, gp->oface);
 		random_ct(g, &k, gp);
-		check_packet(&p, m, prog, fn, &k, rs);
+		if (!check_packet(&p, prog, fn, &k)) {
+			pair_close(&p);
+			pair_open(&p, rs, m, mo);
+		}
 	}
 	compare_counters(&p, m);
 	pair_close(&p);
@@ -193,16 +214,23 @@ static char *read_all(struct arena *a, size_t *len)
 int main(int argc, char **argv)
 {
 	struct build_opts o = { .static_sets = true };
-	uint32_t n = argc > 2 ? (uint32_t)atoi(argv[1]) : 0;
+	enum opt_level level = OPT_O0;
+	uint32_t n;
 
+	if (argc > 1 && argv[1][0] == '-' && argv[1][1] == 'O') {
+		level = (enum opt_level)(argv[1][2] - '0');
+		argv++;
+		argc--;
+	}
+	n = argc > 2 ? (uint32_t)atoi(argv[1]) : 0;
 	if (!n) {
-		fprintf(stderr, "usage: difftool PACKETS DUMP...\n");
+		fprintf(stderr, "usage: difftool [-O0|-O1|-O2] PACKETS DUMP...\n");
 		return 1;
 	}
 	for (int i = 2; i < argc; i++) {
 		struct arena *a = arena_new();
 		struct ruleset *rs;
-		struct ir_mod *m;
+		struct ir_mod *m, *mo;
 		struct plan *plan;
 		struct diag d;
 		size_t len;
@@ -218,10 +246,12 @@ int main(int argc, char **argv)
 			return 1;
 		plan = plain_plan(rs, NULL);
 		m = build_module(a, &d, plan, &o);
+		mo = build_module(a, &d, plan, &o);
+		opt_run(mo, level, true);
 		for (uint32_t k = 0; k < plan->progs.n; k++) {
 			while (m->fns.v[fn]->kind != IR_FN_PROG)
 				fn++;
-			check_prog(a, rs, m, plan->progs.v[k], m->fns.v[fn++], n);
+			check_prog(a, rs, m, mo, plan->progs.v[k], fn++, n);
 		}
 		arena_free(a);
 	}

@@ -412,6 +412,9 @@ static uint64_t value(struct frame *f, const struct ir_ins *i)
 		a0 = arg(f, i, 0);
 		BUG_ON(KIND(a0) != P_PKT);
 		return bytes_at(r->p->l3, r->p->len, (a0 & 0xffffff) + (uint64_t)i->imm, i->size);
+	case IR_LDRO:
+		return bytes_at(r->m->tables.v[i->aux].bytes, r->m->tables.v[i->aux].len,
+				arg(f, i, 0) + (uint64_t)i->imm, i->size);
 	case IR_LOOK:
 	case IR_CLOOK:
 		for (uint32_t k = 0; k < i->n_args; k++)
@@ -435,7 +438,6 @@ static uint64_t value(struct frame *f, const struct ir_ins *i)
 	case IR_ELTEST:
 	case IR_DYNSET:
 	case IR_RTE:
-	case IR_LDRO:
 		return cannot(r, ir_op_info[i->op].name);
 	default:
 		return alu(f, i);
