@@ -58,11 +58,11 @@ static long step(__u32 i, void *data)
 			w->off = 0;
 			return 1;
 		}
-		w->off += 8;
+		w->off = n2b_forget(skb, w->off + 8);
 	} else if (nh == NH_AUTH) {
 		return 1;
 	} else {
-		w->off += ((bpf_ntohs(head) & 0xff) + 1) << 3;
+		w->off = n2b_forget(skb, w->off + (((bpf_ntohs(head) & 0xff) + 1) << 3));
 	}
 	w->nexthdr = next;
 	return 0;
@@ -74,7 +74,7 @@ static long step(__u32 i, void *data)
  */
 N2B_GLOBAL __u64 n2b_ip6_walk(struct bpf_nf_ctx *ctx)
 {
-	struct walk w = { .ctx = ctx, .off = 40 };
+	struct walk w = { .ctx = ctx, .off = n2b_forget(ctx->skb, 40) };
 	bool ok = true;
 
 	w.nexthdr = n2b_read8(ctx->skb, 6, &ok);

@@ -36,6 +36,17 @@ static __always_inline __u64 n2b_number(const void *p)
 	return n;
 }
 
+/*
+ * x, of which the verifier then knows nothing but 32 bits (it takes the difference of two loads for any number). What a loop changes goes
+ * through this in each round, so that rounds look alike and the verifier is done after the second.
+ */
+static __always_inline __u32 n2b_forget(struct sk_buff *skb, __u32 x)
+{
+	__u32 a = *(volatile unsigned int *)&skb->len, b = *(volatile unsigned int *)&skb->len;
+
+	return x + (a - b);
+}
+
 /* A load of n (1, 2, 4, 8) bytes at a number. */
 #define n2b_at(type, addr)                                                                         \
 	(*(const type *)bpf_rdonly_cast((const void *)(addr),                                      \

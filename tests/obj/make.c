@@ -229,11 +229,14 @@ static void prog_pull(struct make *m)
 	make_insn(m, EXIT());
 }
 
-/* What n2b_ip6_walk found, for test_run: in map `out`, key 0. */
-static void prog_walk(struct make *m, uint32_t out)
+/* What fn(ctx, a, b) yields, for test_run: in map `out`, key 0. */
+static void prog_result(struct make *m, const char *name, const char *fn, uint32_t out, int32_t a,
+			int32_t b)
 {
-	make_fn(m, "walk6", true, false);
-	make_rel(m, CALL(0), OBJ_REL_RT, 0, 0, "n2b_ip6_walk", NULL);
+	make_fn(m, name, true, false);
+	make_insn(m, MOVI(2, a));
+	make_insn(m, MOVI(3, b));
+	make_rel(m, CALL(0), OBJ_REL_RT, 0, 0, fn, NULL);
 	make_insn(m, MOV(6, 0));
 	make_insn(m, ST(BPF_W, 10, -4, 0));
 	make_insn(m, MOV(2, 10));
@@ -300,7 +303,10 @@ void make_everything(struct make *m, bool runtime)
 	if (!runtime)
 		return;
 	prog_pull(m);
-	prog_walk(m, out);
+	prog_result(m, "walk6", "n2b_ip6_walk", out, 0, 0);
+	prog_result(m, "find6", "n2b_ip6_find", out, 43, 0); /* a routing header */
+	prog_result(m, "mss", "n2b_tcp_opt", out, 20, 2);
+	prog_result(m, "chunk", "n2b_sctp_chunk", out, 20, 3);
 	states = make_map(m, "states", BPF_MAP_TYPE_ARRAY, 4, 8, 4, false);
 	/* 3 tokens, another each hour */
 	prog_state(m, "limit", "n2b_limit", states, 0, 3600ll * 1000000000,
