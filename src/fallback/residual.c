@@ -24,6 +24,7 @@ struct emit {
 	struct sp_resid *res;
 	VEC(struct rest *) rests;
 	uint32_t n_names;
+	struct strmap depths, by_name;
 	bool bad;
 };
 
@@ -46,6 +47,7 @@ static struct sp_rchain *new_chain(struct emit *e, const char *name)
 
 	c->name = name;
 	*vec_push(e->s->arena, &e->res->chains) = c;
+	*strmap_put(&e->by_name, name, strlen(name)) = c;
 	return c;
 }
 
@@ -141,23 +143,84 @@ static void emit_rests(struct emit *e)
 	}
 }
 
-static uint32_t call_depth(const struct chain *c, uint32_t from, uint32_t limit)
+/* -- nesting ----------------------------------------------------------------------------------------------------- */
+
+/* The kernel counts gotos too, and takes no chain at level 16. */
+static uint32_t text_depth(struct emit *e, const char *name, uint32_t limit);
+
+static uint32_t chain_depth(struct emit *e, const struct chain *c, uint32_t limit);
+
+static uint32_t rule_depth(struct emit *e, const struct rule *r, uint32_t limit)
 {
-	uint32_t max = 0, i;
+	const struct set *vmap;
+	struct verdict v = sp_verdict(r, &vmap);
+	uint32_t max = 0;
 
-	for (i = from; i < c->rules.n && limit; i++) {
-		const struct set *vmap;
-		struct verdict v = sp_verdict(c->rules.v[i], &vmap);
+	if (v.chain)
+		max = 1 + chain_depth(e, v.chain, limit - 1);
+	if (vmap)
+		vec_foreach(&vmap->elems, it)
+			if ((*it)->verdict.chain)
+				max = MAX(max, 1 + chain_depth(e, (*it)->verdict.chain, limit - 1));
+	return max;
+}
 
-		if (v.chain)
-			max = MAX(max, (v.code == V_JUMP) + call_depth(v.chain, 0, limit - 1));
-		if (vmap)
-			vec_foreach(&vmap->elems, it)
-				if ((*it)->verdict.chain)
-					max = MAX(max, ((*it)->verdict.code == V_JUMP) +
-							       call_depth((*it)->verdict.chain, 0,
-									  limit - 1));
+static uint32_t chain_depth(struct emit *e, const struct chain *c, uint32_t limit)
+{
+	uint32_t max = 0;
+	void **slot = strmap_put(&e->depths, (const char *)&c, sizeof(c));
+
+	if (*slot)
+		return (uint32_t)(uintptr_t)*slot - 1;
+	if (!limit)
+		return 0;
+	vec_foreach(&c->rules, it)
+		max = MAX(max, rule_depth(e, *it, limit));
+	*strmap_put(&e->depths, (const char *)&c, sizeof(c)) = (void *)(uintptr_t)(max + 1);
+	return max;
+}
+
+static uint32_t line_depth(struct emit *e, const char *text, uint32_t limit)
+{
+	uint32_t max = 0;
+	const char *p;
+	char name[256];
+
+	for (p = text; (p = strpbrk(p, "gj")); p++) {
+		size_t n;
+
+		if (strncmp(p, "goto ", 5) && strncmp(p, "jump ", 5))
+			continue;
+		n = strcspn(p + 5, " ,;}");
+		if (n >= sizeof(name))
+			continue;
+		memcpy(name, p + 5, n);
+		name[n] = 0;
+		max = MAX(max, 1 + text_depth(e, name, limit - 1));
 	}
+	return max;
+}
+
+static uint32_t text_depth(struct emit *e, const char *name, uint32_t limit)
+{
+	uint32_t max = 0;
+	void **slot = strmap_put(&e->depths, name, strlen(name));
+	const struct sp_rchain *c = strmap_get(&e->by_name, name, strlen(name));
+	const struct chain *whole;
+
+	if (*slot)
+		return (uint32_t)(uintptr_t)*slot - 1;
+	if (!limit)
+		return 0;
+	if (c) {
+		vec_foreach(&c->lines, l)
+			max = MAX(max, l->r ? rule_depth(e, l->r, limit)
+					    : line_depth(e, l->text, limit));
+	} else {
+		whole = table_chain(e->b->c->table, name);
+		max = whole ? chain_depth(e, whole, limit) : 0;
+	}
+	*strmap_put(&e->depths, name, strlen(name)) = (void *)(uintptr_t)(max + 1);
 	return max;
 }
 
@@ -196,16 +259,9 @@ static const char *punt_target(struct emit *e, const struct sp_ctx *x, uint32_t 
 	const char *policy = e->b->c->policy == V_DROP && e->b->c->has_policy ? "drop" : "accept";
 	bool drop = *policy == 'd';
 	struct sp_rchain *p;
-	uint32_t depth = 0;
 	const struct sp_ctx *f;
 	uint32_t at;
 
-	for (f = x, at = i; f; at = f->ret_at, f = f->ret)
-		depth = MAX(depth, call_depth(f->chain, at, 20) + 1);
-	if (x->depth + depth > MAX_DEPTH) {
-		e->b->reason = FBR_DEPTH;
-		e->bad = true;
-	}
 	if (!x->ret && !x->depth && !drop)
 		return rest_name(e, x->chain, i);
 	p = new_chain(e, new_name(e, 'p'));
@@ -409,9 +465,15 @@ bool sp_residual(struct split *s, struct sp_base *b)
 	struct emit e = { .s = s, .b = b };
 
 	b->res = e.res = arena_new_of(s->arena, struct sp_resid);
+	strmap_init(&e.depths, s->arena);
+	strmap_init(&e.by_name, s->arena);
 	if (!rests_have_words(s, b))
 		return false;
 	emit_body(&e, new_chain(&e, b->c->name), b->root);
 	emit_rests(&e);
+	if (text_depth(&e, b->c->name, 40) > MAX_DEPTH) {
+		b->reason = FBR_DEPTH;
+		e.bad = true;
+	}
 	return !e.bad;
 }

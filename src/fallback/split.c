@@ -504,6 +504,30 @@ static void fixpoint(struct split *s)
 	} while (s->changed);
 }
 
+/*
+ * Too large or too deep: everything from the base chain's first punt on goes to nftables, without a condition. False: that is so
+ * already.
+ */
+static bool punt_all(struct split *s, struct sp_base *b)
+{
+	const struct sp_ctx *x = b->steps.v[b->punts.v[0]].ctx;
+	uint32_t i = b->steps.v[b->punts.v[0]].index;
+	struct sp_rule *r;
+
+	for (; x->caller; x = x->caller)
+		i = x->at;
+	r = sp_rule(b, x->chain->rules.v[i]);
+	if (r->punt && !r->n_match)
+		return false;
+	if (!r->punt)
+		sp_punt(r, b->reason, reason_text(s, b->reason, b->c->name));
+	r->n_match = 0;
+	memset(&r->pfacts, 0, sizeof(r->pfacts));
+	b->reason = FBR_NONE;
+	s->changed = true;
+	return true;
+}
+
 /* Residual texts and costs: what cannot be said, or does not pay, stays whole. True: something changed. */
 static bool settle(struct split *s)
 {
@@ -511,10 +535,13 @@ static bool settle(struct split *s)
 	vec_foreach(&s->bases, it) {
 		struct sp_base *b = *it;
 
-		if (b->state == SP_SPLIT && !sp_residual(s, b) && b->state == SP_SPLIT)
-			whole_nft(s, b, b->reason ? b->reason : FBR_TEXT, b->c->name);
 		if (b->state != SP_SPLIT)
 			continue;
+		if (!sp_residual(s, b)) {
+			if (!b->reason || !punt_all(s, b))
+				whole_nft(s, b, b->reason ? b->reason : FBR_TEXT, b->c->name);
+			continue;
+		}
 		sp_cost(s, b);
 		if (s->opt->partial == FB_PARTIAL_AUTO && b->ns_split > b->ns_nft)
 			whole_nft(s, b, FBR_COST,
