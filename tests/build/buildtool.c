@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * buildtool: reads a netlink dump, builds IR for all its filter chains by the plainest plan, verifies and prints it. With -w it
- * prints what was not lowered instead, one line for each rule; with -s it takes named sets for constant.
+ * prints what was not lowered instead, one line for each rule; with -s it takes named sets for constant; with -p the plan is the
+ * splitter's, and its acts are printed first.
  */
 #include <stdlib.h>
 
+#include "fallback.h"
 #include "frontend.h"
 #include "plain.h"
 
@@ -35,10 +37,28 @@ static char *read_all(struct arena *a, const char *path, size_t *len)
 	return b.s;
 }
 
+static void print_acts(const struct plan *plan)
+{
+	static const char *const words[] = { "never", "lower", "punt" };
+
+	vec_foreach(&plan->progs, p) {
+		printf("# %s: %s pf %u\n", (*p)->name, (*p)->base->name, (*p)->pf);
+		vec_foreach(&(*p)->base->table->chains, c)
+			vec_foreach(&(*c)->rules, r) {
+				struct rule_act act = plan_act(*p, *r);
+
+				printf("#   %s/%u %s %u\n", (*c)->name, (*r)->index, words[act.act],
+				       act.n_match);
+			}
+	}
+}
+
 int main(int argc, char **argv)
 {
 	struct arena *a = arena_new();
+	struct fb_options fo = { .partial = FB_PARTIAL_ALWAYS };
 	struct build_opts o = { 0 };
+	struct plan *plan;
 	struct ruleset *rs;
 	const char *path = NULL, *fault;
 	struct ir_mod *m;
@@ -51,11 +71,13 @@ int main(int argc, char **argv)
 			want_why = true;
 		else if (!strcmp(argv[i], "-s"))
 			o.static_sets = true;
+		else if (!strcmp(argv[i], "-p"))
+			fo.can_lower = build_can_lower;
 		else
 			path = argv[i];
 	}
 	if (!path) {
-		fprintf(stderr, "usage: buildtool [-w] [-s] DUMP\n");
+		fprintf(stderr, "usage: buildtool [-w] [-s] [-p] DUMP\n");
 		return 1;
 	}
 	diag_init(&d, a);
@@ -64,7 +86,11 @@ int main(int argc, char **argv)
 	diag_flush(&d, stderr);
 	if (!rs)
 		return 1;
-	m = build_module(a, &d, plain_plan(rs, print_why), &o);
+	fo.static_sets = o.static_sets;
+	plan = fo.can_lower ? fb_plan(rs, &fo) : plain_plan(rs, print_why);
+	if (fo.can_lower)
+		print_acts(plan);
+	m = build_module(a, &d, plan, &o);
 	diag_flush(&d, stderr);
 	if (!m)
 		return 1;

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * difftool: reads netlink dumps, builds IR by the plainest plan, and compares for generated packets what the interpreter of the
- * hinge and the IR say: verdicts and counters. Prints every difference; status 1 if there is one.
+ * hinge and the IR say: verdicts and counters. With -p the plan is the splitter's. Prints every difference; status 1 if there is one.
  */
 #include <stdlib.h>
 
 #include "../diff/genpkt.h"
+#include "fallback.h"
 #include "frontend.h"
 #include "irrun.h"
 #include "plain.h"
@@ -214,17 +215,19 @@ static char *read_all(struct arena *a, size_t *len)
 int main(int argc, char **argv)
 {
 	struct build_opts o = { .static_sets = true };
+	struct fb_options fo = { .partial = FB_PARTIAL_ALWAYS, .static_sets = true };
 	enum opt_level level = OPT_O0;
 	uint32_t n;
 
-	if (argc > 1 && argv[1][0] == '-' && argv[1][1] == 'O') {
-		level = (enum opt_level)(argv[1][2] - '0');
-		argv++;
-		argc--;
+	for (; argc > 1 && argv[1][0] == '-'; argv++, argc--) {
+		if (argv[1][1] == 'O')
+			level = (enum opt_level)(argv[1][2] - '0');
+		else if (argv[1][1] == 'p')
+			fo.can_lower = build_can_lower;
 	}
 	n = argc > 2 ? (uint32_t)atoi(argv[1]) : 0;
 	if (!n) {
-		fprintf(stderr, "usage: difftool [-O0|-O1|-O2] PACKETS DUMP...\n");
+		fprintf(stderr, "usage: difftool [-O0|-O1|-O2] [-p] PACKETS DUMP...\n");
 		return 1;
 	}
 	for (int i = 2; i < argc; i++) {
@@ -244,7 +247,7 @@ int main(int argc, char **argv)
 		diag_flush(&d, stderr);
 		if (!rs)
 			return 1;
-		plan = plain_plan(rs, NULL);
+		plan = fo.can_lower ? fb_plan(rs, &fo) : plain_plan(rs, NULL);
 		m = build_module(a, &d, plan, &o);
 		mo = build_module(a, &d, plan, &o);
 		opt_run(mo, level, true);
