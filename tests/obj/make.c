@@ -229,6 +229,43 @@ static void prog_pull(struct make *m)
 	make_insn(m, EXIT());
 }
 
+/*
+ * Bytes 200 to 215 of TCP packets that have so many and are not linear: in map `deep_counts`, key 0 counts those that are all 'A', key 1 the others.
+ */
+static void prog_deep(struct make *m, uint32_t deep)
+{
+	make_fn(m, "deep", true, false);
+	make_insn(m, MOV(6, 1));
+	make_insn(m, LDX(BPF_DW, 7, 6, 8));
+	make_rel(m, LDX(BPF_W, 8, 7, 0), OBJ_REL_CORE_FIELD, FLD_skb_len, 0, NULL, NULL);
+	make_rel(m, LDX(BPF_W, 9, 7, 0), OBJ_REL_CORE_FIELD, FLD_skb_data_len, 0, NULL, NULL);
+	make_insn(m, JI(BPF_JEQ, 9, 0, 24));
+	make_insn(m, JI(BPF_JLT, 8, 216, 23));
+	make_insn(m, MOVI(2, 200));
+	make_insn(m, MOVI(3, 16));
+	make_insn(m, MOV(4, 10));
+	make_insn(m, ALUI(BPF_ADD, 4, -16));
+	make_rel(m, CALL(0), OBJ_REL_RT, 0, 0, "n2b_pull16", NULL);
+	make_insn(m, MOV(1, 0));
+	make_cast(m, "in6_addr");
+	make_insn(m, LDX(BPF_DW, 8, 0, 8));
+	make_insn(m, MOVI(9, 0));
+	make_insn(m, INSN(BPF_LD | BPF_IMM | BPF_DW, 1, 0, 0, 0x41414141));
+	make_insn(m, INSN(0, 0, 0, 0, 0x41414141));
+	make_insn(m, INSN(BPF_JMP | BPF_JEQ | BPF_X, 8, 1, 1, 0));
+	make_insn(m, MOVI(9, 1));
+	make_insn(m, STX(BPF_W, 10, 9, -4));
+	make_insn(m, MOV(2, 10));
+	make_insn(m, ALUI(BPF_ADD, 2, -4));
+	make_ld64(m, 1, OBJ_REL_MAP, deep, 0, NULL);
+	make_insn(m, CALL(BPF_FUNC_map_lookup_elem));
+	make_insn(m, JI(BPF_JEQ, 0, 0, 2));
+	make_insn(m, MOVI(1, 1));
+	make_insn(m, INSN(BPF_STX | BPF_ATOMIC | BPF_DW, 0, 1, 0, BPF_ADD));
+	make_insn(m, MOVI(0, 1));
+	make_insn(m, EXIT());
+}
+
 /* What fn(ctx, a, b) yields, for test_run: in map `out`, key 0. */
 static void prog_result(struct make *m, const char *name, const char *fn, uint32_t out, int32_t a,
 			int32_t b)
@@ -303,6 +340,7 @@ void make_everything(struct make *m, bool runtime)
 	if (!runtime)
 		return;
 	prog_pull(m);
+	prog_deep(m, make_map(m, "deep_counts", BPF_MAP_TYPE_ARRAY, 4, 8, 2, false));
 	prog_result(m, "walk6", "n2b_ip6_walk", out, 0, 0);
 	prog_result(m, "find6", "n2b_ip6_find", out, 43, 0); /* a routing header */
 	prog_result(m, "mss", "n2b_tcp_opt", out, 20, 2);

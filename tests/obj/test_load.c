@@ -13,7 +13,11 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
+#include <linux/if.h>
 #include <linux/netfilter.h>
+#include <sched.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -266,6 +270,61 @@ static void last_rises(void **state)
 	assert_true(last_stamps());
 }
 
+/* -- packets that are not linear: a stream of 'A' over the loopback device of a network namespace ---------------- */
+
+static void raise_lo(void)
+{
+	struct ifreq r = { .ifr_name = "lo", .ifr_flags = IFF_UP };
+	int s = socket(AF_INET, SOCK_DGRAM, 0);
+
+	assert_int_equal(ioctl(s, SIOCSIFFLAGS, &r), 0);
+	close(s);
+}
+
+static void stream(void)
+{
+	struct sockaddr_in a = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	int l = socket(AF_INET, SOCK_STREAM, 0), c = socket(AF_INET, SOCK_STREAM, 0), s;
+	socklen_t len = sizeof(a);
+	static char buf[30000];
+
+	memset(buf, 'A', sizeof(buf));
+	assert_int_equal(bind(l, (struct sockaddr *)&a, sizeof(a)), 0);
+	assert_int_equal(listen(l, 1), 0);
+	assert_int_equal(getsockname(l, (struct sockaddr *)&a, &len), 0);
+	assert_int_equal(connect(c, (struct sockaddr *)&a, sizeof(a)), 0);
+	s = accept(l, NULL, NULL);
+	for (int i = 0; i < 20; i++) {
+		assert_int_equal(send(c, buf, sizeof(buf), 0), sizeof(buf));
+		assert_int_equal(recv(s, buf, sizeof(buf), MSG_WAITALL), sizeof(buf));
+	}
+	close(s);
+	close(c);
+	close(l);
+}
+
+static void pull_reads_fragments(void **state)
+{
+	LIBBPF_OPTS(bpf_netfilter_opts, o, .pf = NFPROTO_IPV4, .hooknum = NF_INET_LOCAL_IN,
+		    .priority = 7);
+	int map = bpf_map__fd(bpf_object__find_map_by_name(obj, "deep_counts"));
+	uint64_t good = 0, bad = 0;
+	uint32_t key = 0;
+	struct bpf_link *l;
+
+	assert_int_equal(unshare(CLONE_NEWNET), 0);
+	raise_lo();
+	l = bpf_program__attach_netfilter(bpf_object__find_program_by_name(obj, "deep"), &o);
+	assert_non_null(l);
+	stream();
+	bpf_link__destroy(l);
+	bpf_map_lookup_elem(map, &key, &good);
+	key = 1;
+	bpf_map_lookup_elem(map, &key, &bad);
+	assert_true(good > 0);
+	assert_int_equal(bad, 0);
+}
+
 /* What the user sees: his rules in a dump, his words in the program's description. */
 static void programs_quote_rules(void **state)
 {
@@ -325,6 +384,7 @@ int main(void)
 		cmocka_unit_test(sctp_chunks),
 		cmocka_unit_test(states_count),
 		cmocka_unit_test(last_rises),
+		cmocka_unit_test(pull_reads_fragments),
 		cmocka_unit_test(programs_quote_rules),
 	};
 	const char *ci = getenv("CI");
