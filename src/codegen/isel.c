@@ -160,7 +160,8 @@ uint32_t isel_low(struct isel *s, struct ir_ins *i)
 struct mir_ins *isel_call(struct isel *s, enum mir_op op, uint32_t n_args,
 			  const struct mir_arg *args)
 {
-	struct mir_ins *i = isel_ins(s, op);
+	/* In a cold place the call itself keeps what is in r0 to r5. */
+	struct mir_ins *i = isel_ins(s, s->cur->cold ? MIR_CALLC : op);
 
 	BUG_ON(n_args > 5);
 	i->n_args = n_args;

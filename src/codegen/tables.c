@@ -78,6 +78,13 @@ struct ir_ins *tab_sel(struct tabcur *c, struct ir_ins *cond, struct ir_ins *a, 
 	return i;
 }
 
+struct ir_ins *tab_swapped(struct tabcur *c, uint32_t w)
+{
+	if (!c->swapped[w])
+		c->swapped[w] = tab1(c, IR_BSWAP32, IR_W, c->key[w]);
+	return c->swapped[w];
+}
+
 uint32_t tab_new(struct ir_mod *m, const char *name, uint32_t len)
 {
 	struct ir_table *t = vec_push(m->arena, &m->tables);
@@ -205,7 +212,7 @@ static struct ir_ins *bound(struct tabcur *c, const struct data *d, uint32_t fro
 
 	for (uint32_t w = from + n;
 	     w-- > from;) { /* last word: >=; before: > or equal and the rest */
-		struct ir_ins *k = tab1(c, IR_BSWAP32, IR_W, c->key[w]);
+		struct ir_ins *k = tab_swapped(c, w);
 		struct ir_ins *v = tabk(c, IR_W, tab_ordered(d, w));
 
 		if (!r) {
@@ -218,27 +225,49 @@ static struct ir_ins *bound(struct tabcur *c, const struct data *d, uint32_t fro
 	return r;
 }
 
+/* Words [from, from + n) lie in the range of e, if this is a prefix: a comparison for each word that is not free. */
+static struct ir_ins *prefix(struct tabcur *c, const struct set_elem *e, uint32_t from, uint32_t n)
+{
+	struct ir_ins *r = NULL;
+	bool free_bits = false;
+
+	for (uint32_t w = from; w < from + n; w++) {
+		uint32_t lo = tab_ordered(&e->key, w), x = lo ^ tab_ordered(&e->key_end, w);
+		struct ir_ins *k = c->key[w];
+
+		/* the last word's bytes past the key are 0 in both */
+		if (w + 1 == from + n && e->key.len % 4 && x)
+			x |= (1u << (32 - 8 * (e->key.len % 4))) - 1;
+		if (x & (x + 1) || lo & x || (free_bits && x != UINT32_MAX))
+			return NULL;
+		free_bits |= x != 0;
+		if (x == UINT32_MAX)
+			continue;
+		if (x)
+			k = tab2(c, IR_AND, IR_W, k, tabk(c, IR_W, __builtin_bswap32(~x)));
+		r = join(c, IR_AND, r,
+			 tab2(c, IR_EQ, IR_B, k, tabk(c, IR_W, tab_word(&e->key, w))));
+	}
+	return r ? r : tabk(c, IR_B, 1);
+}
+
 static struct ir_ins *field_match(struct tabcur *c, const struct set_elem *e, uint32_t from,
 				  uint32_t n)
 {
 	struct ir_ins *x;
 	uint32_t lo, hi;
 
-	if (!e->key_end.len || !memcmp(e->key.b + 4 * from, e->key_end.b + 4 * from,
-				       MIN(4 * n, (uint32_t)e->key.len - 4 * from)))
+	if (!e->key_end.len)
 		return equal(c, &e->key, from, n);
+	x = prefix(c, e, from, n);
+	if (x)
+		return x;
 	if (n > 1)
 		return tab2(c, IR_AND, IR_B, bound(c, &e->key, from, n, true),
 			    bound(c, &e->key_end, from, n, false));
 	lo = tab_ordered(&e->key, from);
 	hi = tab_ordered(&e->key_end, from);
-	if (!((hi - lo) & (hi - lo + 1)) && !(lo & (hi - lo))) { /* a prefix: one mask */
-		x = tab2(c, IR_AND, IR_W, c->key[from],
-			 tabk(c, IR_W, __builtin_bswap32(~(hi - lo))));
-		return tab2(c, IR_EQ, IR_B, x, tabk(c, IR_W, tab_word(&e->key, from)));
-	}
-	x = tab1(c, IR_BSWAP32, IR_W, c->key[from]);
-	x = tab2(c, IR_SUB, IR_W, x, tabk(c, IR_W, lo));
+	x = tab2(c, IR_SUB, IR_W, tab_swapped(c, from), tabk(c, IR_W, lo));
 	return tab2(c, IR_ULE, IR_B, x, tabk(c, IR_W, hi - lo));
 }
 

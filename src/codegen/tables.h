@@ -38,7 +38,8 @@ struct tabcur {
 	struct tabset *t;
 	struct ir_fn *fn;
 	struct ir_ins *at;
-	struct ir_ins **key; /* n_words words */
+	struct ir_ins **key;	    /* n_words words */
+	struct ir_ins *swapped[16]; /* the same as numbers in the order of memcmp, once made */
 };
 
 /* An answer: the number of the element as W; or, for sets without data, just whether there is one (num NULL). */
@@ -54,6 +55,8 @@ struct ir_ins *tab_load(struct tabcur *c, uint32_t table, struct ir_ins *at, int
 			uint8_t size);
 /* cond ? a : b of words */
 struct ir_ins *tab_sel(struct tabcur *c, struct ir_ins *cond, struct ir_ins *a, struct ir_ins *b);
+/* Word w of the key as a number in the order of memcmp. */
+struct ir_ins *tab_swapped(struct tabcur *c, uint32_t w);
 uint32_t tab_new(struct ir_mod *m, const char *name, uint32_t len);
 /* Word w of a key as registers hold it, and as a number in the order of memcmp. */
 uint32_t tab_word(const struct data *d, uint32_t w);

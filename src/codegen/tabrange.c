@@ -92,19 +92,17 @@ static void build(struct tabset *t)
 /* The pieces of the key's words as numbers. */
 static void pieces_of(struct tabcur *c, const struct tabrange *r, struct ir_ins **out)
 {
-	struct ir_ins **key = c->key + r->from;
-
 	if (r->n_words == 1) {
-		out[0] = tab1(c, IR_BSWAP32, IR_W, key[0]);
+		out[0] = tab_swapped(c, r->from);
 		return;
 	}
 	for (uint32_t w = 0; w < r->n_words; w += 2) {
-		struct ir_ins *hi = tab1(c, IR_ZEXT, IR_L, tab1(c, IR_BSWAP32, IR_W, key[w]));
+		struct ir_ins *hi = tab1(c, IR_ZEXT, IR_L, tab_swapped(c, r->from + w));
 
 		hi = tab2(c, IR_SHL, IR_L, hi, tabk(c, IR_L, 32));
 		if (w + 1 < r->n_words)
 			hi = tab2(c, IR_OR, IR_L, hi,
-				  tab1(c, IR_ZEXT, IR_L, tab1(c, IR_BSWAP32, IR_W, key[w + 1])));
+				  tab1(c, IR_ZEXT, IR_L, tab_swapped(c, r->from + w + 1)));
 		out[w / 2] = hi;
 	}
 }
