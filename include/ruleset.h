@@ -365,6 +365,8 @@ struct set_elem {
 	uint32_t n_exprs;
 };
 
+/* A set without a size gets this one from the kernel as soon as a rule adds to it. */
+#define DYNSET_SIZE_DEFAULT 65535u
 /* data_type of a verdict map: the kernel's NFT_DATA_VERDICT. */
 #define DATA_VERDICT_TYPE 0xffffff00u
 struct set {
@@ -388,7 +390,8 @@ struct set {
 	const char *key_decl; /* nft's words for the key type: "ipv4_addr . inet_service" */
 	const char *
 		data_decl; /* maps: nft's words for the data type: "verdict", "mark", "counter" ...; else NULL */
-	uint32_t size; /* 0: none given */
+	uint32_t
+		size; /* most elements; 0: no bound, or DYNSET_SIZE_DEFAULT when a rule adds to it */
 	bool has_size;
 	uint64_t timeout; /* ms; 0: none */
 	uint32_t gc_int;  /* ms; 0: default */

@@ -220,14 +220,15 @@ static void collect(struct iset *s, uint64_t now)
 static struct ielem *add_elem(struct irun *x, struct iset *s, const struct expr *e)
 {
 	uint64_t timeout = e->dynset.timeout ? e->dynset.timeout : s->s->timeout;
+	uint32_t max = s->s->size ? s->s->size : DYNSET_SIZE_DEFAULT;
 	struct ielem *el = s->spare;
 	struct interp_state *states;
 	struct expr *const *v = e->dynset.n_exprs ? e->dynset.exprs : s->s->exprs;
 	uint32_t n = e->dynset.n_exprs ? e->dynset.n_exprs : s->s->n_exprs;
 
-	if (s->s->size && s->live >= s->s->size)
+	if (s->live >= max)
 		collect(s, x->p->mono_ns);
-	if (s->s->size && s->live >= s->s->size)
+	if (s->live >= max)
 		return NULL;
 	if (el)
 		s->spare = el->next;
