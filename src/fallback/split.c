@@ -557,9 +557,13 @@ static bool settle(struct split *s)
 
 /* -- the plan ---------------------------------------------------------------------------------------------------- */
 
-/* Which rules the program comes to. False: the end of the chain is not reached. */
+/*
+ * Which rules the program comes to. False: nothing behind a jump to the chain is reached: neither its end, nor a return, nor the
+ * end of a chain that it goes to.
+ */
 static bool mark_reached(struct sp_base *b, const struct chain *c)
 {
+	bool back = false;
 	uint32_t i;
 
 	if (b->through[c->index])
@@ -575,21 +579,26 @@ static bool mark_reached(struct sp_base *b, const struct chain *c)
 		x->reached = true;
 		if (x->punt) {
 			if (!x->n_match)
-				return false;
+				break;
 			continue;
 		}
 		if (v.chain)
 			through = mark_reached(b, v.chain);
+		back |= v.code == V_RETURN || (v.code == V_GOTO && through);
 		if (vmap)
-			vec_foreach(&vmap->elems, e)
+			vec_foreach(&vmap->elems, e) {
 				if ((*e)->verdict.chain)
-					mark_reached(b, (*e)->verdict.chain);
+					through = mark_reached(b, (*e)->verdict.chain);
+				back |= (*e)->verdict.code == V_RETURN ||
+					((*e)->verdict.code == V_GOTO && through);
+			}
 		if (r->exprs.n == 1 && ((v.code == V_JUMP && !through) || v.code == V_ACCEPT ||
-					v.code == V_DROP || v.code == V_GOTO))
-			return false;
+					v.code == V_DROP || v.code == V_GOTO || v.code == V_RETURN))
+			break;
 	}
-	b->through[c->index] = 1;
-	return true;
+	back |= i == c->rules.n;
+	b->through[c->index] = back ? 1 : 2;
+	return back;
 }
 
 static const char *prog_name(struct split *s, const struct chain *c, uint8_t pf)
