@@ -121,7 +121,13 @@ struct ir_fn {
 	VEC(struct ir_block *)
 	blocks; /* [0] is the entry; after ir_cfg() in reverse post-order, the unreachable gone */
 	uint32_t n_ins, n_blocks; /* ids given out */
-	struct ir_ins **consts;	  /* open-addressed by type and value */
+	/*
+	 * What holds since the last ir_cfg() and ir_dominators(), which do nothing while it does; every change of edges by the
+	 * functions below ends it. Who changes succs or preds by hand clears both.
+	 */
+	bool cfg_valid, dom_valid;
+	bool has_copies;	/* ir_replace() left some: ir_sweep() has work */
+	struct ir_ins **consts; /* open-addressed by type and value */
 	uint32_t n_consts, cap_consts;
 };
 
@@ -217,6 +223,10 @@ static inline struct ir_ins *ir_val(struct ir_ins *i)
 static inline bool ir_is_const(const struct ir_ins *i, uint64_t v)
 {
 	return i->op == IR_CONST && (uint64_t)i->imm == v;
+}
+static inline void ir_cfg_changed(struct ir_fn *fn)
+{
+	fn->cfg_valid = fn->dom_valid = false;
 }
 uint64_t ir_type_mask(enum ir_type t); /* 1, 2^32 - 1, 2^64 - 1 */
 

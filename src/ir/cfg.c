@@ -31,12 +31,14 @@ static void drop_dead_preds(struct ir_block *b)
 	b->preds.n = n;
 }
 
-void ir_cfg(struct ir_fn *fn)
+static void order_blocks(struct ir_fn *fn)
 {
 	uint32_t n = fn->blocks.n, depth = 0, out = n;
 	struct ir_block **stack = malloc(n * sizeof(*stack)), **order = malloc(n * sizeof(*order));
 	uint32_t *left = malloc(n * sizeof(*left)); /* successors not yet walked, by depth */
 
+	fn->cfg_valid = true;
+	fn->dom_valid = false;
 	BUG_ON(!n || !stack || !order || !left);
 	vec_foreach(&fn->blocks, b)
 		(*b)->rpo = UNSEEN;
@@ -70,6 +72,12 @@ void ir_cfg(struct ir_fn *fn)
 	free(stack);
 	free(order);
 	free(left);
+}
+
+void ir_cfg(struct ir_fn *fn)
+{
+	if (!fn->cfg_valid)
+		order_blocks(fn);
 }
 
 /*
@@ -189,7 +197,7 @@ static void dom_tree(struct ir_fn *fn)
 	}
 }
 
-void ir_dominators(struct ir_fn *fn)
+static void find_dominators(struct ir_fn *fn)
 {
 	uint32_t n = fn->blocks.n, *space = malloc((size_t)n * 7 * sizeof(*space));
 	struct domwalk w = { .blk = malloc(n * sizeof(*w.blk)) };
@@ -213,6 +221,14 @@ void ir_dominators(struct ir_fn *fn)
 	dom_tree(fn);
 	free(w.blk);
 	free(space);
+}
+
+void ir_dominators(struct ir_fn *fn)
+{
+	BUG_ON(!fn->cfg_valid);
+	if (!fn->dom_valid)
+		find_dominators(fn);
+	fn->dom_valid = true;
 }
 
 bool ir_dominates(const struct ir_block *a, const struct ir_block *b)

@@ -97,6 +97,7 @@ void ir_chain_set(struct test_chain *c, uint32_t k, struct ir_ins *cond, bool st
 		return;
 	b->succs.v[0] = b->succs.v[1];
 	b->succs.v[1] = first;
+	ir_cfg_changed(b->fn);
 	b->last->imm = b->last->imm ? 3 - b->last->imm : 0;
 }
 

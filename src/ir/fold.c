@@ -381,6 +381,7 @@ static void fold_branch(struct ir_block *b)
 		t->args[0] = ir_val(ir_val(t->args[0])->args[0]);
 		b->succs.v[0] = b->succs.v[1];
 		b->succs.v[1] = s;
+		ir_cfg_changed(b->fn);
 		t->imm = t->imm ? 3 - t->imm : 0;
 	}
 }

@@ -59,6 +59,7 @@ struct ir_block *ir_block_new(struct ir_fn *fn)
 	b->id = fn->n_blocks++;
 	b->fn = fn;
 	b->rpo = fn->blocks.n;
+	ir_cfg_changed(fn);
 	*vec_push(fn->mod->arena, &fn->blocks) = b;
 	return b;
 }
@@ -168,6 +169,7 @@ void ir_replace(struct ir_fn *fn, struct ir_ins *old, struct ir_ins *by)
 	BUG_ON(old->op == IR_CONST || old->type != by->type);
 	if (!old->n_args)
 		old->args = arena_array(fn->mod->arena, struct ir_ins *, 1);
+	fn->has_copies = true;
 	old->op = IR_COPY;
 	old->n_args = 1;
 	old->args[0] = by;
@@ -178,6 +180,9 @@ void ir_replace(struct ir_fn *fn, struct ir_ins *old, struct ir_ins *by)
 
 void ir_sweep(struct ir_fn *fn)
 {
+	if (!fn->has_copies)
+		return;
+	fn->has_copies = false;
 	vec_foreach(&fn->blocks, bp) {
 		for (struct ir_ins *i = (*bp)->first, *next; i; i = next) {
 			next = i->next;
@@ -298,6 +303,7 @@ void ir_edge_add(struct ir_block *from, struct ir_block *to)
 {
 	struct arena *a = from->fn->mod->arena;
 
+	ir_cfg_changed(from->fn);
 	*vec_push(a, &from->succs) = to;
 	*vec_push(a, &to->preds) = from;
 	for (struct ir_ins *i = to->first; i && i->op == IR_PHI; i = i->next)
@@ -339,6 +345,7 @@ static void succ_remove(struct ir_block *b, uint32_t s)
 
 void ir_edge_remove(struct ir_block *from, struct ir_block *to)
 {
+	ir_cfg_changed(from->fn);
 	pred_remove(to, ir_pred_index(to, from));
 	for (uint32_t s = 0; s < from->succs.n; s++) {
 		if (from->succs.v[s] != to)
@@ -356,6 +363,7 @@ void ir_edge_move(struct ir_block *from, uint32_t s, struct ir_block *to)
 
 	if (old == to)
 		return;
+	ir_cfg_changed(from->fn);
 	pred_remove(old, ir_pred_index(old, from));
 	from->succs.v[s] = to;
 	*vec_push(a, &to->preds) = from;
@@ -378,6 +386,7 @@ void ir_make_jmp(struct ir_block *b, uint32_t s)
 	struct ir_block *to = b->succs.v[s];
 	bool kept = false;
 
+	ir_cfg_changed(b->fn);
 	for (uint32_t k = 0; k < b->succs.n; k++) {
 		struct ir_block *other = b->succs.v[k];
 

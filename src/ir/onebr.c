@@ -142,7 +142,9 @@ static bool joins(const struct onebr *o, const struct test_chain *c, uint32_t k)
 {
 	struct ir_ins *cond = c->cond[k];
 
-	return has_difference(cond, c->stay[k], 4) && at_hand(cond, c->blk[0]) &&
+	/* Of one rule: others that leave to the same block are another rule's. */
+	return c->blk[k]->last->rule == c->blk[0]->last->rule &&
+	       has_difference(cond, c->stay[k], 4) && at_hand(cond, c->blk[0]) &&
 	       cost(o, cond) <= CHEAP;
 }
 

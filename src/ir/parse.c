@@ -403,6 +403,7 @@ static void rd_label(struct fn_reader *f)
 	rd_want_punct(r, ':');
 	f->blk->cold = rd_take(r, "cold");
 	f->blk->rpo = f->fn->blocks.n;
+	ir_cfg_changed(f->fn);
 	*vec_push(r->arena, &f->fn->blocks) = f->blk;
 }
 

@@ -35,6 +35,7 @@ static void check_kept(struct ir_fn *fn, const struct opt_pass *p)
 
 	BUG_ON(!was);
 	memcpy(was, fn->blocks.v, n * sizeof(*was));
+	ir_cfg_changed(fn);
 	ir_cfg(fn);
 	if (n != fn->blocks.n || memcmp(was, fn->blocks.v, n * sizeof(*was)))
 		BUG("pass %s does not keep the order of blocks that it says it keeps", p->name);
@@ -43,7 +44,6 @@ static void check_kept(struct ir_fn *fn, const struct opt_pass *p)
 
 static void run_on_fn(struct ir_fn *fn, const struct opt_pass *p, bool check)
 {
-	/* Both are cheap beside the passes, and an order kept is an order found again. */
 	if (p->needs & HAVE_CFG)
 		ir_cfg(fn);
 	if ((p->needs & HAVE_DOM) == HAVE_DOM)
@@ -78,8 +78,11 @@ void opt_run(struct ir_mod *m, enum opt_level level, bool check)
 			if (!(p->levels & 1 << level))
 				continue;
 			/* A row that needs floating operations stands behind hoist, or behind one that keeps them. */
-			if ((p->needs & 4) && !(have & 4))
+			if ((p->needs & 4) && !(have & 4)) {
+				ir_cfg(*fn);
+				ir_dominators(*fn);
 				opt_hoist(*fn);
+			}
 			run_on_fn(*fn, p, check);
 			have = p->keeps;
 		}

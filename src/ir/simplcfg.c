@@ -75,6 +75,7 @@ static bool merge_next(struct ir_fn *fn, struct ir_block *b)
 
 	if (!t || t == b || t->preds.n != 1 || t == fn->blocks.v[0])
 		return false;
+	ir_cfg_changed(fn);
 	ir_remove(b->last);
 	for (struct ir_ins *i = t->first, *next; i; i = next) {
 		next = i->next;

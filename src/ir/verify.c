@@ -257,15 +257,13 @@ static void check_dominance(struct checker *c, const struct ir_ins *i, uint32_t 
 		fault(c, i, "operand %%%u does not dominate it", a->id);
 }
 
-/* The order of blocks is not touched: passes may be between an ir_cfg() and its use. */
+/* Orders the blocks anew, whatever the function says of itself. */
 static void check_ssa(struct checker *c)
 {
 	uint32_t n = c->fn->blocks.n;
-	struct ir_block **order = malloc(n * sizeof(*order));
 	bool dead = false;
 
-	BUG_ON(!order);
-	memcpy(order, c->fn->blocks.v, n * sizeof(*order));
+	ir_cfg_changed(c->fn);
 	ir_cfg(c->fn);
 	if (c->fn->blocks.n != n) {
 		fault(c, NULL, "%u blocks cannot be reached", n - c->fn->blocks.n);
@@ -278,7 +276,6 @@ static void check_ssa(struct checker *c)
 				for (uint32_t k = 0; k < i->n_args; k++)
 					check_dominance(c, i, k);
 	}
-	free(order);
 }
 
 const char *ir_verify_fn(struct ir_fn *fn)

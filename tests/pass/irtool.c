@@ -24,11 +24,13 @@ static char *read_all(struct arena *a, const char *path, size_t *len)
 	return b.s;
 }
 
-/* A pass by name, or all of a level: -O1. */
+static bool check = true;
+
+/* A pass by name, or all of a level: -O1. From -n on, nothing is checked. */
 static void run(struct ir_mod *m, const char *name)
 {
 	if (!strncmp(name, "-O", 2)) {
-		opt_run(m, (enum opt_level)atoi(name + 2), true);
+		opt_run(m, (enum opt_level)atoi(name + 2), check);
 		return;
 	}
 	if (!strncmp(name, "-d", 2)) {
@@ -36,10 +38,14 @@ static void run(struct ir_mod *m, const char *name)
 			debug_letter[(unsigned char)*l] = true;
 		return;
 	}
+	if (!strcmp(name, "-n")) {
+		check = false;
+		return;
+	}
 	for (uint32_t i = 0; i < opt_n_passes; i++) {
 		if (strcmp(opt_passes[i].name, name))
 			continue;
-		opt_run_pass(m, &opt_passes[i], true);
+		opt_run_pass(m, &opt_passes[i], check);
 		return;
 	}
 	fprintf(stderr, "irtool: there is no pass '%s'\n", name);
