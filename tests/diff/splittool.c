@@ -1,0 +1,392 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * splittool: proves splits by packets. For generated packets the original base chain must give what the programs give, followed by
+ * the residual chain where they accept: verdict, mark, logs; and the counters of both sides must add up.
+ *
+ *	splittool always|auto|never plan|check PACKETS ORIGINAL.nl [FALLBACK.nl]
+ *
+ * `plan` prints the fallback; `check` compares. FALLBACK.nl is the dump of a kernel that loaded the fallback; without it the text
+ * front end reads the fallback.
+ */
+#include <stdlib.h>
+
+#include "fallback.h"
+#include "frontend.h"
+#include "genpkt.h"
+#include "interp.h"
+
+static uint32_t n_runs, n_skipped, n_differ, n_second;
+static const char *path;
+
+/* -- the programs as a ruleset: each rule as its act says ---------------------------------------------------------- */
+
+struct clone {
+	struct arena *a;
+	const struct plan_prog *prog;
+	const struct table *t;
+	struct table *to;
+	struct ruleset *rs;
+	struct chain **chains; /* by index */
+};
+
+static struct set *clone_vmap(struct clone *c, const struct set *s)
+{
+	struct set *m = arena_dup(c->a, s, sizeof(*s));
+
+	memset(&m->elems, 0, sizeof(m->elems));
+	vec_foreach(&s->elems, it) {
+		struct set_elem *el = arena_dup(c->a, *it, sizeof(**it));
+
+		if (el->verdict.chain)
+			el->verdict.chain = c->chains[el->verdict.chain->index];
+		*vec_push(c->a, &m->elems) = el;
+	}
+	*vec_push(c->a, &c->to->sets) = m;
+	return m;
+}
+
+static struct expr *clone_expr(struct clone *c, const struct expr *e)
+{
+	struct expr *x;
+
+	if (e->kind == EX_IMMEDIATE && e->imm.verdict.chain) {
+		x = arena_dup(c->a, e, sizeof(*e));
+		x->imm.verdict.chain = c->chains[e->imm.verdict.chain->index];
+		return x;
+	}
+	if (e->kind == EX_LOOKUP && e->lookup.dreg == REG_VERDICT) {
+		x = arena_dup(c->a, e, sizeof(*e));
+		x->lookup.set = clone_vmap(c, e->lookup.set);
+		return x;
+	}
+	return (struct expr *)e; /* shared: its state is found by the original's address */
+}
+
+static void clone_rule(struct clone *c, struct chain *to, const struct rule *r)
+{
+	struct rule_act act = plan_act(c->prog, r);
+	struct rule *x = arena_dup(c->a, r, sizeof(*r));
+	uint32_t i, n = act.act == RULE_PUNT ? act.n_match : r->exprs.n;
+
+	x->chain = to;
+	memset(&x->exprs, 0, sizeof(x->exprs));
+	if (act.act != RULE_NEVER)
+		for (i = 0; i < n; i++)
+			*vec_push(c->a, &x->exprs) = clone_expr(c, r->exprs.v[i]);
+	if (act.act == RULE_PUNT) {
+		struct expr *v = expr_new(c->a, EX_IMMEDIATE, r->loc);
+
+		v->imm.dreg = REG_VERDICT;
+		v->imm.verdict.code = V_ACCEPT;
+		*vec_push(c->a, &x->exprs) = v;
+	}
+	*vec_push(c->a, &to->rules) = x;
+}
+
+static const struct chain *clone_prog(struct arena *a, struct diag *d, const struct plan_prog *p,
+				      struct ruleset **rs)
+{
+	struct clone c = { .a = a, .prog = p, .t = p->base->table, .rs = ruleset_new(a, d) };
+	struct table *t = arena_dup(a, c.t, sizeof(*t));
+
+	memset(&t->chains, 0, sizeof(t->chains));
+	memset(&t->sets, 0, sizeof(t->sets));
+	vec_foreach(&c.t->sets, it)
+		*vec_push(a, &t->sets) = *it;
+	c.to = t;
+	t->rs = c.rs;
+	*vec_push(a, &c.rs->tables) = t;
+	c.chains = arena_array(a, struct chain *, c.t->chains.n);
+	vec_foreach(&c.t->chains, it) {
+		struct chain *x = arena_dup(a, *it, sizeof(**it));
+
+		x->table = t;
+		memset(&x->rules, 0, sizeof(x->rules));
+		c.chains[x->index] = x;
+		*vec_push(a, &t->chains) = x;
+	}
+	vec_foreach(&c.t->chains, it)
+		vec_foreach(&(*it)->rules, r)
+			clone_rule(&c, c.chains[(*it)->index], *r);
+	*rs = c.rs;
+	return c.chains[p->base->index];
+}
+
+/* -- packets ------------------------------------------------------------------------------------------------------- */
+
+static uint32_t roll(void *arg)
+{
+	uint32_t *s = arg;
+
+	*s = *s * 1664525 + 1013904223;
+	return *s;
+}
+
+static void random_ct(struct genpkt *g, struct pkt *p, const struct gp_packet *gp)
+{
+	static const uint8_t infos[] = { 0, 0, 1, 2, 2, 2, 3, 4 };
+	struct pkt_ct *c = &p->ct;
+	bool v4 = gp->pf == FAM_IP;
+
+	c->kind = genpkt_rand(g, 8) ? PKT_CT_ENTRY : (enum pkt_ct_kind)genpkt_rand(g, 3);
+	c->info = c->kind == PKT_CT_UNTRACKED  ? 7
+		  : c->kind == PKT_CT_TEMPLATE ? 2
+		  : c->kind == PKT_CT_NONE     ? 0
+					       : infos[genpkt_rand(g, 8)];
+	c->status = genpkt_rand(g, 1u << 11);
+	c->mark = genpkt_rand(g, 3);
+	c->l3num = gp->pf;
+	c->proto = gp->b[v4 ? 9 : 6];
+	if (gp->len >= 44) {
+		uint32_t n = v4 ? 4 : 16, at = v4 ? 12 : 8;
+
+		memcpy(c->tuple[0].src, gp->b + at, n);
+		memcpy(c->tuple[0].dst, gp->b + at + n, n);
+		memcpy(c->tuple[1].src, gp->b + at + n, n);
+		memcpy(c->tuple[1].dst, gp->b + at, n);
+		memcpy(c->tuple[0].sport, gp->b + (v4 ? 20 : 40), 2);
+		memcpy(c->tuple[0].dport, gp->b + (v4 ? 22 : 42), 2);
+	}
+}
+
+static struct pkt_dev *device(struct genpkt *g, struct pkt_dev *d, uint32_t iface)
+{
+	const char *const *names;
+	uint32_t n = genpkt_ifaces(g, &names);
+
+	d->name = names[iface % n];
+	d->index = iface % n + 1;
+	d->type = d->index == 1 ? 772 : 1;
+	return d;
+}
+
+/* -- comparing ----------------------------------------------------------------------------------------------------- */
+
+struct side {
+	struct interp *in;
+	const struct chain *base;
+};
+
+static bool same_end(const struct interp_result *a, const struct interp_result *b)
+{
+	return a->verdict == b->verdict && a->mark == b->mark && a->priority == b->priority &&
+	       a->ct_mark == b->ct_mark && a->notrack == b->notrack && a->logs == b->logs;
+}
+
+static void report(const struct pkt *k, const struct interp_result *c,
+		   const struct interp_result *b, const struct interp_result *r,
+		   const struct chain *base)
+{
+	uint32_t i;
+
+	n_differ++;
+	if (n_differ > 20)
+		return;
+	printf("%s: %s pf %u hook %u len %u ct %u/%u in %s: original %d at %s/%u mark %u logs %u; "
+	       "program %d at %s/%u; residual %d at %s/%u mark %u logs %u\n",
+	       path, base->name, k->pf, k->hook, k->len, k->ct.kind, k->ct.info,
+	       k->in ? k->in->name : "-", c->verdict, c->rule ? c->rule->chain->name : "policy",
+	       c->rule ? c->rule->index : 0, c->mark, c->logs, b->verdict,
+	       b->rule ? b->rule->chain->name : "policy", b->rule ? b->rule->index : 0, r->verdict,
+	       r->rule ? r->rule->chain->name : "policy", r->rule ? r->rule->index : 0, r->mark,
+	       r->logs);
+	for (i = 0; i < MIN(k->len, 64u); i++)
+		printf("%02x%s", k->l3[i], i % 4 == 3 ? " " : "");
+	printf("\n");
+}
+
+/* False: something is not modelled; the states of the three may differ from now on. */
+static bool check_packet(struct side *c, struct side *b, struct side *r, struct pkt *k)
+{
+	struct interp_result want = { 0 }, prog = { 0 }, got = { 0 };
+	uint32_t seed = k->mark * 7919 + k->len, s;
+
+	k->random = roll;
+	k->random_arg = &s;
+	s = seed;
+	interp_run(c->in, c->base, k, &want);
+	s = seed;
+	interp_run(b->in, b->base, k, &prog);
+	n_runs++;
+	if (want.verdict == INTERP_UNSUPPORTED || prog.verdict == INTERP_UNSUPPORTED)
+		return n_skipped++, false;
+	got = prog;
+	if (prog.verdict == INTERP_ACCEPT && r->base) {
+		n_second++;
+		s = seed;
+		interp_run(r->in, r->base, k, &got);
+		if (got.verdict == INTERP_UNSUPPORTED)
+			return n_skipped++, false;
+	}
+	if (!same_end(&want, &got))
+		report(k, &want, &prog, &got, c->base);
+	return true;
+}
+
+static uint64_t count_of(const struct interp *in, const struct expr *e)
+{
+	const struct interp_state *st = interp_state_of(in, e);
+
+	return st ? st->counter.packets - e->counter.packets : 0;
+}
+
+/* The k-th counter of a rule. */
+static const struct expr *counter(const struct rule *r, uint32_t k)
+{
+	vec_foreach(&r->exprs, it)
+		if ((*it)->kind == EX_COUNTER && !k--)
+			return *it;
+	return NULL;
+}
+
+static void check_counters(const struct plan *p, const struct side *c, const struct side *b,
+			   const struct side *r, const struct ruleset *res)
+{
+	vec_foreach(&c->base->table->chains, ch)
+		vec_foreach(&(*ch)->rules, it) {
+			const struct rule *rule = *it;
+			const struct expr *e = counter(rule, 0);
+			const struct table *t = res ? ruleset_table(res, rule->chain->table->family,
+								    rule->chain->table->name)
+						    : NULL;
+			uint64_t want, got;
+
+			if (!e)
+				continue;
+			want = count_of(c->in, e);
+			got = count_of(b->in, e);
+			vec_foreach(&p->copies, cp) {
+				const struct chain *rc = t && cp->rule == rule
+								 ? table_chain(t, cp->chain)
+								 : NULL;
+
+				if (rc && cp->index < rc->rules.n &&
+				    counter(rc->rules.v[cp->index], 0))
+					got += count_of(r->in, counter(rc->rules.v[cp->index], 0));
+			}
+			if (want == got)
+				continue;
+			n_differ++;
+			printf("%s: base %s: counter of %s rule %u: original %llu, both sides "
+			       "%llu\n",
+			       path, c->base->name, rule->chain->name, rule->index,
+			       (unsigned long long)want, (unsigned long long)got);
+		}
+}
+
+static void check_prog(struct arena *a, struct diag *d, const struct plan *p,
+		       const struct plan_prog *prog, const struct ruleset *res, uint32_t n)
+{
+	struct genpkt *g = genpkt_new(a, p->rs, 7);
+	struct gp_packet *gp = arena_new_of(a, struct gp_packet);
+	struct ruleset *brs;
+	const struct chain *bc = clone_prog(a, d, prog, &brs);
+	const struct table *rt =
+		res ? ruleset_table(res, prog->base->table->family, prog->base->table->name) : NULL;
+	struct side c = { interp_new(p->rs), prog->base }, b = { interp_new(brs), bc }, r = { 0 };
+	struct pkt_dev din, dout;
+	bool exact = true;
+	uint32_t i;
+
+	if (prog->residual) {
+		r.base = rt ? table_chain(rt, prog->base->name) : NULL;
+		if (!r.base) {
+			printf("%s: no residual chain %s\n", path, prog->base->name);
+			n_differ++;
+			return;
+		}
+		r.in = interp_new(res);
+	}
+	for (i = 0; i < n; i++) {
+		struct pkt k = { .l3 = gp->b };
+		bool in = prog->hook <= HOOK_FORWARD, out = prog->hook >= HOOK_FORWARD;
+
+		genpkt_next(g, prog->hook == HOOK_FORWARD ? GP_FWD : in ? GP_IN : GP_OUT, i, gp);
+		if (gp->pf != prog->pf || gp->len < (gp->pf == FAM_IP ? 20 : 40))
+			continue;
+		k.len = gp->len;
+		k.pf = gp->pf;
+		k.hook = prog->hook;
+		k.mark = genpkt_rand(g, 4) ? gp->mark : genpkt_rand(g, 4);
+		k.pkt_type = (uint8_t)genpkt_rand(g, 6);
+		k.mono_ns = 1000000000ull + i * 10000000ull;
+		k.real_ns = 1700000000000000000ull + k.mono_ns;
+		if (in)
+			k.in = device(g, &din, gp->iface);
+		if (out)
+			k.out = device(g, &dout, gp->oface);
+		random_ct(g, &k, gp);
+		exact = check_packet(&c, &b, &r, &k) && exact;
+	}
+	if (exact)
+		check_counters(p, &c, &b, &r, res);
+	interp_free(c.in);
+	interp_free(b.in);
+	if (r.in)
+		interp_free(r.in);
+}
+
+static const char *read_all(struct arena *a, const char *file, size_t *len)
+{
+	FILE *f = fopen(file, "r");
+	struct sbuf b;
+	char buf[65536];
+	size_t n;
+
+	if (!f) {
+		perror(file);
+		exit(1);
+	}
+	sb_init(&b, a);
+	while ((n = fread(buf, 1, sizeof(buf), f)) > 0)
+		sb_add(&b, buf, n);
+	fclose(f);
+	*len = b.n;
+	return b.s;
+}
+
+static struct ruleset *read_dump(struct arena *a, struct diag *d, const char *file)
+{
+	size_t len;
+	const char *buf = read_all(a, file, &len);
+	struct ruleset *rs = frontend_read_netlink(a, d, file, buf, len);
+
+	diag_flush(d, stderr);
+	return rs;
+}
+
+int main(int argc, char **argv)
+{
+	struct fb_options o = { 0 };
+	struct ruleset *rs, *res = NULL;
+	struct arena *a = arena_new();
+	struct plan *p;
+	struct diag d;
+
+	if (argc < 5) {
+		fprintf(stderr, "usage: splittool always|auto|never plan|check PACKETS ORIGINAL.nl "
+				"[FALLBACK.nl]\n");
+		return 1;
+	}
+	diag_init(&d, a);
+	o.partial = !strcmp(argv[1], "always") ? FB_PARTIAL_ALWAYS
+		    : !strcmp(argv[1], "auto") ? FB_PARTIAL_AUTO
+					       : FB_PARTIAL_NEVER;
+	path = argv[4];
+	rs = read_dump(a, &d, path);
+	if (!rs)
+		return 1;
+	p = fb_plan(rs, &o);
+	if (!strcmp(argv[2], "plan")) {
+		fputs(p->fallback, stdout);
+		return 0;
+	}
+	if (argc > 5)
+		res = read_dump(a, &d, argv[5]);
+	vec_foreach(&p->progs, it)
+		check_prog(a, &d, p, *it, res, (uint32_t)atoi(argv[3]));
+	printf("%s: %u runs, %u reached the residual chain, %u not modelled, %u different\n", path,
+	       n_runs, n_second, n_skipped, n_differ);
+	arena_free(a);
+	return n_differ != 0;
+}
