@@ -1,0 +1,268 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * sema: from the syntax tree to kernel expressions. Typed expressions (struct tx) and statements (struct ts) live for one
+ * rule or set; what remains is in the ruleset.
+ *
+ * eval.c     expressions that load from the packet and its surroundings, operators, comparisons
+ * value.c    constants, ranges, concatenations
+ * depend.c   the protocol context of a rule, and the matches that a header field implies
+ * elems.c    sets and their elements
+ * stmt.c     statements
+ * lower.c    typed statements to expressions on registers
+ * apply.c    the commands of a script, in order
+ *
+ * Functions that can fail return NULL or false after diag_error().
+ */
+#ifndef N2B_SEMA_H
+#define N2B_SEMA_H
+
+#include "frontend.h"
+#include "proto.h"
+#include "types.h"
+
+enum tx_kind {
+	TX_VALUE,  /* val */
+	TX_PREFIX, /* val / plen; bits beyond are 0 */
+	TX_RANGE,  /* val - hi */
+	TX_CATCHALL,
+	TX_CONCAT,
+	TX_ELEMS,  /* { } of a comparison or map before it is a set */
+	TX_SETREF, /* set */
+	TX_MAP,
+	TX_VERDICT,
+	TX_OBJ, /* object name, in text */
+	TX_BINOP,
+	TX_SWAP, /* byte order conversion of swap.arg; the node's order is the result's */
+	TX_REL,
+	TX_PAYLOAD,
+	TX_EXTHDR,
+	TX_META,
+	TX_CT,
+	TX_RT,
+	TX_SOCKET,
+	TX_OSF,
+	TX_FIB,
+	TX_XFRM,
+	TX_TUNNEL,
+	TX_NUMGEN,
+	TX_HASH,
+};
+
+/* A set with the types that its declaration gave it. */
+struct sset {
+	struct set set; /* first: a struct set * of the ruleset is one of these */
+	const struct dtype *key, *data;
+	enum byte_order key_order, data_order;
+	struct tx *key_tx; /* concatenations: the fields; else NULL */
+	struct tx *data_tx;
+	uint32_t key_bits, data_bits; /* data: of one value, not of an interval */
+	bool data_interval;
+	bool dirty; /* elements came since they were last put in order */
+	struct strmap seen; /* keys of a set without intervals, to elements by index + 1 */
+};
+
+struct telem {
+	struct tx *key, *data;
+	const struct ast_elem_opts *opts;
+	struct loc loc;
+};
+struct telems {
+	VEC(struct telem) v;
+	uint32_t flags; /* SET_INTERVAL, SET_CONCAT */
+};
+
+struct tx {
+	u128 val, hi;
+	struct loc loc;
+	enum tx_kind kind;
+	enum byte_order order;
+	const struct dtype *type;
+	uint32_t len;	/* bits */
+	uint32_t plen;	/* TX_PREFIX: bits */
+	bool constant;	/* can stand on the right */
+	bool key;	/* loads what chooses the next protocol */
+	bool seen;	/* dependencies are met */
+	union {
+		struct {
+			struct tx **v;
+			uint32_t n;
+		} concat;
+		struct telems *elems;
+		struct sset *set;
+		struct {
+			struct tx *key;
+			struct sset *set;
+			struct telems *elems;
+		} map;
+		struct {
+			enum ast_verdict_code code;
+			struct chain *chain;
+		} verdict;
+		const char *text;
+		struct {
+			enum ast_binop op;
+			struct tx *l, *r;
+		} bin;
+		struct {
+			struct tx *arg;
+		} swap;
+		struct {
+			enum ast_rel op;
+			struct tx *l, *r;
+		} rel;
+		struct {
+			const struct proto *proto, *inner;
+			const struct field *field;
+			enum proto_base base;
+			uint32_t off; /* bits */
+			bool raw;
+		} pay;
+		struct {
+			enum exthdr_op op;
+			uint8_t kind;
+			uint32_t off, flags;
+		} ext;
+		struct {
+			uint32_t key, level;
+			int8_t dir;
+			const struct proto *inner;
+		} load; /* META, CT, RT, SOCKET, TUNNEL */
+		struct {
+			uint32_t ttl, flags;
+		} osf;
+		struct {
+			uint32_t result, flags;
+		} fib;
+		struct {
+			uint32_t key, spnum;
+			bool out;
+		} xfrm;
+		const struct ast_numgen *numgen;
+		struct {
+			const struct ast_hash *ast;
+			struct tx *arg;
+		} hash;
+	};
+};
+
+enum ts_kind { TS_REL, TS_VERDICT, TS_EXPR, TS_SET, TS_NAT, TS_TPROXY, TS_DUP, TS_QUEUE, TS_OBJREF, TS_DYNSET, TS_RESET };
+struct ts {
+	enum ts_kind kind;
+	struct loc loc;
+	bool gone; /* merged or found redundant */
+	struct tx *expr; /* REL, VERDICT (TX_VERDICT or TX_MAP), SET: target; RESET */
+	struct tx *a, *b; /* SET: value; NAT, TPROXY: address, port; DUP: to, dev; QUEUE: number; OBJREF, DYNSET: key, data */
+	struct expr *ready; /* EXPR: as it stands; others: filled but for the registers */
+	const struct ast_elem_opts *opts;
+	bool concat; /* NAT: address holds address . port */
+};
+
+#define LL_STACK_MAX 16
+struct pctx { /* what is known of the packet's headers at this place of the rule */
+	enum family family;
+	const struct proto *proto[PBASE_COUNT];
+	const struct proto *ll[LL_STACK_MAX]; /* link layers below the present one */
+	uint32_t n_ll;
+	const struct proto *trans[LL_STACK_MAX]; /* all transports that were matched */
+	uint32_t n_trans;
+	uint32_t icmp_type; /* + 1; 0: unknown */
+};
+
+struct ectx { /* what is expected of a value at this place */
+	const struct dtype *type;
+	enum byte_order order;
+	uint32_t len; /* bits */
+	uint64_t maxval;
+	const struct tx *key; /* concatenation whose fields say more than the type */
+};
+
+struct tabinfo {
+	struct table *table;
+	struct strmap chains, sets, objs;
+	uint32_t n_anon_sets, n_anon_maps, n_anon_objmaps, n_anon_chains;
+	struct tabinfo *next;
+};
+
+struct sema {
+	struct arena *arena;
+	struct diag *diag;
+	struct ruleset *rs;
+	struct lookups look;
+	struct tabinfo *tabs;
+	/* of the rule at hand: */
+	struct tabinfo *tab;
+	struct chain *chain;
+	struct pctx pctx, ipctx; /* of the packet, of the packet inside it */
+	const struct proto *inner;
+	struct ectx ctx;
+	uint32_t stmt_len; /* bits that a `set` statement's value has */
+	VEC(struct ts *) out;
+	bool is_typeof; /* only the type of an expression is asked */
+	uint32_t depth;
+	const struct ast_script *script;
+};
+
+/* -- value.c */
+struct tx *tx_new(struct sema *s, enum tx_kind k, struct loc loc);
+struct tx *tx_value(struct sema *s, struct loc loc, const struct dtype *t, enum byte_order o, uint32_t bits,
+		    u128 v);
+void ctx_set(struct sema *s, const struct dtype *t, enum byte_order o, uint32_t bits, uint64_t maxval);
+struct tx *ev_symbol(struct sema *s, struct ast_expr *e);
+struct tx *ev_prefix(struct sema *s, struct ast_expr *e);
+struct tx *ev_range(struct sema *s, struct ast_expr *e, bool may_wrap);
+struct tx *ev_concat(struct sema *s, struct ast_expr *e);
+struct tx *ev_list(struct sema *s, struct ast_expr *e);
+bool is_singleton(const struct tx *t);
+struct tx *prefix_to_range(struct sema *s, struct tx *t);
+
+/* -- eval.c */
+struct tx *ev(struct sema *s, struct ast_expr *e);
+struct tx *ev_rel(struct sema *s, struct ast_expr *e);
+/* Converts to the byte order where that needs doing; *t is replaced. */
+bool to_order(struct sema *s, struct tx **t, enum byte_order o);
+struct tx *tx_bin(struct sema *s, struct loc loc, enum ast_binop op, struct tx *l, struct tx *r);
+bool transfer(struct sema *s, struct tx **left, struct tx *right);
+struct tx *ev_typeof(struct sema *s, struct ast_expr *e);
+struct tx *tx_key(struct sema *s, struct loc loc, enum tx_kind k, const char *name);
+void bits_adjust(struct sema *s, struct tx **t);
+uint32_t bit_shift(uint32_t off, uint32_t len, uint32_t *extra);
+
+/* -- depend.c */
+void pctx_init(struct pctx *p, enum family f);
+struct pctx *pctx_now(struct sema *s);
+void pctx_learn(struct sema *s, const struct tx *left, const struct tx *right);
+bool payload_deps(struct sema *s, struct tx *p);
+bool payload_need(struct sema *s, struct loc loc, const struct proto *p, bool at_head);
+bool exthdr_deps(struct sema *s, struct tx *t);
+bool ct_deps(struct sema *s, struct tx *t);
+bool inner_deps(struct sema *s, struct loc loc, const struct proto *tun, const struct proto *hdr);
+struct tx *tx_payload(struct sema *s, struct loc loc, const struct proto *p, const struct field *f);
+struct ts *ts_emit(struct sema *s, enum ts_kind k, struct loc loc);
+void emit_dep(struct sema *s, struct tx *rel, bool at_head);
+
+/* -- elems.c */
+struct tx *ev_elems(struct sema *s, struct ast_expr *e, bool want_data);
+struct sset *anon_set(struct sema *s, struct loc loc, const char *base, struct tx *key, uint32_t flags);
+bool set_fill(struct sema *s, struct sset *set, struct telems *el);
+bool set_delete(struct sema *s, struct sset *set, struct telems *el);
+bool sets_finish(struct sema *s);
+struct tx *ev_map(struct sema *s, struct ast_expr *e, bool objects, uint32_t obj_type);
+struct sset *find_set(struct sema *s, struct loc loc, const char *name);
+bool declare_set(struct sema *s, struct ast_set *a);
+bool fill_declared(struct sema *s, struct ast_set *a);
+bool fill_set(struct sema *s, struct sset *set, struct ast_expr *e, bool del);
+struct sset *sset_new(struct sema *s, struct tabinfo *t, const char *name, struct loc loc);
+struct tx *concat_or_key(const struct sset *set);
+
+/* -- stmt.c */
+bool ev_rule(struct sema *s, struct ast_rule *r, struct rule *out);
+struct expr *stateful(struct sema *s, struct ast_stmt *st);
+struct chain *find_chain(struct sema *s, struct ast_expr *name);
+struct obj *find_obj(struct sema *s, struct loc loc, uint32_t type, const char *name);
+uint32_t obj_type(const char *what);
+struct chain *anon_chain(struct sema *s, struct ast_chain *c);
+
+/* -- lower.c */
+void lower_rule(struct sema *s, struct rule *r);
+
+#endif
