@@ -8,10 +8,6 @@
 #include "build.h"
 #include "driver.h"
 
-/* Until the semantic half of the text front end is in. */
-struct ruleset *frontend_read_text(struct arena *a, struct diag *d, const char *path,
-				   const struct parse_opts *opts) __attribute__((weak));
-
 /* A whole file ("-": standard input) in the arena, with a NUL behind it; NULL after an error. */
 static char *read_file(struct run *r, const char *path, size_t *len)
 {
@@ -76,11 +72,6 @@ int stage_read(struct run *r)
 		if (buf)
 			r->rs = frontend_read_netlink(r->arena, &r->diag, o->file, buf, len);
 	} else {
-		if (!frontend_read_text) {
-			diag_error(&r->diag, (struct loc){ .name = o->file },
-				   "nft text is not read yet: use --netlink");
-			return 1;
-		}
 		r->rs = frontend_read_text(r->arena, &r->diag, o->file, &opts);
 	}
 	if (!r->rs || r->diag.errors)

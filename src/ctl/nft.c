@@ -12,10 +12,6 @@
 #include "fallback.h"
 #include "frontend.h"
 
-/* Until the semantic half of the text front end is in. */
-struct ruleset *frontend_read_buffer(struct arena *a, struct diag *d, const char *name,
-				     const char *text, size_t len) __attribute__((weak));
-
 static const char *nft_program(void)
 {
 	const char *p = getenv("NFT");

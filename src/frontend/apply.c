@@ -10,7 +10,8 @@
 
 static enum family fam_of(const char *w)
 {
-	static const enum family all[] = { FAM_IP, FAM_IP6, FAM_INET, FAM_ARP, FAM_BRIDGE, FAM_NETDEV };
+	static const enum family all[] = { FAM_IP,  FAM_IP6,	FAM_INET,
+					   FAM_ARP, FAM_BRIDGE, FAM_NETDEV };
 
 	for (size_t i = 0; w && i < ARRAY_SIZE(all); i++)
 		if (!strcmp(family_name(all[i]), w))
@@ -50,7 +51,8 @@ static bool use_table(struct sema *s, const struct ast_cmd *c)
 	s->tab = tab_find(s, fam_of(c->ref.family), c->ref.table);
 	if (!s->tab)
 		diag_error(s->diag, c->ref.table_loc.line ? c->ref.table_loc : c->loc,
-			   "table %s %s does not exist", family_name(fam_of(c->ref.family)), c->ref.table);
+			   "table %s %s does not exist", family_name(fam_of(c->ref.family)),
+			   c->ref.table);
 	return s->tab != NULL;
 }
 
@@ -59,27 +61,30 @@ static bool use_table(struct sema *s, const struct ast_cmd *c)
 struct prio_row {
 	const char *name;
 	int32_t prio;
-	int hook; /* -1: any */
+	int hook, hook2; /* -1: any */
 };
-static const struct prio_row prios[] = { { "raw", -300, -1 },
-					 { "mangle", -150, -1 },
-					 { "dstnat", -100, HOOK_PREROUTING },
-					 { "filter", 0, -1 },
-					 { "security", 50, -1 },
-					 { "srcnat", 100, HOOK_POSTROUTING },
-					 { NULL, 0, 0 } };
-static const struct prio_row bridge_prios[] = { { "dstnat", -300, HOOK_PREROUTING },
-						{ "filter", -200, -1 },
-						{ "out", 100, HOOK_OUTPUT },
-						{ "srcnat", 300, HOOK_POSTROUTING },
-						{ NULL, 0, 0 } };
+static const struct prio_row prios[] = { { "raw", -300, -1, -1 },
+					 { "mangle", -150, -1, -1 },
+					 { "dstnat", -100, HOOK_PREROUTING, HOOK_OUTPUT },
+					 { "filter", 0, -1, -1 },
+					 { "security", 50, -1, -1 },
+					 { "srcnat", 100, HOOK_POSTROUTING, HOOK_INPUT },
+					 { NULL, 0, 0, 0 } };
+static const struct prio_row bridge_prios[] = {
+	{ "dstnat", -300, HOOK_PREROUTING, HOOK_PREROUTING },
+	{ "filter", -200, -1, -1 },
+	{ "out", 100, HOOK_OUTPUT, HOOK_OUTPUT },
+	{ "srcnat", 300, HOOK_POSTROUTING, HOOK_POSTROUTING },
+	{ NULL, 0, 0, 0 }
+};
 
 static bool named_prio(enum family f, enum hooknum h, const char *name, int32_t *prio)
 {
 	bool few = f == FAM_ARP || f == FAM_NETDEV;
 
 	for (const struct prio_row *r = f == FAM_BRIDGE ? bridge_prios : prios; r->name; r++)
-		if (!strcmp(r->name, name) && (r->hook < 0 || r->hook == (int)h) &&
+		if (!strcmp(r->name, name) &&
+		    (r->hook < 0 || r->hook == (int)h || r->hook2 == (int)h) &&
 		    (!few || !strcmp(name, "filter"))) {
 			*prio = r->prio;
 			return true;
@@ -111,17 +116,19 @@ static bool prio_text(enum family f, enum hooknum h, const char *text, int64_t *
 	return true;
 }
 
-static bool eval_prio(struct sema *s, const struct ast_prio *p, enum family f, enum hooknum h, int32_t *out)
+static bool eval_prio(struct sema *s, const struct ast_prio *p, enum family f, enum hooknum h,
+		      int32_t *out)
 {
 	struct ast_expr *e = p->expr ? ast_strip(p->expr) : NULL;
 	int64_t v = 0;
 
 	if (e && e->kind == AX_NUMBER)
 		v = (int64_t)e->num;
-	else if (e && ((e->kind != AX_SYMBOL && e->kind != AX_STRING) || !prio_text(f, h, e->text, &v))) {
+	else if (e && ((e->kind != AX_SYMBOL && e->kind != AX_STRING) ||
+		       !prio_text(f, h, e->text, &v))) {
 		diag_error(s->diag, p->loc, "priority %s is not possible in hook %s of family %s",
-			   e->kind == AX_SYMBOL || e->kind == AX_STRING ? e->text : "", hook_name(f, h),
-			   family_name(f));
+			   e->kind == AX_SYMBOL || e->kind == AX_STRING ? e->text : "",
+			   hook_name(f, h), family_name(f));
 		return false;
 	}
 	v += p->offset;
@@ -135,8 +142,8 @@ static bool eval_prio(struct sema *s, const struct ast_prio *p, enum family f, e
 
 static bool find_hook(enum family f, const char *name, enum hooknum *h)
 {
-	static const int n[] = { [FAM_INET] = 6,   [FAM_IP] = 5,  [FAM_IP6] = 5, [FAM_BRIDGE] = 5,
-				 [FAM_NETDEV] = 2, [FAM_ARP] = 3 };
+	static const int n[] = { [FAM_INET] = 6,   [FAM_IP] = 5,     [FAM_IP6] = 5,
+				 [FAM_BRIDGE] = 5, [FAM_NETDEV] = 2, [FAM_ARP] = 3 };
 
 	for (int i = 0; i < n[f]; i++)
 		if (!strcmp(hook_name(f, (enum hooknum)i), name)) {
@@ -160,7 +167,10 @@ static bool type_fits(enum family f, const char *type, enum hooknum h)
 
 static bool add_device(struct sema *s, struct ast_expr *e, uint32_t depth, void *vec)
 {
-	struct { const char **v; uint32_t n, cap; } *d = vec;
+	struct {
+		const char **v;
+		uint32_t n, cap;
+	} *d = vec;
 	const char *name;
 
 	e = ast_strip(e);
@@ -180,13 +190,15 @@ static bool add_device(struct sema *s, struct ast_expr *e, uint32_t depth, void 
 		}
 		return true;
 	}
-	if (e->kind != AX_SYMBOL && e->kind != AX_STRING && e->kind != AX_GLOB && e->kind != AX_NUMBER) {
+	if (e->kind != AX_SYMBOL && e->kind != AX_STRING && e->kind != AX_GLOB &&
+	    e->kind != AX_NUMBER) {
 		diag_error(s->diag, e->loc, "expected the name of a device");
 		return false;
 	}
 	name = e->kind == AX_GLOB ? arena_printf(s->arena, "%s*", e->text) : e->text;
 	if (!*name || strlen(name) > 15 + (e->kind == AX_GLOB)) {
-		diag_error(s->diag, e->loc, "device name \"%s\" is not of 1 to 15 characters", name);
+		diag_error(s->diag, e->loc, "device name \"%s\" is not of 1 to 15 characters",
+			   name);
 		return false;
 	}
 	for (uint32_t i = 0; i < d->n; i++)
@@ -206,15 +218,18 @@ static bool eval_base(struct sema *s, struct chain *c, const struct ast_chain *a
 
 	c->type = a->type;
 	if (strcmp(a->type, "filter") && strcmp(a->type, "nat") && strcmp(a->type, "route")) {
-		diag_error(s->diag, a->type_loc, "unknown chain type %s: filter, nat and route are there", a->type);
+		diag_error(s->diag, a->type_loc,
+			   "unknown chain type %s: filter, nat and route are there", a->type);
 		return false;
 	}
 	if (!find_hook(f, a->hook, &c->hook)) {
-		diag_error(s->diag, a->hook_loc, "the %s family does not support hook %s", family_name(f), a->hook);
+		diag_error(s->diag, a->hook_loc, "the %s family does not support hook %s",
+			   family_name(f), a->hook);
 		return false;
 	}
 	if (!type_fits(f, a->type, c->hook)) {
-		diag_error(s->diag, a->type_loc, "chain type %s is not possible in hook %s of family %s", a->type,
+		diag_error(s->diag, a->type_loc,
+			   "chain type %s is not possible in hook %s of family %s", a->type,
 			   a->hook, family_name(f));
 		return false;
 	}
@@ -244,7 +259,8 @@ static bool eval_base(struct sema *s, struct chain *c, const struct ast_chain *a
 		if (policy->kind == AX_VERDICT)
 			c->policy = policy->verdict.code == AV_DROP ? V_DROP : V_ACCEPT;
 		else if (strcmp(policy->text, "accept") && strcmp(policy->text, "drop")) {
-			diag_error(s->diag, policy->loc, "invalid chain policy %s: accept and drop are there",
+			diag_error(s->diag, policy->loc,
+				   "invalid chain policy %s: accept and drop are there",
 				   policy->text);
 			return false;
 		} else
@@ -256,9 +272,6 @@ static bool eval_base(struct sema *s, struct chain *c, const struct ast_chain *a
 	}
 	c->is_base = true;
 	c->hw_offload = a->hw_offload;
-	c->has_counter = a->has_counter;
-	c->counter_packets = a->counter.packets;
-	c->counter_bytes = a->counter.bytes;
 	return true;
 }
 
@@ -292,21 +305,25 @@ static bool declare_chain(struct sema *s, const struct ast_chain *a)
 		old = *c;
 		if (!eval_base(s, c, a))
 			return false;
-		if (old.is_base && (strcmp(old.type, c->type) || old.hook != c->hook || old.prio != c->prio)) {
+		if (old.is_base &&
+		    (strcmp(old.type, c->type) || old.hook != c->hook || old.prio != c->prio)) {
 			diag_error2(s->diag, a->name_loc, c->loc,
-				    "base chain \"%s\" exists already with another type, hook or priority", a->name);
+				    "base chain \"%s\" exists already with another type, hook or "
+				    "priority",
+				    a->name);
 			return false;
 		}
 	} else if (a->policy && !c->is_base) {
-		diag_error(s->diag, a->policy->loc, "chain \"%s\" is no base chain: it has no policy", a->name);
+		diag_error(s->diag, a->policy->loc,
+			   "chain \"%s\" is no base chain: it has no policy", a->name);
 		return false;
 	} else if (a->policy) {
 		struct ast_expr *p = ast_strip(a->policy);
 
 		c->has_policy = true;
-		c->policy = p->kind == AX_VERDICT ? (p->verdict.code == AV_DROP ? V_DROP : V_ACCEPT) :
-			    p->text && *p->text == 'd'		 ? V_DROP :
-								   V_ACCEPT;
+		c->policy = p->kind == AX_VERDICT ? (p->verdict.code == AV_DROP ? V_DROP : V_ACCEPT)
+			    : p->text && *p->text == 'd' ? V_DROP
+							 : V_ACCEPT;
 	}
 	return true;
 }
@@ -352,7 +369,7 @@ static bool chain_rules(struct sema *s, struct ast_chain *a)
 }
 
 /* The rules of `jump { }` are read where it stands, in a context of their own. */
-struct chain *anon_chain(struct sema *s, struct ast_chain *a)
+struct chain *bound_chain(struct sema *s, struct ast_chain *a)
 {
 	struct sema save = *s;
 	struct chain *c;
@@ -379,20 +396,22 @@ struct chain *anon_chain(struct sema *s, struct ast_chain *a)
 
 /* -- objects, flow tables ------------------------------------------------------------------------------------------ */
 
-static const uint32_t obj_types[] = { [AO_COUNTER] = 1,	   [AO_QUOTA] = 2,	 [AO_LIMIT] = 4,
-				      [AO_CT_HELPER] = 3,  [AO_CT_TIMEOUT] = 7,	 [AO_CT_EXPECT] = 9,
-				      [AO_SECMARK] = 8,	   [AO_SYNPROXY] = 10,	 [AO_TUNNEL] = 6 };
+static const uint32_t obj_types[] = { [AO_COUNTER] = 1,	  [AO_QUOTA] = 2,      [AO_LIMIT] = 4,
+				      [AO_CT_HELPER] = 3, [AO_CT_TIMEOUT] = 7, [AO_CT_EXPECT] = 9,
+				      [AO_SECMARK] = 8,	  [AO_SYNPROXY] = 10,  [AO_TUNNEL] = 6 };
 
 static bool obj_check_ct(struct sema *s, const struct ast_object *a)
 {
-	static const char *const tcp[] = { "syn_sent", "syn_recv", "established", "fin_wait", "close_wait",
-					   "last_ack", "time_wait", "close", "syn_sent2", "retrans", "unack" };
+	static const char *const tcp[] = { "syn_sent",	 "syn_recv", "established", "fin_wait",
+					   "close_wait", "last_ack", "time_wait",   "close",
+					   "syn_sent2",	 "retrans",  "unack" };
 	static const char *const udp[] = { "unreplied", "replied" };
 	bool is_tcp = a->ct.l4proto && !strcmp(a->ct.l4proto, "tcp");
 
-	if (a->kind == AO_CT_EXPECT &&
-	    (!a->ct.l4proto || (!a->ct.dport && !a->ct.dport_expr) || !a->ct.timeout || !a->ct.size)) {
-		diag_error(s->diag, a->loc, "missing options: protocol, dport, timeout and size are needed");
+	if (a->kind == AO_CT_EXPECT && (!a->ct.l4proto || (!a->ct.dport && !a->ct.dport_expr) ||
+					!a->ct.timeout || !a->ct.size)) {
+		diag_error(s->diag, a->loc,
+			   "missing options: protocol, dport, timeout and size are needed");
 		return false;
 	}
 	if (a->kind == AO_CT_HELPER && (!a->ct.helper || !a->ct.l4proto)) {
@@ -412,7 +431,8 @@ static bool obj_check_ct(struct sema *s, const struct ast_object *a)
 		while (i < n && strcmp(w[i], p->state))
 			i++;
 		if (i == n) {
-			diag_error(s->diag, p->loc, "invalid state \"%s\" for this protocol", p->state);
+			diag_error(s->diag, p->loc, "invalid state \"%s\" for this protocol",
+				   p->state);
 			return false;
 		}
 	}
@@ -494,11 +514,13 @@ static bool declare_flowtable(struct sema *s, const struct ast_flowtable *a)
 		f->name = a->name;
 		f->loc = a->name_loc;
 		if (a->hook && strcmp(a->hook, "ingress")) {
-			diag_error(s->diag, a->loc, "a flow table has hook ingress, not %s", a->hook);
+			diag_error(s->diag, a->loc, "a flow table has hook ingress, not %s",
+				   a->hook);
 			return false;
 		}
 		if (!a->hook) {
-			diag_error(s->diag, a->loc, "flow table \"%s\" has no hook and priority", a->name);
+			diag_error(s->diag, a->loc, "flow table \"%s\" has no hook and priority",
+				   a->name);
 			return false;
 		}
 		if (!eval_prio(s, &a->prio, FAM_NETDEV, 0, &f->prio))
@@ -539,8 +561,8 @@ static bool apply_table(struct sema *s, struct ast_cmd *c)
 
 	s->tab = tab_find(s, f, c->ref.table);
 	if (s->tab && c->op == ACMD_CREATE) {
-		diag_error2(s->diag, c->ref.table_loc, s->tab->table->loc, "table %s %s exists already", family_name(f),
-			    c->ref.table);
+		diag_error2(s->diag, c->ref.table_loc, s->tab->table->loc,
+			    "table %s %s exists already", family_name(f), c->ref.table);
 		return false;
 	}
 	if (!s->tab)
@@ -558,7 +580,8 @@ static bool apply_add_chain(struct sema *s, struct ast_cmd *c)
 	struct chain *have = c->ref.name ? chain_get(s, c->ref.name) : NULL;
 
 	if (have && c->op == ACMD_CREATE) {
-		diag_error2(s->diag, c->ref.name_loc, have->loc, "chain \"%s\" exists already", c->ref.name);
+		diag_error2(s->diag, c->ref.name_loc, have->loc, "chain \"%s\" exists already",
+			    c->ref.name);
 		return false;
 	}
 	if (!c->chain) {
@@ -577,16 +600,19 @@ static struct chain *need_chain(struct sema *s, const struct ast_cmd *c)
 
 	if (!ch)
 		diag_error(s->diag, c->ref.name_loc.line ? c->ref.name_loc : c->loc,
-			   "chain \"%s\" does not exist in table %s %s", c->ref.name ? c->ref.name : "",
-			   family_name(s->tab->table->family), s->tab->table->name);
+			   "chain \"%s\" does not exist in table %s %s",
+			   c->ref.name ? c->ref.name : "", family_name(s->tab->table->family),
+			   s->tab->table->name);
 	return ch;
 }
 
-static bool need_place(struct sema *s, const struct ast_cmd *c, const struct chain *ch, uint32_t *at)
+static bool need_place(struct sema *s, const struct ast_cmd *c, const struct chain *ch,
+		       uint32_t *at)
 {
 	if (c->ref.has_handle || c->ref.has_position) {
 		diag_error(s->diag, c->loc,
-			   "a script compiled apart from a kernel has no rule handles: use index, or write the rule in place");
+			   "a script compiled apart from a kernel has no rule handles: use index, "
+			   "or write the rule in place");
 		return false;
 	}
 	if (!c->ref.has_index)
@@ -614,7 +640,8 @@ static bool apply_rule(struct sema *s, struct ast_cmd *c)
 		return false;
 	}
 	at = (uint32_t)c->ref.index;
-	memmove(ch->rules.v + at, ch->rules.v + at + 1, (ch->rules.n - at - 1) * sizeof(*ch->rules.v));
+	memmove(ch->rules.v + at, ch->rules.v + at + 1,
+		(ch->rules.n - at - 1) * sizeof(*ch->rules.v));
 	ch->rules.n--;
 	renumber(ch);
 	return c->op != ACMD_REPLACE || put_rule(s, ch, c->rule, at);
@@ -622,10 +649,13 @@ static bool apply_rule(struct sema *s, struct ast_cmd *c)
 
 static bool apply_set(struct sema *s, struct ast_cmd *c)
 {
-	struct sset *have = c->ref.name ? strmap_get(&s->tab->sets, c->ref.name, strlen(c->ref.name)) : NULL;
+	struct sset *have = c->ref.name
+				    ? strmap_get(&s->tab->sets, c->ref.name, strlen(c->ref.name))
+				    : NULL;
 
 	if (have && c->op == ACMD_CREATE) {
-		diag_error2(s->diag, c->ref.name_loc, have->set.loc, "set \"%s\" exists already", c->ref.name);
+		diag_error2(s->diag, c->ref.name_loc, have->set.loc, "set \"%s\" exists already",
+			    c->ref.name);
 		return false;
 	}
 	if (!c->set->name)
@@ -635,7 +665,8 @@ static bool apply_set(struct sema *s, struct ast_cmd *c)
 
 static bool apply_elements(struct sema *s, struct ast_cmd *c)
 {
-	struct sset *set = find_set(s, c->ref.name_loc.line ? c->ref.name_loc : c->loc, c->ref.name);
+	struct sset *set = find_set(s, c->ref.name_loc.line ? c->ref.name_loc : c->loc,
+				    c->ref.name);
 
 	if (!set)
 		return false;
@@ -671,7 +702,7 @@ static bool chain_used(const struct sema *s, const struct chain *t)
 					return true;
 	vec_foreach(&s->tab->table->sets, st)
 		vec_foreach(&(*st)->elems, e)
-			if (e->verdict.chain == t)
+			if ((*e)->verdict.chain == t)
 				return true;
 	return false;
 }
@@ -682,7 +713,8 @@ static bool chain_used(const struct sema *s, const struct chain *t)
 		while (i_ < (vec)->n && (vec)->v[i_] != (item))                                    \
 			i_++;                                                                      \
 		BUG_ON(i_ == (vec)->n);                                                            \
-		memmove((vec)->v + i_, (vec)->v + i_ + 1, ((vec)->n - i_ - 1) * sizeof(*(vec)->v)); \
+		memmove((vec)->v + i_, (vec)->v + i_ + 1,                                          \
+			((vec)->n - i_ - 1) * sizeof(*(vec)->v));                                  \
 		(vec)->n--;                                                                        \
 	} while (0)
 
@@ -714,7 +746,8 @@ static bool delete_table(struct sema *s, struct ast_cmd *c)
 		return true;
 	}
 	if (!c->ref.table) {
-		diag_error(s->diag, c->loc, "a script compiled apart from a kernel has no handles: name the table");
+		diag_error(s->diag, c->loc,
+			   "a script compiled apart from a kernel has no handles: name the table");
 		return false;
 	}
 	return use_table(s, c);
@@ -724,8 +757,8 @@ static bool gone(struct sema *s, struct ast_cmd *c, const char *what)
 {
 	if (c->op == ACMD_DESTROY)
 		return true;
-	diag_error(s->diag, c->ref.name_loc.line ? c->ref.name_loc : c->loc, "%s \"%s\" does not exist", what,
-		   c->ref.name ? c->ref.name : "");
+	diag_error(s->diag, c->ref.name_loc.line ? c->ref.name_loc : c->loc,
+		   "%s \"%s\" does not exist", what, c->ref.name ? c->ref.name : "");
 	return false;
 }
 
@@ -746,7 +779,8 @@ static bool delete_chain(struct sema *s, struct ast_cmd *c)
 
 static bool delete_set_cmd(struct sema *s, struct ast_cmd *c)
 {
-	struct sset *set = c->ref.name ? strmap_get(&s->tab->sets, c->ref.name, strlen(c->ref.name)) : NULL;
+	struct sset *set = c->ref.name ? strmap_get(&s->tab->sets, c->ref.name, strlen(c->ref.name))
+				       : NULL;
 	struct set *st = set ? &set->set : NULL;
 
 	if (!set)
@@ -762,7 +796,8 @@ static bool delete_set_cmd(struct sema *s, struct ast_cmd *c)
 
 static bool delete_obj(struct sema *s, struct ast_cmd *c)
 {
-	char *key = arena_printf(s->arena, "%u %s", obj_types[c->obj_kind], c->ref.name ? c->ref.name : "");
+	char *key = arena_printf(s->arena, "%u %s", obj_types[c->obj_kind],
+				 c->ref.name ? c->ref.name : "");
 	struct obj *o = strmap_get(&s->tab->objs, key, strlen(key));
 
 	if (!o)
@@ -956,7 +991,7 @@ static bool follow(struct sema *s, const struct verdict *v, struct loc loc, uint
 static bool walk_set(struct sema *s, const struct set *set, uint32_t depth)
 {
 	vec_foreach(&set->elems, e)
-		if (!follow(s, &e->verdict, e->loc, depth))
+		if (!follow(s, &(*e)->verdict, (*e)->loc, depth))
 			return false;
 	return true;
 }
@@ -973,7 +1008,8 @@ static bool walk_chain(struct sema *s, struct chain *c, struct loc from, uint32_
 		return false;
 	}
 	if (depth > JUMP_DEPTH_MAX) {
-		diag_error(s->diag, from, "jump to \"%s\" is deeper than %d chains", c->name, JUMP_DEPTH_MAX);
+		diag_error(s->diag, from, "jump to \"%s\" is deeper than %d chains", c->name,
+			   JUMP_DEPTH_MAX);
 		return false;
 	}
 	if (c->handle > depth)
@@ -1032,12 +1068,14 @@ static struct ruleset *evaluate(struct arena *a, struct diag *d, struct ast_scri
 	return ok && !d->errors ? s->rs : NULL;
 }
 
-struct ruleset *frontend_read_text(struct arena *a, struct diag *d, const char *path, const struct parse_opts *opts)
+struct ruleset *frontend_read_text(struct arena *a, struct diag *d, const char *path,
+				   const struct parse_opts *opts)
 {
 	return evaluate(a, d, ast_parse(a, d, path, opts));
 }
 
-struct ruleset *frontend_read_buffer(struct arena *a, struct diag *d, const char *name, const char *text, size_t len)
+struct ruleset *frontend_read_buffer(struct arena *a, struct diag *d, const char *name,
+				     const char *text, size_t len)
 {
 	static const struct parse_opts none;
 

@@ -12,9 +12,9 @@ static const struct proto *base_proto(enum family f, enum proto_base *base)
 		enum proto_base base;
 		enum proto_id id;
 	} rows[] = {
-		{ FAM_INET, PBASE_LL, PROTO_INET },	{ FAM_IP, PBASE_NET, PROTO_IP },
-		{ FAM_IP6, PBASE_NET, PROTO_IP6 },	{ FAM_ARP, PBASE_NET, PROTO_ARP },
-		{ FAM_BRIDGE, PBASE_LL, PROTO_ETHER },	{ FAM_NETDEV, PBASE_LL, PROTO_NETDEV },
+		{ FAM_INET, PBASE_LL, PROTO_INET },    { FAM_IP, PBASE_NET, PROTO_IP },
+		{ FAM_IP6, PBASE_NET, PROTO_IP6 },     { FAM_ARP, PBASE_NET, PROTO_ARP },
+		{ FAM_BRIDGE, PBASE_LL, PROTO_ETHER }, { FAM_NETDEV, PBASE_LL, PROTO_NETDEV },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
@@ -58,7 +58,8 @@ static void pctx_set(struct pctx *p, enum proto_base b, const struct proto *pr)
 static void learn_payload(struct sema *s, const struct tx *l, uint32_t num)
 {
 	struct pctx *p = l->pay.inner ? &s->ipctx : &s->pctx;
-	const struct proto *base = p->proto[l->pay.base], *up = base ? proto_upper(base, num) : NULL;
+	const struct proto *base = p->proto[l->pay.base],
+			   *up = base ? proto_upper(base, num) : NULL;
 
 	if (!up) {
 		if (base && base->id == PROTO_ICMP)
@@ -195,7 +196,8 @@ static bool conflict(struct sema *s, struct loc loc, const struct proto *a, cons
 }
 
 /* A match that what stands above `low` is `up`. */
-static bool add_dep(struct sema *s, struct loc loc, const struct proto *low, const struct proto *up, bool at_head)
+static bool add_dep(struct sema *s, struct loc loc, const struct proto *low, const struct proto *up,
+		    bool at_head)
 {
 	int num = proto_num(low, up);
 	struct tx *l, *rel;
@@ -240,8 +242,8 @@ static bool is_icmp(const struct proto *p)
 }
 
 /* Layers below are not known: what to take for them; also emits the network match that ICMP needs. */
-static bool special_low(struct sema *s, struct loc loc, const struct proto *p, const struct proto **low,
-			bool at_head)
+static bool special_low(struct sema *s, struct loc loc, const struct proto *p,
+			const struct proto **low, bool at_head)
 {
 	const struct proto *ll, *net;
 
@@ -300,7 +302,8 @@ bool payload_need(struct sema *s, struct loc loc, const struct proto *p, bool at
 	if (!low && !special_low(s, loc, p, &low, at_head))
 		return false;
 	if (!low) {
-		diag_error(s->diag, loc, "ambiguous payload specification: no %s protocol specified",
+		diag_error(s->diag, loc,
+			   "ambiguous payload specification: no %s protocol specified",
 			   bases[p->base > PBASE_INNER ? 0 : p->base - 1]);
 		return false;
 	}
@@ -313,11 +316,11 @@ bool payload_need(struct sema *s, struct loc loc, const struct proto *p, bool at
 
 static bool icmp_type_dep(struct sema *s, struct tx *p)
 {
-	static const uint8_t want[] = { [ICMP_DEP_ECHO] = 8,   [ICMP_DEP_MTU] = 3,
-					[ICMP_DEP_ADDRESS] = 5, [ICMP6_DEP_MTU] = 2,
-					[ICMP6_DEP_PPTR] = 4,  [ICMP6_DEP_ECHO] = 128,
-					[ICMP6_DEP_MGMQ] = 130, [ICMP6_DEP_ADDRESS] = 135,
-					[ICMP6_DEP_REDIRECT] = 137 };
+	static const uint8_t want[] = {
+		[ICMP_DEP_ECHO] = 8,	[ICMP_DEP_MTU] = 3,	   [ICMP_DEP_ADDRESS] = 5,
+		[ICMP6_DEP_MTU] = 2,	[ICMP6_DEP_PPTR] = 4,	   [ICMP6_DEP_ECHO] = 128,
+		[ICMP6_DEP_MGMQ] = 130, [ICMP6_DEP_ADDRESS] = 135, [ICMP6_DEP_REDIRECT] = 137
+	};
 	enum icmp_dep dep = p->pay.field->dep;
 	struct pctx *c = pctx_now(s);
 	const struct field *f = proto_key(p->pay.proto);
@@ -332,20 +335,24 @@ static bool icmp_type_dep(struct sema *s, struct tx *p)
 		    (dep == ICMP6_DEP_ADDRESS && (t == 135 || t == 136 || t == 137)) ||
 		    (dep == ICMP6_DEP_MGMQ && t >= 130 && t <= 132))
 			return true;
-		diag_error(s->diag, p->loc, "%s %s is not part of that message type", p->pay.proto->name,
-			   p->pay.field->name);
+		diag_error(s->diag, p->loc, "%s %s is not part of that message type",
+			   p->pay.proto->name, p->pay.field->name);
 		return false;
 	}
 	l = tx_payload(s, p->loc, p->pay.proto, f);
 	rel = dep_rel(s, l, want[dep]);
 	if (dep == ICMP_DEP_ECHO || dep == ICMP6_DEP_ECHO || dep == ICMP6_DEP_ADDRESS) {
-		static const uint8_t echo[] = { 8, 0 }, echo6[] = { 128, 129 }, addr[] = { 135, 136, 137 };
-		const uint8_t *v = dep == ICMP_DEP_ECHO ? echo : dep == ICMP6_DEP_ECHO ? echo6 : addr;
+		static const uint8_t echo[] = { 8, 0 }, echo6[] = { 128, 129 },
+				     addr[] = { 135, 136, 137 };
+		const uint8_t *v = dep == ICMP_DEP_ECHO	   ? echo
+				   : dep == ICMP6_DEP_ECHO ? echo6
+							   : addr;
 		struct sset *set = anon_set(s, p->loc, "__set%u", l, 0);
 
 		el = arena_new_of(s->arena, struct telems);
 		for (int i = 0; i < (dep == ICMP6_DEP_ADDRESS ? 3 : 2); i++)
-			vec_push(s->arena, &el->v)->key = tx_value(s, p->loc, l->type, ORDER_BIG, 8, v[i]);
+			vec_push(s->arena, &el->v)->key = tx_value(s, p->loc, l->type, ORDER_BIG, 8,
+								   v[i]);
 		if (!set_fill(s, set, el))
 			return false;
 		rel->rel.r = tx_new(s, TX_SETREF, p->loc);
@@ -384,7 +391,8 @@ static bool resolve_conflict(struct sema *s, const struct proto *have, struct tx
 					return true;
 		}
 	}
-	if (c->proto[p->pay.base + 1] || proto_num(have, p->pay.proto) < 0 || have->base != p->pay.base)
+	if (c->proto[p->pay.base + 1] || proto_num(have, p->pay.proto) < 0 ||
+	    have->base != p->pay.base)
 		return conflict(s, p->loc, c->proto[p->pay.base], p->pay.proto);
 	if (!add_dep(s, p->loc, have, p->pay.proto, false))
 		return false;
@@ -399,7 +407,7 @@ bool payload_deps(struct sema *s, struct tx *p)
 	const struct proto *have;
 	bool made = false;
 
-	if (p->pay.raw || s->is_typeof)
+	if (p->pay.raw || s->is_typeof || p->pay.proto->id == PROTO_TH)
 		return true;
 	have = c->proto[p->pay.base];
 	if (!have) {
@@ -447,7 +455,8 @@ bool exthdr_deps(struct sema *s, struct tx *t)
 	}
 	ll = s->pctx.proto[PBASE_LL];
 	if (!ll) {
-		diag_error(s->diag, t->loc, "cannot generate dependency: no link layer protocol specified");
+		diag_error(s->diag, t->loc,
+			   "cannot generate dependency: no link layer protocol specified");
 		return false;
 	}
 	if (s->pctx.family == FAM_BRIDGE && ll->id == PROTO_ETHER)
@@ -468,7 +477,8 @@ bool ct_deps(struct sema *s, struct tx *t)
 	case KEY_CT_DST:
 		if (!net || (net->id != PROTO_IP && net->id != PROTO_IP6)) {
 			diag_error(s->diag, t->loc,
-				   "cannot determine ip protocol version, use \"ip %caddr\" or \"ip6 %caddr\" instead",
+				   "cannot determine ip protocol version, use \"ip %caddr\" or "
+				   "\"ip6 %caddr\" instead",
 				   src ? 's' : 'd', src ? 's' : 'd');
 			return false;
 		}

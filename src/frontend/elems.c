@@ -51,7 +51,7 @@ static void set_data(struct sset *set, const struct dtype *t, enum byte_order o,
 	set->data_bits = bits;
 	set->set.flags |= SET_MAP;
 	set->set.is_vmap = t->num == TYPE_VERDICT;
-	set->set.data_type = set->set.is_vmap ? 0xffffff00u : type_number(t);
+	set->set.data_type = set->set.is_vmap ? DATA_VERDICT_TYPE : type_number(t);
 	set->set.data_decl = t->num == TYPE_VERDICT ? "verdict" : t->name;
 	set->set.data_len = (uint8_t)DIV_ROUND_UP(bits, 8u);
 }
@@ -69,12 +69,19 @@ static struct tx *key_copy(struct sema *s, const struct tx *key)
 	return c;
 }
 
-struct sset *anon_set(struct sema *s, struct loc loc, const char *fmt, struct tx *key, uint32_t flags)
+struct sset *anon_set(struct sema *s, struct loc loc, const char *fmt, struct tx *key,
+		      uint32_t flags)
 {
-	uint32_t *n = fmt[2] == 's' ? &s->tab->n_anon_sets :
-		      fmt[2] == 'm' ? &s->tab->n_anon_maps :
-				      &s->tab->n_anon_objmaps;
-	struct sset *set = sset_new(s, s->tab, arena_printf(s->arena, fmt[2] == 's' ? "__set%u" : fmt[2] == 'm' ? "__map%u" : "__objmap%u", (*n)++), loc);
+	uint32_t *n = fmt[2] == 's'   ? &s->tab->n_anon_sets
+		      : fmt[2] == 'm' ? &s->tab->n_anon_maps
+				      : &s->tab->n_anon_objmaps;
+	struct sset *set = sset_new(s, s->tab,
+				    arena_printf(s->arena,
+						 fmt[2] == 's'	 ? "__set%u"
+						 : fmt[2] == 'm' ? "__map%u"
+								 : "__objmap%u",
+						 (*n)++),
+				    loc);
 
 	set_key(s, set, key_copy(s, key));
 	set->set.flags = SET_ANONYMOUS | SET_CONSTANT | flags;
@@ -125,8 +132,8 @@ static u128 high_of(const struct tx *t)
 }
 
 /* Bytes of the first and the last value of t; big says that the set compares them as ordered numbers. */
-static void encode(const struct tx *t, const struct tx *fields, uint32_t bits, enum byte_order o, bool big,
-		   struct data *lo, struct data *hi)
+static void encode(const struct tx *t, const struct tx *fields, uint32_t bits, enum byte_order o,
+		   bool big, struct data *lo, struct data *hi)
 {
 	uint32_t at = 0;
 
@@ -172,7 +179,8 @@ static bool elem_data(struct sema *s, struct sset *set, const struct tx *d, stru
 	return true;
 }
 
-static bool elem_opts(struct sema *s, struct sset *set, const struct ast_elem_opts *o, struct set_elem *e)
+static bool elem_opts(struct sema *s, struct sset *set, const struct ast_elem_opts *o,
+		      struct set_elem *e)
 {
 	if (!o) {
 		e->exprs = set->set.exprs;
@@ -180,7 +188,9 @@ static bool elem_opts(struct sema *s, struct sset *set, const struct ast_elem_op
 		return true;
 	}
 	if ((o->has_timeout || o->has_expires) && !(set->set.flags & SET_TIMEOUT)) {
-		diag_error(s->diag, e->loc, "set \"%s\" has no timeouts: declare it with flags timeout", set->set.name);
+		diag_error(s->diag, e->loc,
+			   "set \"%s\" has no timeouts: declare it with flags timeout",
+			   set->set.name);
 		return false;
 	}
 	e->has_timeout = o->has_timeout || o->timeout_never;
@@ -196,7 +206,8 @@ static bool elem_opts(struct sema *s, struct sset *set, const struct ast_elem_op
 		return false;
 	}
 	if (set->set.n_exprs && set->set.n_exprs != o->stmts.n) {
-		diag_error(s->diag, e->loc, "number of statements mismatch, set expects %u but element has %u",
+		diag_error(s->diag, e->loc,
+			   "number of statements mismatch, set expects %u but element has %u",
 			   set->set.n_exprs, o->stmts.n);
 		return false;
 	}
@@ -207,8 +218,10 @@ static bool elem_opts(struct sema *s, struct sset *set, const struct ast_elem_op
 		if (!e->exprs[i])
 			return false;
 		if (set->set.n_exprs && set->set.exprs[i]->kind != e->exprs[i]->kind) {
-			diag_error(s->diag, o->stmts.v[i]->loc, "statement mismatch, set expects %s, but element has %s",
-				   expr_kind_name(set->set.exprs[i]->kind), expr_kind_name(e->exprs[i]->kind));
+			diag_error(s->diag, o->stmts.v[i]->loc,
+				   "statement mismatch, set expects %s, but element has %s",
+				   expr_kind_name(set->set.exprs[i]->kind),
+				   expr_kind_name(e->exprs[i]->kind));
 			return false;
 		}
 	}
@@ -244,8 +257,8 @@ static bool add_once(struct sema *s, struct sset *set, const struct set_elem *e,
 		*slot = (void *)(uintptr_t)(set->set.elems.n + 1);
 		return true;
 	}
-	if (!same_value(&set->set.elems.v[at - 1], e)) {
-		diag_error2(s->diag, e->loc, set->set.elems.v[at - 1].loc,
+	if (!same_value(set->set.elems.v[at - 1], e)) {
+		diag_error2(s->diag, e->loc, set->set.elems.v[at - 1]->loc,
 			    "element exists already with another value");
 		*err = true;
 	}
@@ -255,7 +268,8 @@ static bool add_once(struct sema *s, struct sset *set, const struct set_elem *e,
 static bool missing_interval(struct sema *s, struct sset *set, const struct tx *key)
 {
 	diag_error(s->diag, key->loc,
-		   "you must add 'flags interval' to your %s declaration if you want to add %s elements",
+		   "you must add 'flags interval' to your %s declaration if you want to add %s "
+		   "elements",
 		   set->set.flags & SET_MAP ? "map" : "set",
 		   key->kind == TX_PREFIX ? "prefix" : "range");
 	return false;
@@ -265,41 +279,38 @@ bool set_fill(struct sema *s, struct sset *set, struct telems *el)
 {
 	bool interval = set->set.flags & SET_INTERVAL, err = false;
 	bool merge = interval && set->key->num != TYPE_CONCAT;
-	uint32_t have = set->set.elems.n, need = have + el->v.n;
+	struct set_elem *room = arena_array(s->arena, struct set_elem, el->v.n);
 
-	if (need > set->set.elems.cap) {
-		void *v = arena_alloc(s->arena, sizeof(struct set_elem) * (size_t)need);
-
-		if (have)
-			memcpy(v, set->set.elems.v, sizeof(struct set_elem) * (size_t)have);
-		set->set.elems.v = v;
-		set->set.elems.cap = need;
-	}
 	vec_foreach(&el->v, it) {
-		struct set_elem e = { .loc = it->loc };
+		struct set_elem *e = room++;
+
+		e->loc = it->loc;
 
 		if (it->key->kind == TX_CATCHALL) {
-			e.catchall = true;
+			e->catchall = true;
 		} else {
 			if (!interval && !is_singleton(it->key))
 				return missing_interval(s, set, it->key);
-			encode(it->key, set->key_tx, set->key_bits, set->key_order, interval, &e.key, &e.key_end);
+			encode(it->key, set->key_tx, set->key_bits, set->key_order, interval,
+			       &e->key, &e->key_end);
 			if (!interval)
-				e.key_end.len = 0;
+				e->key_end.len = 0;
 		}
-		if (it->data && !elem_data(s, set, it->data, &e))
+		if (it->data && !elem_data(s, set, it->data, e))
 			return false;
-		if (!elem_opts(s, set, it->opts, &e))
+		if (!elem_opts(s, set, it->opts, e))
 			return false;
-		if ((merge && !e.catchall) || add_once(s, set, &e, &err))
+		if ((merge && !e->catchall) || add_once(s, set, e, &err))
 			*vec_push(s->arena, &set->set.elems) = e;
 		if (err)
 			return false;
 	}
 	set->dirty |= interval;
 	if (set->set.has_size && !interval && set->set.elems.n > set->set.size) {
-		diag_error(s->diag, set->set.loc, "%s \"%s\" has %u elements, more than its size of %u",
-			   set->set.flags & SET_MAP ? "map" : "set", set->set.name, set->set.elems.n, set->set.size);
+		diag_error(s->diag, set->set.loc,
+			   "%s \"%s\" has %u elements, more than its size of %u",
+			   set->set.flags & SET_MAP ? "map" : "set", set->set.name,
+			   set->set.elems.n, set->set.size);
 		return false;
 	}
 	return true;
@@ -309,7 +320,7 @@ bool set_fill(struct sema *s, struct sset *set, struct telems *el)
 
 static int by_key(const void *a, const void *b)
 {
-	const struct set_elem *x = a, *y = b;
+	const struct set_elem *x = *(struct set_elem *const *)a, *y = *(struct set_elem *const *)b;
 	int d;
 
 	if (x->catchall != y->catchall)
@@ -335,26 +346,28 @@ static bool follows(const struct data *a, const struct data *b)
 static bool normalize(struct sema *s, struct sset *set)
 {
 	struct set *st = &set->set;
-	bool merge = (st->flags & (SET_ANONYMOUS | SET_MAP)) == SET_ANONYMOUS || st->auto_merge, sorted = true;
+	bool merge = (st->flags & (SET_ANONYMOUS | SET_MAP)) == SET_ANONYMOUS || st->auto_merge,
+	     sorted = true;
 	uint32_t n = 0;
 
 	set->dirty = false;
+	if (set->key->num == TYPE_CONCAT) /* the first that matches counts: they stay in order */
+		return true;
 	for (uint32_t i = 1; i < st->elems.n && sorted; i++)
 		sorted = by_key(&st->elems.v[i - 1], &st->elems.v[i]) <= 0;
 	if (!sorted)
 		qsort(st->elems.v, st->elems.n, sizeof(*st->elems.v), by_key);
-	if (set->key->num == TYPE_CONCAT)
-		return true;
 	for (uint32_t i = 0; i < st->elems.n; i++) {
-		struct set_elem *e = &st->elems.v[i], *p = n ? &st->elems.v[n - 1] : NULL;
+		struct set_elem *e = st->elems.v[i], *p = n ? st->elems.v[n - 1] : NULL;
 		bool over;
 
 		if (!p || e->catchall) {
-			st->elems.v[n++] = *e;
+			st->elems.v[n++] = e;
 			continue;
 		}
 		over = memcmp(e->key.b, p->key_end.b, e->key.len) <= 0;
-		if (over && data_eq(&e->key, &p->key) && data_eq(&e->key_end, &p->key_end) && same_value(e, p))
+		if (over && data_eq(&e->key, &p->key) && data_eq(&e->key_end, &p->key_end) &&
+		    same_value(e, p))
 			continue;
 		if (over && (!merge || (st->flags & SET_MAP))) {
 			diag_error2(s->diag, e->loc, p->loc, "conflicting intervals specified");
@@ -365,7 +378,7 @@ static bool normalize(struct sema *s, struct sset *set)
 				p->key_end = e->key_end;
 			continue;
 		}
-		st->elems.v[n++] = *e;
+		st->elems.v[n++] = e;
 	}
 	st->elems.n = n;
 	return true;
@@ -404,28 +417,30 @@ static bool delete_range(struct sema *s, struct sset *set, const struct set_elem
 	struct set *st = &set->set;
 
 	for (uint32_t i = 0; i < st->elems.n; i++) {
-		struct set_elem *e = &st->elems.v[i], rest;
+		struct set_elem *e = st->elems.v[i], *rest;
 
 		if (e->catchall != d->catchall)
 			continue;
-		if (e->catchall || (data_eq(&e->key, &d->key) && data_eq(&e->key_end, &d->key_end))) {
-			memmove(e, e + 1, sizeof(*e) * (st->elems.n - i - 1));
+		if (e->catchall ||
+		    (data_eq(&e->key, &d->key) && data_eq(&e->key_end, &d->key_end))) {
+			memmove(&st->elems.v[i], &st->elems.v[i + 1],
+				sizeof(e) * (st->elems.n - i - 1));
 			st->elems.n--;
 			return true;
 		}
 		if (!st->auto_merge || memcmp(e->key.b, d->key.b, e->key.len) > 0 ||
 		    memcmp(e->key_end.b, d->key_end.b, e->key.len) < 0)
 			continue;
-		rest = *e;
+		rest = arena_dup(s->arena, e, sizeof(*e));
 		if (data_eq(&e->key, &d->key)) {
 			e->key = d->key_end;
 			step(&e->key, 1);
 		} else {
 			e->key_end = d->key;
 			step(&e->key_end, -1);
-			if (!data_eq(&rest.key_end, &d->key_end)) {
-				rest.key = d->key_end;
-				step(&rest.key, 1);
+			if (!data_eq(&rest->key_end, &d->key_end)) {
+				rest->key = d->key_end;
+				step(&rest->key, 1);
 				*vec_push(s->arena, &st->elems) = rest;
 				set->dirty = true;
 				return normalize(s, set);
@@ -447,7 +462,8 @@ bool set_delete(struct sema *s, struct sset *set, struct telems *el)
 		struct set_elem d = { .loc = it->loc, .catchall = it->key->kind == TX_CATCHALL };
 
 		if (!d.catchall)
-			encode(it->key, set->key_tx, set->key_bits, set->key_order, interval, &d.key, &d.key_end);
+			encode(it->key, set->key_tx, set->key_bits, set->key_order, interval,
+			       &d.key, &d.key_end);
 		if (!interval)
 			d.key_end.len = 0;
 		if (!delete_range(s, set, &d))
@@ -457,7 +473,7 @@ bool set_delete(struct sema *s, struct sset *set, struct telems *el)
 	for (uint32_t i = 0; i < set->set.elems.n; i++) {
 		char buf[2 * DATA_MAX + 2];
 		size_t n;
-		const char *k = slot_key(&set->set.elems.v[i], buf, &n);
+		const char *k = slot_key(set->set.elems.v[i], buf, &n);
 
 		*strmap_put(&set->seen, k, n) = (void *)(uintptr_t)(i + 1);
 	}
@@ -497,14 +513,16 @@ static struct tx *ev_data(struct sema *s, struct elem_ctx *c, struct ast_expr *e
 		return NULL;
 	}
 	if (!type_equal(t->type, c->data.type)) {
-		diag_error(s->diag, t->loc, "datatype mismatch, expected %s, expression has type %s",
+		diag_error(s->diag, t->loc,
+			   "datatype mismatch, expected %s, expression has type %s",
 			   c->data.type->desc, t->type->desc);
 		return NULL;
 	}
 	return t;
 }
 
-static bool add_elems(struct sema *s, struct ast_expr *set, struct elem_ctx *c, struct ast_expr *data);
+static bool add_elems(struct sema *s, struct ast_expr *set, struct elem_ctx *c,
+		      struct ast_expr *data);
 
 static bool add_elem(struct sema *s, struct ast_elem *el, struct elem_ctx *c, struct ast_expr *data)
 {
@@ -515,8 +533,9 @@ static bool add_elem(struct sema *s, struct ast_elem *el, struct elem_ctx *c, st
 	if (key->kind == AX_SET)
 		return add_elems(s, key, c, d);
 	if (!!d != c->want_data) {
-		diag_error(s->diag, key->loc, c->want_data ? "element of a map has no value" :
-							     "element of a set has a value: this is no map");
+		diag_error(s->diag, key->loc,
+			   c->want_data ? "element of a map has no value"
+					: "element of a set has a value: this is no map");
 		return false;
 	}
 	s->ctx = c->key;
@@ -532,7 +551,8 @@ static bool add_elem(struct sema *s, struct ast_elem *el, struct elem_ctx *c, st
 		return false;
 	}
 	if (c->key.type && k->kind != TX_CATCHALL && !type_equal(k->type, c->key.type)) {
-		diag_error(s->diag, k->loc, "datatype mismatch, expected %s, expression has type %s",
+		diag_error(s->diag, k->loc,
+			   "datatype mismatch, expected %s, expression has type %s",
 			   c->key.type->desc, k->type->desc);
 		return false;
 	}
@@ -545,7 +565,8 @@ static bool add_elem(struct sema *s, struct ast_elem *el, struct elem_ctx *c, st
 	return true;
 }
 
-static bool add_elems(struct sema *s, struct ast_expr *set, struct elem_ctx *c, struct ast_expr *data)
+static bool add_elems(struct sema *s, struct ast_expr *set, struct elem_ctx *c,
+		      struct ast_expr *data)
 {
 	bool ok = true;
 
@@ -624,7 +645,8 @@ static struct tx *anon_map(struct sema *s, struct tx *t, struct ast_expr *map, s
 	}
 	if (!transfer(s, &t->map.key, &right))
 		return NULL;
-	set = anon_set(s, map->loc, c->objects ? "__objmap%u" : "__map%u", t->map.key, c->out->flags);
+	set = anon_set(s, map->loc, c->objects ? "__objmap%u" : "__map%u", t->map.key,
+		       c->out->flags);
 	t->map.set = set;
 	if (c->objects) {
 		set->set.flags |= SET_OBJECT;
@@ -654,12 +676,14 @@ static struct tx *named_map(struct sema *s, struct tx *t, struct ast_expr *map, 
 	if (!set)
 		return NULL;
 	if (c->objects ? !(set->set.flags & SET_OBJECT) : !(set->set.flags & SET_MAP)) {
-		diag_error(s->diag, map->loc, c->objects ? "\"%s\" is not a map with objects" :
-							   "\"%s\" is not a map", map->text);
+		diag_error(s->diag, map->loc,
+			   c->objects ? "\"%s\" is not a map with objects" : "\"%s\" is not a map",
+			   map->text);
 		return NULL;
 	}
 	if (c->objects && set->set.obj_type != objtype) {
-		diag_error(s->diag, map->loc, "map \"%s\" holds objects of another kind", map->text);
+		diag_error(s->diag, map->loc, "map \"%s\" holds objects of another kind",
+			   map->text);
 		return NULL;
 	}
 	t->map.set = set;
@@ -674,7 +698,8 @@ struct tx *ev_map(struct sema *s, struct ast_expr *e, bool objects, uint32_t obj
 	struct sset *set;
 
 	if (!objects && !s->ctx.type) {
-		diag_error(s->diag, e->loc, "a map cannot stand here: nothing says what its values are");
+		diag_error(s->diag, e->loc,
+			   "a map cannot stand here: nothing says what its values are");
 		return NULL;
 	}
 	c.out = arena_new_of(s->arena, struct telems);
@@ -688,7 +713,8 @@ struct tx *ev_map(struct sema *s, struct ast_expr *e, bool objects, uint32_t obj
 	}
 	if (t->map.key->kind == TX_CT &&
 	    (t->map.key->load.key == KEY_CT_SRC || t->map.key->load.key == KEY_CT_DST)) {
-		diag_error(s->diag, t->map.key->loc, "specify either ip or ip6 for address matching");
+		diag_error(s->diag, t->map.key->loc,
+			   "specify either ip or ip6 for address matching");
 		return NULL;
 	}
 	c.key = s->ctx;
@@ -705,8 +731,8 @@ struct tx *ev_map(struct sema *s, struct ast_expr *e, bool objects, uint32_t obj
 	set = t->map.set;
 	if (!type_equal(t->map.key->type, set->key)) {
 		diag_error2(s->diag, map->loc, t->map.key->loc,
-			    "datatype mismatch, map expects %s, mapping expression has type %s", set->key->desc,
-			    t->map.key->type->desc);
+			    "datatype mismatch, map expects %s, mapping expression has type %s",
+			    set->key->desc, t->map.key->type->desc);
 		return NULL;
 	}
 	if (!objects) {
@@ -730,18 +756,21 @@ static struct tx *type_key(struct sema *s, struct ast_type *a, const char *what)
 	uint32_t n = a->names.n, len = 0;
 
 	if (n > CONCAT_MAX) {
-		diag_error(s->diag, a->loc, "too many concatenation components: at most %d", CONCAT_MAX);
+		diag_error(s->diag, a->loc, "too many concatenation components: at most %d",
+			   CONCAT_MAX);
 		return NULL;
 	}
 	for (uint32_t i = 0; i < n; i++) {
 		ft[i] = type_by_name(a->names.v[i]);
 		if (!ft[i]) {
-			diag_error(s->diag, a->name_locs.v[i], "unknown datatype %s", a->names.v[i]);
+			diag_error(s->diag, a->name_locs.v[i], "unknown datatype %s",
+				   a->names.v[i]);
 			return NULL;
 		}
 		if (!ft[i]->bits && ft[i]->num != TYPE_VERDICT) {
 			diag_error(s->diag, a->name_locs.v[i],
-				   "unqualified type %s specified in %s definition. Try \"typeof expression\" instead of \"type datatype\"",
+				   "unqualified type %s specified in %s definition. Try \"typeof "
+				   "expression\" instead of \"type datatype\"",
 				   ft[i]->name, what);
 			return NULL;
 		}
@@ -751,7 +780,8 @@ static struct tx *type_key(struct sema *s, struct ast_type *a, const char *what)
 	if (n == 1)
 		return f[0];
 	if (len > DATA_MAX * 8) {
-		diag_error(s->diag, a->loc, "concatenation of %u bytes is too long: at most %u", len / 8, DATA_MAX);
+		diag_error(s->diag, a->loc, "concatenation of %u bytes is too long: at most %u",
+			   len / 8, DATA_MAX);
 		return NULL;
 	}
 	t = tx_new(s, TX_CONCAT, a->loc);
@@ -770,7 +800,8 @@ static struct tx *decl_key(struct sema *s, struct ast_type *a, const char *what)
 	if (!t)
 		return NULL;
 	if (!t->len && t->type->num != TYPE_VERDICT) {
-		diag_error(s->diag, a->loc, "unqualified type %s specified in %s definition", t->type->name, what);
+		diag_error(s->diag, a->loc, "unqualified type %s specified in %s definition",
+			   t->type->name, what);
 		return NULL;
 	}
 	return t;
@@ -856,9 +887,10 @@ bool declare_set(struct sema *s, struct ast_set *a)
 	if (!key)
 		return false;
 	if (set) {
-		if (!type_equal(set->key, key->type) || a->is_map != !!(set->set.flags & (SET_MAP | SET_OBJECT))) {
-			diag_error2(s->diag, a->name_loc, set->set.loc, "%s \"%s\" exists already with other types",
-				    what, a->name);
+		if (!type_equal(set->key, key->type) ||
+		    a->is_map != !!(set->set.flags & (SET_MAP | SET_OBJECT))) {
+			diag_error2(s->diag, a->name_loc, set->set.loc,
+				    "%s \"%s\" exists already with other types", what, a->name);
 			return false;
 		}
 		return true;
@@ -885,12 +917,14 @@ struct tx *concat_or_key(const struct sset *set)
 bool fill_set(struct sema *s, struct sset *set, struct ast_expr *e, bool del)
 {
 	bool map = set->set.flags & (SET_MAP | SET_OBJECT), ok;
-	struct elem_ctx c = { .want_data = map, .objects = set->set.flags & SET_OBJECT, .named = true };
+	struct elem_ctx c = { .want_data = map,
+			      .objects = set->set.flags & SET_OBJECT,
+			      .named = true };
 
 	e = ast_strip(e);
 	if (e->kind != AX_SET) {
-		diag_error(s->diag, e->loc, "unexpected elements of %s \"%s\", missing { }?", map ? "map" : "set",
-			   set->set.name);
+		diag_error(s->diag, e->loc, "unexpected elements of %s \"%s\", missing { }?",
+			   map ? "map" : "set", set->set.name);
 		return false;
 	}
 	ctx_set(s, set->key, set->key_order, set->key_bits, 0);

@@ -29,14 +29,16 @@ static const struct key_row *key_find(enum expr_kind k, const char *name)
 
 struct tx *tx_key(struct sema *s, struct loc loc, enum tx_kind k, const char *name)
 {
-	static const enum expr_kind kinds[] = { [TX_META] = EX_META,	 [TX_CT] = EX_CT,
-						[TX_RT] = EX_RT,	 [TX_SOCKET] = EX_SOCKET,
-						[TX_TUNNEL] = EX_TUNNEL, [TX_XFRM] = EX_XFRM };
+	static const enum expr_kind kinds[] = {
+		[TX_META] = EX_META,	 [TX_CT] = EX_CT,	  [TX_RT] = EX_RT,
+		[TX_SOCKET] = EX_SOCKET, [TX_TUNNEL] = EX_TUNNEL, [TX_XFRM] = EX_XFRM
+	};
 	const struct key_row *r = key_find(kinds[k], name);
 	struct tx *t;
 
 	if (!r) {
-		diag_error(s->diag, loc, "\"%s\" is not a key of %s", name, expr_kind_name(kinds[k]));
+		diag_error(s->diag, loc, "\"%s\" is not a key of %s", name,
+			   expr_kind_name(kinds[k]));
 		return NULL;
 	}
 	t = tx_new(s, k, loc);
@@ -83,7 +85,8 @@ bool to_order(struct sema *s, struct tx **tp, enum byte_order o)
 		return true;
 	}
 	if (!type_is_integer(t->type)) {
-		diag_error(s->diag, t->loc, "byte order of a %s cannot be converted", t->type->desc);
+		diag_error(s->diag, t->loc, "byte order of a %s cannot be converted",
+			   t->type->desc);
 		return false;
 	}
 	n = tx_new(s, TX_SWAP, t->loc);
@@ -127,7 +130,8 @@ void bits_adjust(struct sema *s, struct tx **tp)
 
 	shift = bit_shift(t->kind == TX_PAYLOAD ? t->pay.off : t->ext.off, len, &extra);
 	n = tx_bin(s, t->loc, BIN_AND, t,
-		   tx_value(s, t->loc, type_of(TYPE_INTEGER), t->order, len + shift, ones(len) << shift));
+		   tx_value(s, t->loc, type_of(TYPE_INTEGER), t->order, len + shift,
+			    ones(len) << shift));
 	n->len = len + shift;
 	if (shift) {
 		n = tx_bin(s, t->loc, BIN_RSHIFT, n,
@@ -173,11 +177,13 @@ static struct tx *ev_raw(struct sema *s, struct ast_expr *e)
 	struct tx *t = tx_new(s, TX_PAYLOAD, e->loc);
 
 	if (!e->raw.len || e->raw.len > 128) {
-		diag_error(s->diag, e->loc, "raw payload length of %u bits is not from 1 to 128", e->raw.len);
+		diag_error(s->diag, e->loc, "raw payload length of %u bits is not from 1 to 128",
+			   e->raw.len);
 		return NULL;
 	}
 	if (e->raw.off / 8 > UINT16_MAX) {
-		diag_error(s->diag, e->loc, "raw payload offset of %u bits is too large", e->raw.off);
+		diag_error(s->diag, e->loc, "raw payload offset of %u bits is too large",
+			   e->raw.off);
 		return NULL;
 	}
 	t->type = type_of(TYPE_INTEGER);
@@ -258,8 +264,10 @@ static bool ext_lookup(struct sema *s, struct ast_expr *e, struct tx *t)
 
 static struct tx *ev_ext(struct sema *s, struct ast_expr *e)
 {
-	static const uint8_t ops[] = { [AX_EXTHDR] = XH_IPV6, [AX_TCPOPT] = XH_TCPOPT,
-				       [AX_IPOPT] = XH_IPV4,  [AX_SCTP] = XH_SCTP,
+	static const uint8_t ops[] = { [AX_EXTHDR] = XH_IPV6,
+				       [AX_TCPOPT] = XH_TCPOPT,
+				       [AX_IPOPT] = XH_IPV4,
+				       [AX_SCTP] = XH_SCTP,
 				       [AX_DCCP] = XH_DCCP };
 	struct tx *t = tx_new(s, TX_EXTHDR, e->loc);
 	u128 v;
@@ -272,12 +280,14 @@ static struct tx *ev_ext(struct sema *s, struct ast_expr *e)
 		t->len = e->ext->len;
 		t->type = type_of(TYPE_INTEGER);
 		if (!t->len || t->len > 128) {
-			diag_error(s->diag, e->loc, "option length of %u bits is not from 1 to 128", t->len);
+			diag_error(s->diag, e->loc, "option length of %u bits is not from 1 to 128",
+				   t->len);
 			return NULL;
 		}
 	} else if (e->kind == AX_DCCP) {
 		if (!parse_u128(e->ext->hdr, &v) || v > 255) {
-			diag_error(s->diag, e->loc, "dccp option %s is not from 0 to 255", e->ext->hdr);
+			diag_error(s->diag, e->loc, "dccp option %s is not from 0 to 255",
+				   e->ext->hdr);
 			return NULL;
 		}
 		t->ext.kind = (uint8_t)v;
@@ -287,7 +297,8 @@ static struct tx *ev_ext(struct sema *s, struct ast_expr *e)
 	if (e->ext->present)
 		present(s, t);
 	if (t->ext.op == XH_TCPOPT && t->ext.off + t->len > 320) {
-		diag_error(s->diag, e->loc, "offset and size %u exceeds max tcp headerlen (320)", t->ext.off + t->len);
+		diag_error(s->diag, e->loc, "offset and size %u exceeds max tcp headerlen (320)",
+			   t->ext.off + t->len);
 		return NULL;
 	}
 	if (!exthdr_deps(s, t))
@@ -321,7 +332,8 @@ static struct tx *ev_ct(struct sema *s, struct ast_expr *e)
 	if (!t)
 		return NULL;
 	t->load.dir = e->ct.dir;
-	if ((t->load.key == KEY_CT_PROTO_SRC || t->load.key == KEY_CT_PROTO_DST) && t->load.dir < 0) {
+	if ((t->load.key == KEY_CT_PROTO_SRC || t->load.key == KEY_CT_PROTO_DST) &&
+	    t->load.dir < 0) {
 		diag_error(s->diag, e->loc, "ct %s needs a direction: ct original %s", name, name);
 		return NULL;
 	}
@@ -347,7 +359,8 @@ static struct tx *ev_rt(struct sema *s, struct ast_expr *e)
 		return NULL;
 	if (!t->len) {
 		diag_error(s->diag, e->loc,
-			   "cannot determine ip protocol version, use \"ip nexthop\" or \"ip6 nexthop\" instead");
+			   "cannot determine ip protocol version, use \"ip nexthop\" or \"ip6 "
+			   "nexthop\" instead");
 		return NULL;
 	}
 	if ((t->load.key == KEY_RT_NEXTHOP4 && s->pctx.family == FAM_IP6) ||
@@ -425,7 +438,8 @@ static struct tx *ev_xfrm(struct sema *s, struct ast_expr *e)
 	if (e->xfrm.family)
 		name = arena_printf(s->arena, "%s %s", e->xfrm.family, name);
 	if (s->pctx.family != FAM_INET && s->pctx.family != FAM_IP && s->pctx.family != FAM_IP6) {
-		diag_error(s->diag, e->loc, "ipsec expression is only valid in ip, ip6 and inet tables");
+		diag_error(s->diag, e->loc,
+			   "ipsec expression is only valid in ip, ip6 and inet tables");
 		return NULL;
 	}
 	t = tx_key(s, e->loc, TX_XFRM, name);
@@ -455,8 +469,8 @@ static struct tx *ev_numgen(struct sema *s, struct ast_expr *e)
 	take_type(s, t);
 	t->numgen = e->numgen;
 	if (!e->numgen->mod || (uint64_t)e->numgen->mod + e->numgen->offset - 1 > UINT32_MAX) {
-		diag_error(s->diag, e->loc, "modulus %u with offset %u leaves no numbers", e->numgen->mod,
-			   e->numgen->offset);
+		diag_error(s->diag, e->loc, "modulus %u with offset %u leaves no numbers",
+			   e->numgen->mod, e->numgen->offset);
 		return NULL;
 	}
 	ctx_set(s, t->type, t->order, t->len, (uint64_t)e->numgen->mod + e->numgen->offset - 1);
@@ -480,8 +494,8 @@ static struct tx *ev_hash(struct sema *s, struct ast_expr *e)
 		}
 	}
 	if (!e->hash->mod || (uint64_t)e->hash->mod + e->hash->offset - 1 > UINT32_MAX) {
-		diag_error(s->diag, e->loc, "modulus %u with offset %u leaves no numbers", e->hash->mod,
-			   e->hash->offset);
+		diag_error(s->diag, e->loc, "modulus %u with offset %u leaves no numbers",
+			   e->hash->mod, e->hash->offset);
 		return NULL;
 	}
 	ctx_set(s, t->type, t->order, t->len, (uint64_t)e->hash->mod + e->hash->offset - 1);
@@ -514,7 +528,8 @@ static bool fold(struct sema *s, struct tx *l, enum ast_binop op, u128 r, uint32
 	return true;
 }
 
-static struct tx *ev_shift(struct sema *s, struct ast_expr *e, struct tx *l, struct tx *r, uint32_t outer_len)
+static struct tx *ev_shift(struct sema *s, struct ast_expr *e, struct tx *l, struct tx *r,
+			   uint32_t outer_len)
 {
 	uint32_t max = MAX(MAX(outer_len, l->len), s->stmt_len);
 	struct tx *t;
@@ -526,7 +541,8 @@ static struct tx *ev_shift(struct sema *s, struct ast_expr *e, struct tx *l, str
 	if (r->val >= max) {
 		diag_error2(s->diag, r->loc, l->loc,
 			    "%s shift of %s bits is undefined for type of %u bits width",
-			    e->bin_op == BIN_LSHIFT ? "left" : "right", u128_text(s->arena, r->val), max);
+			    e->bin_op == BIN_LSHIFT ? "left" : "right", u128_text(s->arena, r->val),
+			    max);
 		return NULL;
 	}
 	if (!to_order(s, &l, ORDER_HOST) || !to_order(s, &r, ORDER_HOST))
@@ -555,7 +571,8 @@ static struct tx *ev_binop(struct sema *s, struct ast_expr *e)
 	if (!l)
 		return NULL;
 	if (!type_is_integer(l->type) && l->type->base != BASE_STRING) {
-		diag_error2(s->diag, l->loc, e->loc, "binary operation is undefined for %s types", l->type->desc);
+		diag_error2(s->diag, l->loc, e->loc, "binary operation is undefined for %s types",
+			    l->type->desc);
 		return NULL;
 	}
 	if (l->constant && l->kind != TX_VALUE) {
@@ -584,7 +601,8 @@ static struct tx *ev_binop(struct sema *s, struct ast_expr *e)
 		r = t;
 	}
 	if (!type_is_integer(r->type) && r->type->base != l->type->base) {
-		diag_error2(s->diag, r->loc, l->loc, "binary operation is undefined for %s types", r->type->desc);
+		diag_error2(s->diag, r->loc, l->loc, "binary operation is undefined for %s types",
+			    r->type->desc);
 		return NULL;
 	}
 	len = l->len;
@@ -684,8 +702,8 @@ bool transfer(struct sema *s, struct tx **left, struct tx *right)
 		/* Of (x & m) >> n the mask already leaves out what the shift would. */
 		struct tx *in = l->bin.l;
 
-		if (in->kind != TX_BINOP || in->bin.op != BIN_AND ||
-		    in->bin.r->kind != TX_VALUE || (in->bin.r->val & ones((uint32_t)l->bin.r->val)))
+		if (in->kind != TX_BINOP || in->bin.op != BIN_AND || in->bin.r->kind != TX_VALUE ||
+		    (in->bin.r->val & ones((uint32_t)l->bin.r->val)))
 			in = tx_bin(s, l->loc, BIN_AND, in,
 				    tx_value(s, l->loc, in->type, in->order, in->len,
 					     ones(in->len) & ~ones((uint32_t)l->bin.r->val)));
@@ -776,11 +794,13 @@ static bool rel_equal(struct sema *s, struct tx *rel)
 
 	if (rel->rel.op == REL_NOT) {
 		if (l->kind == TX_BINOP && l->bin.op == BIN_AND && l->type->base != BASE_BITMASK) {
-			diag_error2(s->diag, l->loc, r->loc, "cannot combine negation with binary expression");
+			diag_error2(s->diag, l->loc, r->loc,
+				    "cannot combine negation with binary expression");
 			return false;
 		}
 		if (r->kind != TX_VALUE || r->type->base != BASE_BITMASK) {
-			diag_error2(s->diag, l->loc, r->loc, "negation can only be used with singleton bitmask values");
+			diag_error2(s->diag, l->loc, r->loc,
+				    "negation can only be used with singleton bitmask values");
 			return false;
 		}
 	}
@@ -798,10 +818,12 @@ static bool rel_equal(struct sema *s, struct tx *rel)
 	case TX_SETREF:
 		return rel_set(s, rel);
 	case TX_CONCAT:
-		diag_error2(s->diag, l->loc, r->loc, "use concatenations with sets and maps, not singleton values");
+		diag_error2(s->diag, l->loc, r->loc,
+			    "use concatenations with sets and maps, not singleton values");
 		return false;
 	default:
-		diag_error2(s->diag, r->loc, l->loc, "right hand side of a comparison must be constant");
+		diag_error2(s->diag, r->loc, l->loc,
+			    "right hand side of a comparison must be constant");
 		return false;
 	}
 }
@@ -846,12 +868,14 @@ struct tx *ev_rel(struct sema *s, struct ast_expr *e)
 	rel->rel.l = l;
 	rel->rel.r = r;
 	if (!r->constant) {
-		diag_error2(s->diag, r->loc, e->loc, "right hand side of a comparison must be constant");
+		diag_error2(s->diag, r->loc, e->loc,
+			    "right hand side of a comparison must be constant");
 		return NULL;
 	}
 	if (!type_equal(l->type, r->type)) {
-		diag_error2(s->diag, r->loc, l->loc, "datatype mismatch, expected %s, expression has type %s",
-			    l->type->desc, r->type->desc);
+		diag_error2(s->diag, r->loc, l->loc,
+			    "datatype mismatch, expected %s, expression has type %s", l->type->desc,
+			    r->type->desc);
 		return NULL;
 	}
 	if (!check_secmark(s, l, r))
@@ -860,6 +884,8 @@ struct tx *ev_rel(struct sema *s, struct ast_expr *e)
 	case REL_EQ:
 	case REL_IMPLICIT:
 		pctx_learn(s, l, r);
+		for (uint32_t i = 0; r->kind == TX_ELEMS && i < r->elems->v.n; i++)
+			pctx_learn(s, l, r->elems->v.v[i].key);
 		return rel_equal(s, rel) ? rel : NULL;
 	case REL_NEQ:
 	case REL_NOT:
@@ -878,7 +904,8 @@ struct tx *ev_rel(struct sema *s, struct ast_expr *e)
 
 static struct tx *ev_exists(struct sema *s, struct ast_expr *e)
 {
-	if (!s->ctx.type || (s->ctx.type->num != TYPE_BOOLEAN && s->ctx.type->num != TYPE_INTEGER)) {
+	if (!s->ctx.type ||
+	    (s->ctx.type->num != TYPE_BOOLEAN && s->ctx.type->num != TYPE_INTEGER)) {
 		diag_error(s->diag, e->loc, "datatype mismatch: %s is of boolean type",
 			   e->boolean.yes ? "exists" : "missing");
 		return NULL;
@@ -911,7 +938,7 @@ static struct tx *ev_verdict(struct sema *s, struct ast_expr *e)
 	t->constant = true;
 	t->verdict.code = e->verdict.code;
 	if (e->verdict.block)
-		t->verdict.chain = anon_chain(s, e->verdict.block);
+		t->verdict.chain = bound_chain(s, e->verdict.block);
 	else if (e->verdict.target)
 		t->verdict.chain = find_chain(s, e->verdict.target);
 	if ((e->verdict.block || e->verdict.target) && !t->verdict.chain)
@@ -993,8 +1020,6 @@ static struct tx *ev_by_kind(struct sema *s, struct ast_expr *e)
 	case AX_EXISTS:
 		return ev_exists(s, e);
 	case AX_VAR:
-	case AX_UNARY:
-	case AX_TUNHDR:
 		break;
 	}
 	diag_error(s->diag, e->loc, "%s cannot stand here", ast_expr_kind_name(e->kind));

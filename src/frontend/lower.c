@@ -193,7 +193,8 @@ static void gen_hash(struct low *c, struct tx *t, uint32_t w)
 	}
 }
 
-static struct expr *add_bitwise(struct low *c, struct loc loc, enum bitwise_op op, uint32_t w, uint32_t bits)
+static struct expr *add_bitwise(struct low *c, struct loc loc, enum bitwise_op op, uint32_t w,
+				uint32_t bits)
 {
 	struct expr *e = add(c, EX_BITWISE, loc);
 
@@ -219,7 +220,9 @@ static bool is_bool_op(const struct tx *t)
 
 static void gen_two(struct low *c, struct tx *t, uint32_t w)
 {
-	static const enum bitwise_op ops[] = { [BIN_AND] = BW_AND, [BIN_OR] = BW_OR, [BIN_XOR] = BW_XOR };
+	static const enum bitwise_op ops[] = {
+		[BIN_AND] = BW_AND, [BIN_OR] = BW_OR, [BIN_XOR] = BW_XOR
+	};
 	uint32_t w2;
 	struct expr *e;
 
@@ -256,7 +259,7 @@ static void gen_bool(struct low *c, struct tx *t, uint32_t w)
 			break;
 		case BIN_OR:
 			mask &= ~v & all;
-			xor = (xor & ~v) | v;
+			xor = (xor&~v) | v;
 			break;
 		default:
 			xor ^= v;
@@ -357,7 +360,8 @@ static void gen(struct low *c, struct tx *t, uint32_t w)
 
 /* -- comparisons ------------------------------------------------------------------------------------------------- */
 
-static struct expr *add_cmp(struct low *c, struct loc loc, enum cmp_op op, uint32_t w, struct data d)
+static struct expr *add_cmp(struct low *c, struct loc loc, enum cmp_op op, uint32_t w,
+			    struct data d)
 {
 	struct expr *e = add(c, EX_CMP, loc);
 
@@ -397,7 +401,8 @@ static void gen_prefix(struct low *c, struct tx *rel, uint32_t w)
 
 		gen(c, l, w);
 		e = add_bitwise(c, rel->loc, BW_MASK_XOR, w, r->len);
-		e->bitwise.mask = value_data(ones(r->len) & ~ones(r->len - r->plen), r->len, r->order);
+		e->bitwise.mask = value_data(ones(r->len) & ~ones(r->len - r->plen), r->len,
+					     r->order);
 		e->bitwise.xor = value_data(0, r->len, r->order);
 		add_cmp(c, rel->loc, cmp_of(rel->rel.op), w, bytes(r, r->val));
 		return;
@@ -424,7 +429,8 @@ static void gen_flags(struct low *c, struct tx *rel, uint32_t w)
 	e = add_bitwise(c, rel->loc, BW_MASK_XOR, w, l->len);
 	e->bitwise.mask = bytes(r, r->val);
 	e->bitwise.xor = value_data(0, l->len, ORDER_BIG);
-	add_cmp(c, rel->loc, rel->rel.op == REL_NOT ? CMP_EQ : CMP_NEQ, w, value_data(0, l->len, ORDER_BIG));
+	add_cmp(c, rel->loc, rel->rel.op == REL_NOT ? CMP_EQ : CMP_NEQ, w,
+		value_data(0, l->len, ORDER_BIG));
 }
 
 static void gen_rel(struct low *c, struct tx *rel)
@@ -453,7 +459,8 @@ static void gen_rel(struct low *c, struct tx *rel)
 		gen_prefix(c, rel, w);
 		break;
 	default:
-		if ((rel->rel.op == REL_IMPLICIT || rel->rel.op == REL_NOT) && r->type->base == BASE_BITMASK) {
+		if ((rel->rel.op == REL_IMPLICIT || rel->rel.op == REL_NOT) &&
+		    r->type->base == BASE_BITMASK) {
 			gen_flags(c, rel, w);
 			break;
 		}
@@ -712,14 +719,16 @@ static bool same_op(const struct tx *a, const struct tx *b)
 
 static bool adjacent(const struct tx *a, const struct tx *b)
 {
-	return a->pay.inner == b->pay.inner && a->pay.base == b->pay.base && a->pay.off + a->len == b->pay.off;
+	return a->pay.inner == b->pay.inner && a->pay.base == b->pay.base &&
+	       a->pay.off + a->len == b->pay.off;
 }
 
 static bool can_merge(const struct tx *a, const struct tx *b)
 {
 	uint32_t total = a->len + b->len;
 
-	if (!adjacent(a, b) || a->pay.off % 8 || a->len % 8 || b->pay.off % 8 || b->len % 8 || total > 128)
+	if (!adjacent(a, b) || a->pay.off % 8 || a->len % 8 || b->pay.off % 8 || b->len % 8 ||
+	    total > 128)
 		return false;
 	/* One load of 4 bytes is fast, a longer one not; two loads of which none was fast become one. */
 	if (total <= 32 || a->pay.base == PBASE_LL)
@@ -765,9 +774,10 @@ static bool redundant(const struct sema *s, const struct tx *rel)
 {
 	const struct tx *l = rel->rel.l, *r = rel->rel.r;
 
-	return l->kind == TX_META && !l->load.inner && l->load.key == KEY_META_PROTOCOL && r->kind == TX_VALUE &&
-	       (rel->rel.op == REL_EQ || rel->rel.op == REL_IMPLICIT) &&
-	       ((s->pctx.family == FAM_IP && r->val == 0x0800) || (s->pctx.family == FAM_IP6 && r->val == 0x86dd));
+	return l->kind == TX_META && !l->load.inner && l->load.key == KEY_META_PROTOCOL &&
+	       r->kind == TX_VALUE && (rel->rel.op == REL_EQ || rel->rel.op == REL_IMPLICIT) &&
+	       ((s->pctx.family == FAM_IP && r->val == 0x0800) ||
+		(s->pctx.family == FAM_IP6 && r->val == 0x86dd));
 }
 
 static void reduce(struct sema *s)
@@ -789,7 +799,8 @@ static void reduce(struct sema *s)
 		if (redundant(s, rel))
 			t->gone = true;
 		else if (rel->rel.l->kind == TX_PAYLOAD && rel->rel.r->type->base != BASE_STRING &&
-			 (rel->rel.op == REL_EQ || rel->rel.op == REL_IMPLICIT || rel->rel.op == REL_NEQ))
+			 (rel->rel.op == REL_EQ || rel->rel.op == REL_IMPLICIT ||
+			  rel->rel.op == REL_NEQ))
 			v[n++] = t;
 	}
 	merge(s, v, n);

@@ -17,7 +17,7 @@ static const struct field fields[] = {
 
 static struct proto protos[PROTO_COUNT] = {
 #define P(id, name, base, bits, csum, meta, mtype, itype, ihdr, iflags)                            \
-	[PROTO_##id] = { PROTO_##id, name,  PBASE_##base, bits, csum, meta,                        \
+	[PROTO_##id] = { PROTO_##id,   name,  PBASE_##base, bits,   csum, meta,                    \
 			 TYPE_##mtype, itype, ihdr,	    iflags, NULL, 0 },
 #include "proto.def"
 #undef P
@@ -35,17 +35,19 @@ static const struct link links_gre[] = { { ETH_IP, PROTO_IP },
 					 { ETH_IP6, PROTO_IP6 },
 					 { 0, PROTO_NONE } };
 static const struct link links_net[] = {
-	{ 1, PROTO_ICMP },  { 2, PROTO_IGMP },	   { 58, PROTO_ICMP6 },	  { 50, PROTO_ESP },
-	{ 51, PROTO_AH },   { 108, PROTO_COMP },   { 17, PROTO_UDP },	  { 136, PROTO_UDPLITE },
-	{ 6, PROTO_TCP },   { 33, PROTO_DCCP },	   { 132, PROTO_SCTP },	  { 47, PROTO_GRE },
+	{ 1, PROTO_ICMP },    { 2, PROTO_IGMP },   { 58, PROTO_ICMP6 }, { 50, PROTO_ESP },
+	{ 51, PROTO_AH },     { 108, PROTO_COMP }, { 17, PROTO_UDP },	{ 136, PROTO_UDPLITE },
+	{ 6, PROTO_TCP },     { 33, PROTO_DCCP },  { 132, PROTO_SCTP }, { 47, PROTO_GRE },
 	{ 47, PROTO_GRETAP }, { 0, PROTO_NONE }
 };
-static const struct link links_ipsec[] = { { 50, PROTO_ESP },  { 51, PROTO_AH },
-					   { 108, PROTO_COMP }, { 17, PROTO_UDP },
+static const struct link links_ipsec[] = { { 50, PROTO_ESP },	   { 51, PROTO_AH },
+					   { 108, PROTO_COMP },	   { 17, PROTO_UDP },
 					   { 136, PROTO_UDPLITE }, { 6, PROTO_TCP },
-					   { 33, PROTO_DCCP }, { 132, PROTO_SCTP },
+					   { 33, PROTO_DCCP },	   { 132, PROTO_SCTP },
 					   { 0, PROTO_NONE } };
-static const struct link links_udp[] = { { 0, PROTO_VXLAN }, { 0, PROTO_GENEVE }, { 0, PROTO_NONE } };
+static const struct link links_udp[] = { { 0, PROTO_VXLAN },
+					 { 0, PROTO_GENEVE },
+					 { 0, PROTO_NONE } };
 
 static const struct link *links(const struct proto *p)
 {

@@ -35,9 +35,9 @@ enum icmp_dep {
 };
 
 enum field_flags {
-	FIELD_KEY = 1,	   /* chooses the protocol above, or counts as such a choice */
-	FIELD_CSUM = 2,	   /* the header's checksum */
-	FIELD_PSEUDO = 4,  /* part of the transport's pseudo header */
+	FIELD_KEY = 1,	  /* chooses the protocol above, or counts as such a choice */
+	FIELD_CSUM = 2,	  /* the header's checksum */
+	FIELD_PSEUDO = 4, /* part of the transport's pseudo header */
 };
 struct field {
 	enum proto_id proto;
@@ -52,9 +52,9 @@ struct proto {
 	enum proto_id id;
 	const char *name;
 	enum proto_base base;
-	uint32_t bits;	   /* of the header, where another of the same base may follow */
+	uint32_t bits;	    /* of the header, where another of the same base may follow */
 	uint32_t csum_type; /* NFT_PAYLOAD_CSUM_* */
-	uint32_t meta_key; /* the key is this meta key, not a field; ~0: none */
+	uint32_t meta_key;  /* the key is this meta key, not a field; ~0: none */
 	enum type_num meta_type;
 	/* Tunnels: */
 	uint32_t inner_type, inner_hdr, inner_flags; /* NFT_INNER_* */

@@ -57,7 +57,7 @@ struct sset {
 	struct tx *data_tx;
 	uint32_t key_bits, data_bits; /* data: of one value, not of an interval */
 	bool data_interval;
-	bool dirty; /* elements came since they were last put in order */
+	bool dirty;	    /* elements came since they were last put in order */
 	struct strmap seen; /* keys of a set without intervals, to elements by index + 1 */
 };
 
@@ -77,11 +77,11 @@ struct tx {
 	enum tx_kind kind;
 	enum byte_order order;
 	const struct dtype *type;
-	uint32_t len;	/* bits */
-	uint32_t plen;	/* TX_PREFIX: bits */
-	bool constant;	/* can stand on the right */
-	bool key;	/* loads what chooses the next protocol */
-	bool seen;	/* dependencies are met */
+	uint32_t len;  /* bits */
+	uint32_t plen; /* TX_PREFIX: bits */
+	bool constant; /* can stand on the right */
+	bool key;      /* loads what chooses the next protocol */
+	bool seen;     /* dependencies are met */
 	union {
 		struct {
 			struct tx **v;
@@ -145,13 +145,26 @@ struct tx {
 	};
 };
 
-enum ts_kind { TS_REL, TS_VERDICT, TS_EXPR, TS_SET, TS_NAT, TS_TPROXY, TS_DUP, TS_QUEUE, TS_OBJREF, TS_DYNSET, TS_RESET };
+enum ts_kind {
+	TS_REL,
+	TS_VERDICT,
+	TS_EXPR,
+	TS_SET,
+	TS_NAT,
+	TS_TPROXY,
+	TS_DUP,
+	TS_QUEUE,
+	TS_OBJREF,
+	TS_DYNSET,
+	TS_RESET
+};
 struct ts {
 	enum ts_kind kind;
 	struct loc loc;
-	bool gone; /* merged or found redundant */
+	bool gone;	 /* merged or found redundant */
 	struct tx *expr; /* REL, VERDICT (TX_VERDICT or TX_MAP), SET: target; RESET */
-	struct tx *a, *b; /* SET: value; NAT, TPROXY: address, port; DUP: to, dev; QUEUE: number; OBJREF, DYNSET: key, data */
+	struct tx *a,
+		*b; /* SET: value; NAT, TPROXY: address, port; DUP: to, dev; QUEUE: number; OBJREF, DYNSET: key, data */
 	struct expr *ready; /* EXPR: as it stands; others: filled but for the registers */
 	const struct ast_elem_opts *opts;
 	bool concat; /* NAT: address holds address . port */
@@ -204,9 +217,10 @@ struct sema {
 
 /* -- value.c */
 struct tx *tx_new(struct sema *s, enum tx_kind k, struct loc loc);
-struct tx *tx_value(struct sema *s, struct loc loc, const struct dtype *t, enum byte_order o, uint32_t bits,
-		    u128 v);
-void ctx_set(struct sema *s, const struct dtype *t, enum byte_order o, uint32_t bits, uint64_t maxval);
+struct tx *tx_value(struct sema *s, struct loc loc, const struct dtype *t, enum byte_order o,
+		    uint32_t bits, u128 v);
+void ctx_set(struct sema *s, const struct dtype *t, enum byte_order o, uint32_t bits,
+	     uint64_t maxval);
 struct tx *ev_symbol(struct sema *s, struct ast_expr *e);
 struct tx *ev_prefix(struct sema *s, struct ast_expr *e);
 struct tx *ev_range(struct sema *s, struct ast_expr *e, bool may_wrap);
@@ -242,7 +256,8 @@ void emit_dep(struct sema *s, struct tx *rel, bool at_head);
 
 /* -- elems.c */
 struct tx *ev_elems(struct sema *s, struct ast_expr *e, bool want_data);
-struct sset *anon_set(struct sema *s, struct loc loc, const char *base, struct tx *key, uint32_t flags);
+struct sset *anon_set(struct sema *s, struct loc loc, const char *base, struct tx *key,
+		      uint32_t flags);
 bool set_fill(struct sema *s, struct sset *set, struct telems *el);
 bool set_delete(struct sema *s, struct sset *set, struct telems *el);
 bool sets_finish(struct sema *s);
@@ -260,7 +275,7 @@ struct expr *stateful(struct sema *s, struct ast_stmt *st);
 struct chain *find_chain(struct sema *s, struct ast_expr *name);
 struct obj *find_obj(struct sema *s, struct loc loc, uint32_t type, const char *name);
 uint32_t obj_type(const char *what);
-struct chain *anon_chain(struct sema *s, struct ast_chain *c);
+struct chain *bound_chain(struct sema *s, struct ast_chain *c);
 
 /* -- lower.c */
 void lower_rule(struct sema *s, struct rule *r);

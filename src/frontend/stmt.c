@@ -4,7 +4,10 @@
 
 #define NFT_OBJECTS                                                                                \
 	{ "counter", 1 }, { "quota", 2 }, { "ct helper", 3 }, { "limit", 4 }, { "tunnel", 6 },     \
-		{ "ct timeout", 7 }, { "secmark", 8 }, { "ct expectation", 9 }, { "synproxy", 10 }
+		{ "ct timeout", 7 }, { "secmark", 8 }, { "ct expectation", 9 },                    \
+	{                                                                                          \
+		"synproxy", 10                                                                     \
+	}
 
 uint32_t obj_type(const char *what)
 {
@@ -26,20 +29,14 @@ static const char *obj_word(uint32_t type)
 	return "object";
 }
 
-static void *obj_key(char *buf, size_t size, uint32_t type, const char *name)
-{
-	snprintf(buf, size, "%u %s", type, name);
-	return buf;
-}
-
 struct obj *find_obj(struct sema *s, struct loc loc, uint32_t type, const char *name)
 {
-	char buf[300];
-	struct obj *o = strmap_get(&s->tab->objs, obj_key(buf, sizeof(buf), type, name), strlen(buf));
+	char *key = arena_printf(s->arena, "%u %s", type, name);
+	struct obj *o = strmap_get(&s->tab->objs, key, strlen(key));
 
 	if (!o)
-		diag_error(s->diag, loc, "%s \"%s\" does not exist in table %s %s", obj_word(type), name,
-			   family_name(s->tab->table->family), s->tab->table->name);
+		diag_error(s->diag, loc, "%s \"%s\" does not exist in table %s %s", obj_word(type),
+			   name, family_name(s->tab->table->family), s->tab->table->name);
 	return o;
 }
 
@@ -59,7 +56,8 @@ struct chain *find_chain(struct sema *s, struct ast_expr *e)
 		return NULL;
 	}
 	if (c->is_base) {
-		diag_error(s->diag, e->loc, "chain \"%s\" is a base chain: it cannot be jumped to", e->text);
+		diag_error(s->diag, e->loc, "chain \"%s\" is a base chain: it cannot be jumped to",
+			   e->text);
 		return NULL;
 	}
 	return c;
@@ -77,8 +75,8 @@ static bool fill_limit(struct sema *s, const struct ast_limit *l, struct loc loc
 	e->limit.type = l->bytes;
 	e->limit.inv = l->over;
 	if (l->burst > UINT32_MAX) {
-		diag_error(s->diag, loc, "limit burst %llu is too large: at most %u", (unsigned long long)l->burst,
-			   UINT32_MAX);
+		diag_error(s->diag, loc, "limit burst %llu is too large: at most %u",
+			   (unsigned long long)l->burst, UINT32_MAX);
 		return false;
 	}
 	if (!l->rate) {
@@ -86,8 +84,8 @@ static bool fill_limit(struct sema *s, const struct ast_limit *l, struct loc loc
 		return false;
 	}
 	if (l->has_burst && l->burst_bytes != l->bytes) {
-		diag_error(s->diag, loc, "limit counts %s, its burst %s", l->bytes ? "bytes" : "packets",
-			   l->bytes ? "packets" : "bytes");
+		diag_error(s->diag, loc, "limit counts %s, its burst %s",
+			   l->bytes ? "bytes" : "packets", l->bytes ? "packets" : "bytes");
 		return false;
 	}
 	if (l->has_burst && !l->burst && !l->bytes) {
@@ -147,7 +145,8 @@ static bool fits(const struct dtype *want, const struct tx *t, uint32_t len)
 	return type_equal(want, t->type);
 }
 
-static bool arg_ok(struct sema *s, const struct dtype *type, uint32_t len, enum byte_order o, struct tx **tp)
+static bool arg_ok(struct sema *s, const struct dtype *type, uint32_t len, enum byte_order o,
+		   struct tx **tp)
 {
 	struct tx *t = *tp;
 
@@ -156,7 +155,8 @@ static bool arg_ok(struct sema *s, const struct dtype *type, uint32_t len, enum 
 		return false;
 	}
 	if (!fits(type, t, len)) {
-		diag_error(s->diag, t->loc, "datatype mismatch: expected %s, expression has type %s", type->desc,
+		diag_error(s->diag, t->loc,
+			   "datatype mismatch: expected %s, expression has type %s", type->desc,
 			   t->type->desc);
 		return false;
 	}
@@ -167,7 +167,8 @@ static bool arg_ok(struct sema *s, const struct dtype *type, uint32_t len, enum 
 	return true;
 }
 
-static struct tx *ev_arg(struct sema *s, struct ast_expr *e, const struct dtype *type, uint32_t len, enum byte_order o)
+static struct tx *ev_arg(struct sema *s, struct ast_expr *e, const struct dtype *type, uint32_t len,
+			 enum byte_order o)
 {
 	struct tx *t;
 
@@ -217,7 +218,9 @@ static struct ts *st_key_set(struct sema *s, struct ast_stmt *st)
 {
 	struct ast_expr *target = ast_strip(st->set.target);
 	bool meta = target->kind == AX_META;
-	struct tx *t = tx_key(s, target->loc, meta ? TX_META : TX_CT, meta ? target->key.key : target->ct.key), *v;
+	struct tx *t = tx_key(s, target->loc, meta ? TX_META : TX_CT,
+			      meta ? target->key.key : target->ct.key),
+		  *v;
 	struct ts *out;
 
 	if (!t || !(meta ? meta_settable(s, t) : ct_settable(s, t)))
@@ -231,8 +234,10 @@ static struct ts *st_key_set(struct sema *s, struct ast_stmt *st)
 		diag_error(s->diag, v->loc, "a single value must stand here");
 		return NULL;
 	}
-	if (t->load.key == (meta ? (uint32_t)KEY_META_SECMARK : (uint32_t)KEY_CT_SECMARK) && v->constant) {
-		diag_error(s->diag, v->loc, "%s secmark must not be set to constant value", meta ? "meta" : "ct");
+	if (t->load.key == (meta ? (uint32_t)KEY_META_SECMARK : (uint32_t)KEY_CT_SECMARK) &&
+	    v->constant) {
+		diag_error(s->diag, v->loc, "%s secmark must not be set to constant value",
+			   meta ? "meta" : "ct");
 		return NULL;
 	}
 	if (v->kind == TX_PAYLOAD && !to_order(s, &v, t->order))
@@ -274,7 +279,8 @@ static bool widen(struct sema *s, struct tx *p, struct tx **val, bool csum)
 	load->len = bits;
 	load->type = type_of(TYPE_INTEGER);
 	and = tx_bin(s, p->loc, BIN_AND, load,
-		     tx_value(s, p->loc, type_of(TYPE_INTEGER), p->order, bits, ones(bits) & ~(ones(len) << shift)));
+		     tx_value(s, p->loc, type_of(TYPE_INTEGER), p->order, bits,
+			      ones(bits) & ~(ones(len) << shift)));
 	xor = tx_bin(s, p->loc, BIN_XOR, and, *val);
 	p->len = bits;
 	p->pay.off = off * 8;
@@ -312,7 +318,8 @@ static struct ts *st_pay_set(struct sema *s, struct ast_stmt *st)
 	for (uint32_t i = 0; p->pay.proto && i < p->pay.proto->n_fields; i++)
 		csum |= p->pay.proto->fields[i].flags & FIELD_CSUM;
 	csum |= p->pay.base == PBASE_INNER;
-	if ((p->pay.off % 8 || p->len % 8 || (csum && ((p->len / 8) & 1))) && !widen(s, p, &v, csum))
+	if ((p->pay.off % 8 || p->len % 8 || (csum && ((p->len / 8) & 1))) &&
+	    !widen(s, p, &v, csum))
 		return NULL;
 	out = ts_emit(s, TS_SET, st->loc);
 	out->expr = p;
@@ -367,14 +374,15 @@ static struct ts *st_reset_opt(struct sema *s, struct ast_stmt *st)
 
 static struct expr *st_log(struct sema *s, struct ast_stmt *st)
 {
-	static const char *const levels[] = { "emerg", "alert",	 "crit", "err",	 "warn",
-					      "notice", "info", "debug", "audit" };
+	static const char *const levels[] = { "emerg",	"alert", "crit",  "err",  "warn",
+					      "notice", "info",	 "debug", "audit" };
 	const struct ast_log *l = st->log;
 	struct expr *e = new_expr(s, EX_LOG, st->loc);
 	struct ast_expr *prefix = l->prefix ? ast_strip(l->prefix) : NULL;
 
 	if ((l->has_group || l->has_snaplen || l->has_qthreshold) && (l->level || l->flags)) {
-		diag_error(s->diag, st->loc, "%s and group are mutually exclusive", l->level ? "level" : "flags");
+		diag_error(s->diag, st->loc, "%s and group are mutually exclusive",
+			   l->level ? "level" : "flags");
 		return NULL;
 	}
 	if (l->level) {
@@ -389,13 +397,15 @@ static struct expr *st_log(struct sema *s, struct ast_stmt *st)
 		e->log.has_level = true;
 		e->log.level = (uint32_t)i;
 		if (i == 8 && (l->prefix || l->flags)) {
-			diag_error(s->diag, st->loc, "log level audit doesn't support any further options");
+			diag_error(s->diag, st->loc,
+				   "log level audit doesn't support any further options");
 			return NULL;
 		}
 	}
 	if (prefix) {
 		if (strlen(prefix->text) > 127) {
-			diag_error(s->diag, prefix->loc, "log prefix is too long: at most 127 characters");
+			diag_error(s->diag, prefix->loc,
+				   "log prefix is too long: at most 127 characters");
 			return NULL;
 		}
 		e->log.prefix = prefix->text;
@@ -424,10 +434,13 @@ static bool reject_code(struct sema *s, struct ast_stmt *st, struct expr *e)
 	struct tx *t;
 
 	if (!st->reject.code) {
-		e->reject.code = st->reject.kind == AREJ_ICMP ? 3 : st->reject.kind == AREJ_ICMPV6 ? 4 : 1;
+		e->reject.code = st->reject.kind == AREJ_ICMP	  ? 3
+				 : st->reject.kind == AREJ_ICMPV6 ? 4
+								  : 1;
 		return true;
 	}
-	ctx_set(s, type_of(types[st->reject.kind]), ORDER_BIG, 8, st->reject.kind == AREJ_ICMPX ? 3 : 0);
+	ctx_set(s, type_of(types[st->reject.kind]), ORDER_BIG, 8,
+		st->reject.kind == AREJ_ICMPX ? 3 : 0);
 	t = ev(s, st->reject.code);
 	if (!t)
 		return false;
@@ -471,16 +484,19 @@ static bool reject_check(struct sema *s, struct ast_stmt *st, struct expr *e, en
 		return false;
 	}
 	if (e->reject.type == REJ_ICMPX && (f == FAM_IP || f == FAM_IP6)) {
-		diag_error(s->diag, st->loc, "abstracted ICMP unreachable not supported: use icmp or icmpv6");
+		diag_error(s->diag, st->loc,
+			   "abstracted ICMP unreachable not supported: use icmp or icmpv6");
 		return false;
 	}
-	if ((f == FAM_BRIDGE || f == FAM_NETDEV) && net && net->id != PROTO_IP && net->id != PROTO_IP6) {
+	if ((f == FAM_BRIDGE || f == FAM_NETDEV) && net && net->id != PROTO_IP &&
+	    net->id != PROTO_IP6) {
 		diag_error(s->diag, st->loc, "cannot reject this network family");
 		return false;
 	}
 	if (e->reject.type == REJ_ICMP &&
 	    ((f == FAM_IP && fam != FAM_IP) || (f == FAM_IP6 && fam != FAM_IP6) ||
-	     (net && net->id == PROTO_IP && fam != FAM_IP) || (net && net->id == PROTO_IP6 && fam != FAM_IP6))) {
+	     (net && net->id == PROTO_IP && fam != FAM_IP) ||
+	     (net && net->id == PROTO_IP6 && fam != FAM_IP6))) {
 		diag_error(s->diag, st->loc, "conflicting protocols specified: ip vs ip6");
 		return false;
 	}
@@ -577,9 +593,11 @@ static bool net_conflict(struct sema *s, struct loc loc, enum family fam)
 {
 	const struct proto *net = s->pctx.proto[PBASE_NET];
 
-	if (net && ((net->id == PROTO_IP && fam != FAM_IP) || (net->id == PROTO_IP6 && fam != FAM_IP6))) {
+	if (net &&
+	    ((net->id == PROTO_IP && fam != FAM_IP) || (net->id == PROTO_IP6 && fam != FAM_IP6))) {
 		diag_error(s->diag, loc,
-			   "conflicting protocols specified: %s vs. %s: the family of this statement must be the packet's",
+			   "conflicting protocols specified: %s vs. %s: the family of this "
+			   "statement must be the packet's",
 			   net->name, fam ? family_name(fam) : "none");
 		return false;
 	}
@@ -608,7 +626,8 @@ static bool need_transport(struct sema *s, struct loc loc, const struct tx *addr
 {
 	if (s->pctx.proto[PBASE_TRANS] || map_has_transport(addr))
 		return true;
-	diag_error(s->diag, loc, "transport protocol mapping is only valid after transport protocol match");
+	diag_error(s->diag, loc,
+		   "transport protocol mapping is only valid after transport protocol match");
 	return false;
 }
 
@@ -651,7 +670,8 @@ static struct tx *addr_arg(struct sema *s, struct ast_expr *e, enum family fam, 
 	struct tx *a;
 
 	if (!t) {
-		diag_error(s->diag, e->loc, "ip or ip6 must be specified with address for inet tables");
+		diag_error(s->diag, e->loc,
+			   "ip or ip6 must be specified with address for inet tables");
 		return NULL;
 	}
 	if (!holds_concat(s, ast_strip(e)))
@@ -664,7 +684,8 @@ static struct tx *addr_arg(struct sema *s, struct ast_expr *e, enum family fam, 
 	if (!a || !need_transport(s, e->loc, a))
 		return NULL;
 	if (!type_equal(a->type, t)) {
-		diag_error(s->diag, a->loc, "datatype mismatch: expected %s, expression has type %s", t->desc,
+		diag_error(s->diag, a->loc,
+			   "datatype mismatch: expected %s, expression has type %s", t->desc,
 			   a->type->desc);
 		return NULL;
 	}
@@ -681,8 +702,9 @@ static bool nat_hook(struct sema *s, struct ast_stmt *st)
 	if (!c->is_base)
 		return true;
 	if (strcmp(c->type, "nat")) {
-		diag_error(s->diag, st->loc, "nat is only valid in chains of type nat, chain \"%s\" has type %s", c->name,
-			   c->type);
+		diag_error(s->diag, st->loc,
+			   "nat is only valid in chains of type nat, chain \"%s\" has type %s",
+			   c->name, c->type);
 		return false;
 	}
 	switch (k) {
@@ -704,8 +726,10 @@ static bool nat_hook(struct sema *s, struct ast_stmt *st)
 
 static struct ts *st_nat(struct sema *s, struct ast_stmt *st)
 {
-	static const enum expr_kind kinds[] = { [ANAT_SNAT] = EX_NAT,	[ANAT_DNAT] = EX_NAT,
-						[ANAT_MASQ] = EX_MASQ, [ANAT_REDIR] = EX_REDIR };
+	static const enum expr_kind kinds[] = { [ANAT_SNAT] = EX_NAT,
+						[ANAT_DNAT] = EX_NAT,
+						[ANAT_MASQ] = EX_MASQ,
+						[ANAT_REDIR] = EX_REDIR };
 	const struct ast_nat *n = st->nat;
 	struct ts hold = { 0 }, *out;
 	enum family fam = word_family(n->family);
@@ -720,7 +744,8 @@ static struct ts *st_nat(struct sema *s, struct ast_stmt *st)
 		if (!hold.a)
 			return NULL;
 		if (n->prefix && hold.a->kind != TX_MAP && hold.a->kind != TX_RANGE) {
-			diag_error(s->diag, hold.a->loc, "nat prefix needs a prefix or a map of prefixes");
+			diag_error(s->diag, hold.a->loc,
+				   "nat prefix needs a prefix or a map of prefixes");
 			return NULL;
 		}
 	}
@@ -759,12 +784,14 @@ static struct ts *st_tproxy(struct sema *s, struct ast_stmt *st)
 	if (!fam && s->pctx.family != FAM_INET)
 		fam = s->pctx.family;
 	if (!s->pctx.proto[PBASE_TRANS]) {
-		diag_error(s->diag, st->loc, "transparent proxy support requires transport protocol match");
+		diag_error(s->diag, st->loc,
+			   "transparent proxy support requires transport protocol match");
 		return NULL;
 	}
 	if (fam && !net_conflict(s, st->loc, fam))
 		return NULL;
-	if (!fam && s->pctx.family == FAM_INET && s->pctx.proto[PBASE_NET] && !net_conflict(s, st->loc, fam))
+	if (!fam && s->pctx.family == FAM_INET && s->pctx.proto[PBASE_NET] &&
+	    !net_conflict(s, st->loc, fam))
 		return NULL;
 	if (st->tproxy.addr && !(a = addr_arg(s, st->tproxy.addr, fam, &hold)))
 		return NULL;
@@ -806,7 +833,8 @@ static struct ts *st_dup(struct sema *s, struct ast_stmt *st)
 		to = NULL;
 	}
 	if (f == FAM_NETDEV ? !dev : !to) {
-		diag_error(s->diag, st->loc, "missing destination %s", f == FAM_NETDEV ? "interface" : "address");
+		diag_error(s->diag, st->loc, "missing destination %s",
+			   f == FAM_NETDEV ? "interface" : "address");
 		return NULL;
 	}
 	if (!fwd && f == FAM_NETDEV && to) {
@@ -840,8 +868,8 @@ static struct expr *st_synproxy(struct sema *s, struct ast_stmt *st)
 
 	e->synproxy.mss = p->mss;
 	e->synproxy.wscale = p->wscale;
-	e->synproxy.flags = (uint32_t)p->has_mss | (uint32_t)p->has_wscale << 1 | (uint32_t)p->sack_perm << 2 |
-			    (uint32_t)p->timestamp << 3;
+	e->synproxy.flags = (uint32_t)p->has_mss | (uint32_t)p->has_wscale << 1 |
+			    (uint32_t)p->sack_perm << 2 | (uint32_t)p->timestamp << 3;
 	return e;
 }
 
@@ -882,7 +910,8 @@ static struct ts *st_objref(struct sema *s, struct ast_stmt *st)
 		return out;
 	}
 	if (ref->kind != AX_SYMBOL && ref->kind != AX_STRING) {
-		diag_error(s->diag, ref->loc, "expected the name of a %s or a map", st->objref.what);
+		diag_error(s->diag, ref->loc, "expected the name of a %s or a map",
+			   st->objref.what);
 		return NULL;
 	}
 	e->objref.obj = find_obj(s, ref->loc, type, ref->text);
@@ -924,11 +953,13 @@ static struct ts *st_dynset(struct sema *s, struct ast_stmt *st)
 	if (!set)
 		return NULL;
 	if (!!d->elem.data != !!(set->set.flags & SET_MAP) && d->op != ADYN_DELETE) {
-		diag_error(s->diag, d->set_loc, d->elem.data ? "\"%s\" is not a map" :
-							       "\"%s\" is a map: give a value", d->set);
+		diag_error(s->diag, d->set_loc,
+			   d->elem.data ? "\"%s\" is not a map" : "\"%s\" is a map: give a value",
+			   d->set);
 		return NULL;
 	}
-	ctx_set(s, set->key, set->key->base == BASE_STRING ? ORDER_HOST : set->key_order, set->key_bits, 0);
+	ctx_set(s, set->key, set->key->base == BASE_STRING ? ORDER_HOST : set->key_order,
+		set->key_bits, 0);
 	s->ctx.key = set->key_tx;
 	key = ev(s, d->elem.key);
 	if (!key)
@@ -938,7 +969,8 @@ static struct ts *st_dynset(struct sema *s, struct ast_stmt *st)
 		return NULL;
 	}
 	if (key->type->num != TYPE_INTEGER && !type_equal(key->type, set->key)) {
-		diag_error(s->diag, key->loc, "datatype mismatch: expected %s, expression has type %s", set->key->desc,
+		diag_error(s->diag, key->loc,
+			   "datatype mismatch: expected %s, expression has type %s", set->key->desc,
 			   key->type->desc);
 		return NULL;
 	}
@@ -985,7 +1017,8 @@ static struct ts *st_meter(struct sema *s, struct ast_stmt *st)
 		set->set.flags = SET_EVAL;
 		*strmap_put(&s->tab->sets, m->name, strlen(m->name)) = set;
 	} else if (!type_equal(set->key, key->type)) {
-		diag_error(s->diag, st->loc, "meter \"%s\" exists already with another key", m->name);
+		diag_error(s->diag, st->loc, "meter \"%s\" exists already with another key",
+			   m->name);
 		return NULL;
 	}
 	if (o && o->has_timeout)
@@ -1101,7 +1134,6 @@ static struct ts *ev_stmt(struct sema *s, struct ast_stmt *st)
 	case AS_METER:
 		return st_meter(s, st);
 	case AS_XT:
-	case AS_CHAIN:
 		break;
 	}
 	diag_error(s->diag, st->loc, "%s cannot be expressed: nft prints it, but does not read it",
@@ -1113,7 +1145,8 @@ static bool is_terminal(const struct ast_stmt *st)
 {
 	switch (st->kind) {
 	case AS_VERDICT:
-		return ast_strip(st->expr)->kind == AX_VERDICT && ast_strip(st->expr)->verdict.code != AV_CONTINUE;
+		return ast_strip(st->expr)->kind == AX_VERDICT &&
+		       ast_strip(st->expr)->verdict.code != AV_CONTINUE;
 	case AS_REJECT:
 	case AS_NAT:
 	case AS_QUEUE:
@@ -1136,7 +1169,8 @@ bool ev_rule(struct sema *s, struct ast_rule *r, struct rule *out)
 	s->stmt_len = 0;
 	vec_foreach(&r->stmts, it) {
 		if (end) {
-			diag_error2(s->diag, (*it)->loc, end->loc, "statement after terminal statement has no effect");
+			diag_error2(s->diag, (*it)->loc, end->loc,
+				    "statement after terminal statement has no effect");
 			return false;
 		}
 		if (!ev_stmt(s, *it))

@@ -123,9 +123,9 @@ bool parse_u128(const char *s, u128 *val)
 		return false;
 	for (; *s; s++) {
 		unsigned c = (unsigned char)*s;
-		unsigned digit = c >= '0' && c <= '9' ? c - '0' :
-				 (c | 32) >= 'a' && (c | 32) <= 'f' ? (c | 32) - 'a' + 10 :
-								      99;
+		unsigned digit = c >= '0' && c <= '9'		      ? c - '0'
+				 : (c | 32) >= 'a' && (c | 32) <= 'f' ? (c | 32) - 'a' + 10
+								      : 99;
 		if (digit >= base || v > (~(u128)0 - digit) / base)
 			return false;
 		v = v * base + digit;
@@ -149,7 +149,8 @@ static const char *not_a(struct lookups *l, const struct dtype *t, const char *t
 	const char *near = type_suggest(t, text);
 
 	if (near)
-		return arena_printf(l->arena, "\"%s\" is not a %s; did you mean \"%s\"?", text, t->desc, near);
+		return arena_printf(l->arena, "\"%s\" is not a %s; did you mean \"%s\"?", text,
+				    t->desc, near);
 	return arena_printf(l->arena, "\"%s\" is not a %s", text, t->desc);
 }
 
@@ -196,7 +197,8 @@ static const char *resolve(struct lookups *l, int af, const char *s, u128 *val, 
 	const char *why = NULL;
 
 	if (err)
-		return arena_printf(l->arena, "could not resolve hostname \"%s\": %s", s, gai_strerror(err));
+		return arena_printf(l->arena, "could not resolve hostname \"%s\": %s", s,
+				    gai_strerror(err));
 	if (ai->ai_next)
 		why = arena_printf(l->arena, "hostname \"%s\" resolves to multiple addresses", s);
 	else if (af == AF_INET)
@@ -246,7 +248,8 @@ static bool sym_find(const struct symval *syms, const char *s, u128 *val)
 	return false;
 }
 
-static const char *parse_protocol(struct lookups *l, const struct dtype *t, const char *s, u128 *val)
+static const char *parse_protocol(struct lookups *l, const struct dtype *t, const char *s,
+				  u128 *val)
 {
 	void **slot;
 	struct protoent *pe;
@@ -296,11 +299,14 @@ static bool iproute2_file(const char *const *paths, const char *name, u128 *val)
 
 static bool file_symbol(struct lookups *l, enum type_num t, const char *s, u128 *val)
 {
-	static const char *const marks[] = { "/etc/iproute2/rt_marks", "/usr/share/iproute2/rt_marks", NULL };
-	static const char *const realms[] = { "/etc/iproute2/rt_realms", "/usr/share/iproute2/rt_realms",
+	static const char *const marks[] = { "/etc/iproute2/rt_marks",
+					     "/usr/share/iproute2/rt_marks", NULL };
+	static const char *const realms[] = { "/etc/iproute2/rt_realms",
+					      "/usr/share/iproute2/rt_realms", NULL };
+	static const char *const groups[] = { "/etc/iproute2/group", "/usr/share/iproute2/group",
 					      NULL };
-	static const char *const groups[] = { "/etc/iproute2/group", "/usr/share/iproute2/group", NULL };
-	static const char *const labels[] = { "/etc/connlabel.conf", "/etc/xtables/connlabel.conf", NULL };
+	static const char *const labels[] = { "/etc/connlabel.conf", "/etc/xtables/connlabel.conf",
+					      NULL };
 
 	switch (t) {
 	case TYPE_MARK:
@@ -342,7 +348,9 @@ static const char *parse_time(struct lookups *l, const struct dtype *t, const ch
 	static const struct {
 		const char *unit;
 		uint64_t ms;
-	} units[] = { { "d", 86400000 }, { "h", 3600000 }, { "m", 60000 }, { "s", 1000 }, { "ms", 1 } };
+	} units[] = {
+		{ "d", 86400000 }, { "h", 3600000 }, { "m", 60000 }, { "s", 1000 }, { "ms", 1 }
+	};
 	uint64_t sum = 0;
 	size_t next = 0;
 	const char *p = s;
@@ -460,7 +468,8 @@ static const char *parse_user(struct lookups *l, const struct dtype *t, const ch
 	}
 	if (parse_u128(s, val))
 		return NULL;
-	return arena_printf(l->arena, "%s \"%s\" does not exist", t->num == TYPE_UID ? "user" : "group", s);
+	return arena_printf(l->arena, "%s \"%s\" does not exist",
+			    t->num == TYPE_UID ? "user" : "group", s);
 }
 
 static const char *parse_cgroup(struct lookups *l, const char *s, u128 *val)
@@ -470,7 +479,8 @@ static const char *parse_cgroup(struct lookups *l, const char *s, u128 *val)
 	if (parse_u128(s, val))
 		return NULL;
 	if (stat(arena_printf(l->arena, "/sys/fs/cgroup/%s", s), &st))
-		return arena_printf(l->arena, "cgroupv2 path \"%s\" cannot be resolved: %s", s, strerror(errno));
+		return arena_printf(l->arena, "cgroupv2 path \"%s\" cannot be resolved: %s", s,
+				    strerror(errno));
 	*val = st.st_ino;
 	return NULL;
 }
@@ -484,8 +494,9 @@ static const char *parse_ifindex(struct lookups *l, const char *s, u128 *val)
 	*val = (uintptr_t)*slot - 1;
 	if (*val || parse_u128(s, val))
 		return NULL;
-	return arena_printf(l->arena, "interface \"%s\" does not exist; compile where it does, or match %s", s,
-			    "iifname or oifname");
+	return arena_printf(l->arena,
+			    "interface \"%s\" does not exist; compile where it does, or match %s",
+			    s, "iifname or oifname");
 }
 
 static const char *parse_string(struct lookups *l, const struct dtype *t, const char *s, u128 *val,
@@ -494,7 +505,8 @@ static const char *parse_string(struct lookups *l, const struct dtype *t, const 
 	size_t n = strlen(s);
 
 	if (t->bits && n > t->bits / 8)
-		return arena_printf(l->arena, "string \"%s\" exceeds maximum length of %u", s, t->bits / 8);
+		return arena_printf(l->arena, "string \"%s\" exceeds maximum length of %u", s,
+				    t->bits / 8);
 	if (n > 16)
 		return arena_printf(l->arena, "string \"%s\" exceeds maximum length of 16", s);
 	if (!n)

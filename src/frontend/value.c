@@ -12,8 +12,8 @@ struct tx *tx_new(struct sema *s, enum tx_kind k, struct loc loc)
 	return t;
 }
 
-struct tx *tx_value(struct sema *s, struct loc loc, const struct dtype *t, enum byte_order o, uint32_t bits,
-		    u128 v)
+struct tx *tx_value(struct sema *s, struct loc loc, const struct dtype *t, enum byte_order o,
+		    uint32_t bits, u128 v)
 {
 	struct tx *x = tx_new(s, TX_VALUE, loc);
 
@@ -25,7 +25,8 @@ struct tx *tx_value(struct sema *s, struct loc loc, const struct dtype *t, enum 
 	return x;
 }
 
-void ctx_set(struct sema *s, const struct dtype *t, enum byte_order o, uint32_t bits, uint64_t maxval)
+void ctx_set(struct sema *s, const struct dtype *t, enum byte_order o, uint32_t bits,
+	     uint64_t maxval)
 {
 	s->ctx = (struct ectx){ .type = t, .order = o, .len = bits, .maxval = maxval };
 }
@@ -46,13 +47,13 @@ static bool check_integer(struct sema *s, struct loc loc, u128 v, const struct d
 	struct ectx *c = &s->ctx;
 
 	if (c->maxval && v > c->maxval) {
-		diag_error(s->diag, loc, "value %s exceeds valid range 0-%llu", u128_text(s->arena, v),
-			   (unsigned long long)c->maxval);
+		diag_error(s->diag, loc, "value %s exceeds valid range 0-%llu",
+			   u128_text(s->arena, v), (unsigned long long)c->maxval);
 		return false;
 	}
 	if (v > ones(c->len)) {
-		diag_error(s->diag, loc, "value %s exceeds valid range 0-%s", u128_text(s->arena, v),
-			   u128_text(s->arena, ones(c->len)));
+		diag_error(s->diag, loc, "value %s exceeds valid range 0-%s",
+			   u128_text(s->arena, v), u128_text(s->arena, ones(c->len)));
 		return false;
 	}
 	return true;
@@ -89,13 +90,15 @@ struct tx *ev_symbol(struct sema *s, struct ast_expr *e)
 	u128 v;
 
 	if (!t || t->num == TYPE_INVALID) {
-		diag_error(s->diag, e->loc, "no type is known for \"%s\" at this place", text ? text : "*");
+		diag_error(s->diag, e->loc, "no type is known for \"%s\" at this place",
+			   text ? text : "*");
 		return NULL;
 	}
 	if (e->kind == AX_GLOB && t->base == BASE_STRING)
 		return glob(s, e, t);
 	if (t->num == TYPE_CONCAT) {
-		diag_error(s->diag, e->loc, "datatype mismatch: expected concatenation of (%s)", t->desc);
+		diag_error(s->diag, e->loc, "datatype mismatch: expected concatenation of (%s)",
+			   t->desc);
 		return NULL;
 	}
 	if (t->base == BASE_STRING && e->kind != AX_NUMBER && strchr(text, '\\')) {
@@ -114,7 +117,8 @@ struct tx *ev_symbol(struct sema *s, struct ast_expr *e)
 	}
 	if (t->base == BASE_STRING) {
 		if (s->ctx.len && bits > s->ctx.len) {
-			diag_error(s->diag, e->loc, "string exceeds maximum length of %u", s->ctx.len / 8);
+			diag_error(s->diag, e->loc, "string exceeds maximum length of %u",
+				   s->ctx.len / 8);
 			return NULL;
 		}
 		return tx_value(s, e->loc, t, ORDER_HOST, s->ctx.len ? s->ctx.len : bits, v);
@@ -154,15 +158,18 @@ struct tx *ev_prefix(struct sema *s, struct ast_expr *e)
 	if (!t || !prefix_len(s, e, &len))
 		return NULL;
 	if (t->kind != TX_VALUE) {
-		diag_error(s->diag, e->loc, "prefix expression is undefined for non-constant expressions");
+		diag_error(s->diag, e->loc,
+			   "prefix expression is undefined for non-constant expressions");
 		return NULL;
 	}
 	if (!type_is_integer(t->type) && t->type->base != BASE_STRING) {
-		diag_error(s->diag, e->loc, "prefix expression is undefined for %s types", t->type->desc);
+		diag_error(s->diag, e->loc, "prefix expression is undefined for %s types",
+			   t->type->desc);
 		return NULL;
 	}
 	if (len > t->len) {
-		diag_error(s->diag, e->loc, "prefix length %u is invalid for type of %u bits width", len, t->len);
+		diag_error(s->diag, e->loc, "prefix length %u is invalid for type of %u bits width",
+			   len, t->len);
 		return NULL;
 	}
 	t->kind = TX_PREFIX;
@@ -193,11 +200,13 @@ struct tx *ev_range(struct sema *s, struct ast_expr *e, bool may_wrap)
 	if (!b)
 		return NULL;
 	if (!type_is_integer(a->type) || !type_is_integer(b->type)) {
-		diag_error2(s->diag, a->loc, e->loc, "range expression is undefined for %s types", a->type->desc);
+		diag_error2(s->diag, a->loc, e->loc, "range expression is undefined for %s types",
+			    a->type->desc);
 		return NULL;
 	}
 	if (a->kind != TX_VALUE || b->kind != TX_VALUE) {
-		diag_error2(s->diag, a->kind != TX_VALUE ? a->loc : b->loc, e->loc, "range is not constant");
+		diag_error2(s->diag, a->kind != TX_VALUE ? a->loc : b->loc, e->loc,
+			    "range is not constant");
 		return NULL;
 	}
 	if (a->val > b->val && !may_wrap) {
@@ -238,7 +247,8 @@ struct tx *ev_concat(struct sema *s, struct ast_expr *e)
 	if (dt && dt->num == TYPE_INVALID)
 		dt = NULL;
 	if (n > CONCAT_MAX) {
-		diag_error(s->diag, e->loc, "too many concatenation components: at most %d", CONCAT_MAX);
+		diag_error(s->diag, e->loc, "too many concatenation components: at most %d",
+			   CONCAT_MAX);
 		return NULL;
 	}
 	if (dt && dt->num != TYPE_CONCAT) {
@@ -252,7 +262,8 @@ struct tx *ev_concat(struct sema *s, struct ast_expr *e)
 		struct tx *f;
 
 		if (dt && i >= dt->n) {
-			diag_error(s->diag, e->loc, "too many concatenation components, expecting %s", dt->desc);
+			diag_error(s->diag, e->loc,
+				   "too many concatenation components, expecting %s", dt->desc);
 			return NULL;
 		}
 		field_ctx(s, &outer, dt, i);
@@ -260,12 +271,15 @@ struct tx *ev_concat(struct sema *s, struct ast_expr *e)
 		if (!f)
 			return NULL;
 		if (f->kind == TX_CT && (f->load.key == KEY_CT_SRC || f->load.key == KEY_CT_DST)) {
-			diag_error(s->diag, f->loc, "specify either ip or ip6 for address matching");
+			diag_error(s->diag, f->loc,
+				   "specify either ip or ip6 for address matching");
 			return NULL;
 		}
-		if (!f->len || f->kind == TX_ELEMS || f->kind == TX_SETREF || f->kind == TX_VERDICT) {
+		if (!f->len || f->kind == TX_ELEMS || f->kind == TX_SETREF ||
+		    f->kind == TX_VERDICT) {
 			diag_error2(s->diag, f->loc, e->loc,
-				    "cannot use variable sized data types (%s) in concatenations", f->type->name);
+				    "cannot use variable sized data types (%s) in concatenations",
+				    f->type->name);
 			return NULL;
 		}
 		if (dt && !type_equal(f->type, dt->field[i])) {
@@ -274,7 +288,8 @@ struct tx *ev_concat(struct sema *s, struct ast_expr *e)
 				    dt->field[i]->desc, f->type->desc);
 			return NULL;
 		}
-		if (f->type->num == TYPE_INTEGER || f->type->num == TYPE_BITMASK || !f->type->bits) {
+		if (f->type->num == TYPE_INTEGER || f->type->num == TYPE_BITMASK ||
+		    !f->type->bits) {
 			struct dtype *d = arena_dup(s->arena, f->type, sizeof(*d));
 
 			d->bits = f->len;
@@ -287,12 +302,15 @@ struct tx *ev_concat(struct sema *s, struct ast_expr *e)
 		t->len += ALIGN_UP(f->len, 32u);
 	}
 	if (dt && n < dt->n) {
-		diag_error(s->diag, e->loc, "datatype mismatch, expected concatenation of (%s), expression has %u fields",
+		diag_error(s->diag, e->loc,
+			   "datatype mismatch, expected concatenation of (%s), expression has %u "
+			   "fields",
 			   dt->desc, n);
 		return NULL;
 	}
 	if (t->len > DATA_MAX * 8) {
-		diag_error(s->diag, e->loc, "concatenation of %u bytes is too long: at most %u", t->len / 8, DATA_MAX);
+		diag_error(s->diag, e->loc, "concatenation of %u bytes is too long: at most %u",
+			   t->len / 8, DATA_MAX);
 		return NULL;
 	}
 	t->type = dt && dt->num == TYPE_CONCAT ? dt : type_concat(s->arena, ft, n);
@@ -320,7 +338,8 @@ struct tx *ev_list(struct sema *s, struct ast_expr *e)
 			return NULL;
 		}
 		if (t->type->base != BASE_BITMASK) {
-			diag_error(s->diag, t->loc, "basetype of type %s is not bitmask: use { } for alternatives",
+			diag_error(s->diag, t->loc,
+				   "basetype of type %s is not bitmask: use { } for alternatives",
 				   t->type->desc);
 			return NULL;
 		}
