@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * difftool: reads netlink dumps, builds IR by the plainest plan, and compares for generated packets what the interpreter of the
- * hinge and the IR say: verdicts and counters. With -p the plan is the splitter's. Prints every difference; status 1 if there is one.
+ * hinge and the IR say: verdicts and counters. With -p the plan is the splitter's; with -v the
+ * generated instructions run too. Prints every difference; status 1 if there is one.
  */
 #include <stdlib.h>
 
@@ -9,14 +10,18 @@
 #include "fallback.h"
 #include "frontend.h"
 #include "irrun.h"
+#include "../vm/vmrun.h"
 #include "plain.h"
 
-static uint32_t n_runs, n_punts, n_skipped, n_differ;
+static uint32_t n_runs, n_punts, n_skipped, n_differ, n_machine;
+static uint64_t n_steps;
 static const char *path;
+static struct obj_file *object; /* -v: what was generated from the optimised module */
 
 struct pair {
 	struct interp *in;
 	struct irrun *ir, *opt; /* as built; optimised */
+	struct vmrun *vm;	/* the instructions; NULL: not asked for */
 	struct arena *a;
 };
 
@@ -27,6 +32,7 @@ static void pair_open(struct pair *p, const struct ruleset *rs, const struct ir_
 	p->in = interp_new(rs);
 	p->ir = irrun_new(p->a, m);
 	p->opt = irrun_new(p->a, mo);
+	p->vm = object ? vmrun_new(p->a, object, irrun_new(p->a, mo)) : NULL;
 }
 
 static void pair_close(struct pair *p)
@@ -116,6 +122,25 @@ static void report(const struct plan_prog *prog, const struct pkt *k, const char
 	printf("\n");
 }
 
+/* The instructions, on a packet that is linear or not. */
+static bool check_vm(struct pair *p, const struct plan_prog *prog, uint32_t fn, const struct pkt *k,
+		     int want, const struct rule *r)
+{
+	uint64_t got;
+
+	p->vm->data_len = n_runs % 3 ? 0 : k->len * (n_runs % 7) / 7;
+	p->vm->steps = 0;
+	got = vmrun_prog(p->vm, fn, k);
+	n_machine += !p->vm->cannot && !p->vm->env->cannot;
+	n_steps += p->vm->steps;
+	if (p->vm->cannot || p->vm->env->cannot || got == (uint64_t)want)
+		return !p->vm->cannot;
+	if (p->vm->fault)
+		printf("%s\n", p->vm->fault);
+	report(prog, k, "the machine", (int)got, want, r);
+	return false;
+}
+
 /* Whether all went on alike, so that states may be compared further on. */
 static bool check_packet(struct pair *p, const struct plan_prog *prog, uint32_t fn,
 			 const struct pkt *k)
@@ -127,6 +152,8 @@ static bool check_packet(struct pair *p, const struct plan_prog *prog, uint32_t 
 	got = irrun_prog(p->ir, p->ir->m->fns.v[fn], k);
 	opt = irrun_prog(p->opt, p->opt->m->fns.v[fn], k);
 	n_runs++;
+	if (p->vm && got >= 0 && !check_vm(p, prog, fn, k, got, want.rule))
+		return false;
 	if (opt != got && got >= 0 && opt >= 0) {
 		report(prog, k, "optimised IR", opt, got, want.rule);
 		return false;
@@ -217,6 +244,7 @@ int main(int argc, char **argv)
 	struct build_opts o = { .static_sets = true };
 	struct fb_options fo = { .partial = FB_PARTIAL_ALWAYS, .static_sets = true };
 	enum opt_level level = OPT_O0;
+	bool machine = false;
 	uint32_t n;
 
 	for (; argc > 1 && argv[1][0] == '-'; argv++, argc--) {
@@ -224,10 +252,12 @@ int main(int argc, char **argv)
 			level = (enum opt_level)(argv[1][2] - '0');
 		else if (argv[1][1] == 'p')
 			fo.can_lower = build_can_lower;
+		else if (argv[1][1] == 'v')
+			machine = true;
 	}
 	n = argc > 2 ? (uint32_t)atoi(argv[1]) : 0;
 	if (!n) {
-		fprintf(stderr, "usage: difftool [-O0|-O1|-O2] [-p] PACKETS DUMP...\n");
+		fprintf(stderr, "usage: difftool [-O0|-O1|-O2] [-p] [-v] PACKETS DUMP...\n");
 		return 1;
 	}
 	for (int i = 2; i < argc; i++) {
@@ -251,6 +281,13 @@ int main(int argc, char **argv)
 		m = build_module(a, &d, plan, &o);
 		mo = build_module(a, &d, plan, &o);
 		opt_run(mo, level, true);
+		if (machine) {
+			struct ir_mod *mc = build_module(a, &d, plan, &o);
+
+			opt_run(mc, level, true);
+			object = cg_module(mc);
+			diag_flush(&d, stderr);
+		}
 		for (uint32_t k = 0; k < plan->progs.n; k++) {
 			while (m->fns.v[fn]->kind != IR_FN_PROG)
 				fn++;
@@ -260,5 +297,8 @@ int main(int argc, char **argv)
 	}
 	printf("%u runs, %u punts, %u skipped, %u different\n", n_runs, n_punts, n_skipped,
 	       n_differ);
+	if (n_machine)
+		printf("%u runs of instructions, %.1f a packet\n", n_machine,
+		       (double)n_steps / n_machine);
 	return n_differ != 0;
 }

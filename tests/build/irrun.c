@@ -486,6 +486,18 @@ static int run(struct irrun *r, const struct ir_fn *fn)
 	return r->cannot ? -1 : verdict;
 }
 
+uint64_t irrun_field(struct irrun *r, enum ir_field f, uint64_t base, int64_t off)
+{
+	struct ir_ins i = { .op = IR_LDF, .aux = f, .imm = off };
+
+	return load_field(r, &i, base);
+}
+
+uint64_t irrun_ip6_walk(const struct irrun *r)
+{
+	return ip6_walk(r->p);
+}
+
 int irrun_prog(struct irrun *r, const struct ir_fn *fn, const struct pkt *p)
 {
 	r->p = p;

@@ -27,5 +27,8 @@ struct irrun {
 struct irrun *irrun_new(struct arena *a, const struct ir_mod *m);
 /* 0 drop, 1 accept; -1: see cannot. */
 int irrun_prog(struct irrun *r, const struct ir_fn *fn, const struct pkt *p);
+/* For whoever runs the packet's programs in another form: a field as IR would load it, a runtime function. */
+uint64_t irrun_field(struct irrun *r, enum ir_field f, uint64_t base, int64_t off);
+uint64_t irrun_ip6_walk(const struct irrun *r);
 
 #endif
