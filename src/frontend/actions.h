@@ -38,6 +38,8 @@ struct ast_set *name_set(struct parser *p, const char *name, struct loc nloc, st
 void set_type(struct parser *p, struct ast_type *key, struct ast_type *data);
 struct ast_type *type_add(struct parser *p, struct ast_type *t, const char *name, struct loc loc);
 struct ast_type *typeof_type(struct parser *p, struct ast_expr *e);
+struct ast_type *typeof_data(struct parser *p, struct ast_expr *e);
+void check_hook(struct parser *p, struct loc loc, const char *hook);
 void set_typeof_interval(struct parser *p, struct ast_expr *key, struct ast_expr *data);
 void set_policy(struct parser *p, struct loc loc, const char *s);
 void set_elems(struct parser *p, struct ast_expr *e);

@@ -152,20 +152,24 @@ struct ast_chain *name_chain(struct parser *p, const char *name, struct loc nloc
 	return p->chain;
 }
 
+void check_hook(struct parser *p, struct loc loc, const char *hook)
+{
+	if (!word_in("prerouting input forward output postrouting ingress egress", hook))
+		p_error(p, loc,
+			"hook %s is unknown: prerouting, input, forward, output, postrouting, "
+			"ingress or egress",
+			hook);
+}
+
 void chain_hook(struct parser *p, const char *type, struct loc tloc, const char *hook,
 		struct loc hloc, const struct ast_prio *prio, struct loc loc)
 {
 	static const char types[] = "filter nat route";
-	static const char hooks[] = "prerouting input forward output postrouting ingress egress";
 	struct ast_chain *c = p->chain;
 
 	if (!word_in(types, type))
 		p_error(p, tloc, "chain type %s is unknown: filter, nat or route", type);
-	if (!word_in(hooks, hook))
-		p_error(p, hloc,
-			"hook %s is unknown: prerouting, input, forward, output, postrouting, "
-			"ingress or egress",
-			hook);
+	check_hook(p, hloc, hook);
 	c->is_base = true;
 	c->type = type;
 	c->type_loc = tloc;
@@ -244,13 +248,35 @@ struct ast_type *type_add(struct parser *p, struct ast_type *t, const char *name
 	return t;
 }
 
+/* typeof is asked of what a packet or the kernel has, not of values. */
+static void check_typeof(struct parser *p, const struct ast_expr *e)
+{
+	if (e->kind == AX_CONCAT) {
+		for (uint32_t i = 0; i < e->list->items.n; i++)
+			check_typeof(p, e->list->items.v[i]);
+		return;
+	}
+	_Static_assert(AX_VAR == 4, "the kinds of values stand first");
+	if (e->kind <= AX_VAR)
+		p_error(p, e->loc, "typeof takes no values: write a header field, meta or ct key");
+}
+
 struct ast_type *typeof_type(struct parser *p, struct ast_expr *e)
 {
 	struct ast_type *t = arena_new_of(p->arena, struct ast_type);
 
+	check_typeof(p, e);
 	t->typeof_expr = e;
 	t->loc = e->loc;
 	return t;
+}
+
+/* Behind the colon of a map: `verdict` is a type by name. */
+struct ast_type *typeof_data(struct parser *p, struct ast_expr *e)
+{
+	if (e->kind == AX_SYMBOL && !strcmp(e->text, "verdict"))
+		return type_add(p, NULL, e->text, e->loc);
+	return typeof_type(p, e);
 }
 
 /* The kinds of objects that a map may hold, by the words of `type`. */

@@ -337,7 +337,7 @@ set_block:
 |	set_block T_TYPE type_list ':' type_list sep	{ set_type(p, $3, $5); }
 |	set_block T_TYPE type_list ':' T_INTERVAL type_list sep	{ set_type(p, $3, $6); $6->interval = true; }
 |	set_block T_TYPEOF concat_expr sep	{ set_type(p, typeof_type(p, $3), NULL); }
-|	set_block T_TYPEOF concat_expr ':' concat_expr sep	{ set_type(p, typeof_type(p, $3), typeof_type(p, $5)); }
+|	set_block T_TYPEOF concat_expr ':' concat_expr sep	{ set_type(p, typeof_type(p, $3), typeof_data(p, $5)); }
 |	set_block T_TYPEOF concat_expr ':' T_INTERVAL concat_expr sep	{ set_typeof_interval(p, $3, $6); }
 |	set_block T_TYPEOF concat_expr ':' obj_word sep	{ set_type(p, typeof_type(p, $3), NULL); p->set->obj = $5; }
 |	set_block T_FLAGS set_flags sep	{ p->set->flags |= (uint32_t)$3; p->set->has_flags = true; }
@@ -386,7 +386,7 @@ ft_block:
 |	ft_block sep
 |	ft_block common
 |	ft_block error sep		{ yyerrok; }
-|	ft_block T_HOOK T_WORD T_PRIORITY prio sep	{ p->ft->hook = $3.a; p->ft->prio = *$5; }
+|	ft_block T_HOOK T_WORD T_PRIORITY prio sep	{ check_hook(p, @3, $3.a); p->ft->hook = $3.a; p->ft->prio = *$5; }
 |	ft_block T_DEVICES '=' dev_expr sep	{ p->ft->devices = $4; }
 |	ft_block T_COUNTER		{ p->ft->has_counter = true; }
 |	ft_block T_FLAGS T_OFFLOAD sep	{ p->ft->offload = true; }
@@ -427,7 +427,6 @@ obj_item:
 ct_states:
 	ct_state nls
 |	ct_states ',' nls ct_state nls
-|	ct_states ',' nls
 ;
 ct_state:
 	T_WORD ':' T_NUM		{ ct_state(p, $1.a, @1, $3.num); }
@@ -441,7 +440,7 @@ tunnel_block:
 |	tunnel_block T_COMMENT string	{ set_comment(p, &p->obj->comment, @3, $3.a); }
 ;
 tunnel_tok:
-	sep | T_WORD | T_NUM | T_SYM | T_STRING | T_PROTO | T_PAYLOAD | T_FLAGS | T_TYPE | T_NUMGEN | ',' | T_METAKEY | T_VAR
+	sep | T_WORD | T_NUM | T_SYM | T_STRING | T_PROTO | T_PAYLOAD | T_FLAGS | T_TYPE | T_NUMGEN | ',' | T_METAKEY | T_VAR | T_INDEX
 ;
 
 /* -- rules -- */

@@ -163,6 +163,8 @@ static void test_refused(void **state)
 	refused("table ip t { chain c { accept", "unexpected end of input");
 	refused("table ip t { set s { type ipv4_addr; elements = { 1.1.1.1 2.2.2.2 }; }; }",
 		"unexpected");
+	refused("table ip t { set s { typeof ip saddr . 0; }; }", "typeof takes no values");
+	refused("table ip t { flowtable f { hook nowhere priority 0; }; }", "hook nowhere");
 	refused("delete rule t c\n", "handle");
 	refused("\x01", "unexpected");
 }
