@@ -516,3 +516,31 @@ const char *pl_bits_set(struct pstate *ps, const struct expr *write, const struc
 	}
 	return NULL;
 }
+
+/*
+ * A load over several whole fields, which nft makes of equal tests side by side: the tests again, "udp sport 67 udp dport 68".
+ * NULL: it is not that.
+ */
+const char *pl_fields_equal(struct pstate *ps, struct pval *v, const struct data *d)
+{
+	enum field_proto p = payload_proto(ps, v->e);
+	uint32_t off = v->e->payload.off, end = off + v->e->payload.len, i, n = 0;
+	struct sbuf b;
+
+	sb_init(&b, ps->a);
+	while (off < end) {
+		for (i = 0; i < ARRAY_SIZE(fields); i++)
+			if (fields[i].proto == p && fields[i].bit == off * 8 &&
+			    fields[i].bits % 8 == 0 && off + fields[i].bits / 8 <= end)
+				break;
+		if (i == ARRAY_SIZE(fields) || ptype_is_flags(fields[i].type) || p == FP_TH)
+			return NULL;
+		sb_printf(&b, "%s%s ", n++ ? " " : "", fields[i].name);
+		pv_data(&b, fields[i].type, false, d->b + (off - v->e->payload.off),
+			fields[i].bits / 8);
+		off += fields[i].bits / 8;
+	}
+	v->l3 = p == FP_IP ? FAM_IP : p == FP_IP6 ? FAM_IP6 : -1;
+	v->l4 = v->e->payload.base == PB_TRANSPORT ? ps->l4 : -1;
+	return n > 1 ? b.s : NULL;
+}

@@ -184,6 +184,15 @@ static bool pm_cmp(struct pstate *ps, const struct expr *c)
 	/* Less than was loaded is compared: only names have a way to say that. */
 	if (c->cmp.data.len != v->len && v->type != PT_IFNAME && v->e->kind == EX_PAYLOAD)
 		return false;
+	if (v->e->kind == EX_PAYLOAD && *v->words == '@' && !v->n_ops && c->cmp.op == CMP_EQ &&
+	    c->cmp.data.len == v->len) {
+		const char *text = pl_fields_equal(ps, v, &c->cmp.data);
+
+		if (text) {
+			pm_match(ps, v, text);
+			return true;
+		}
+	}
 	if (ptype_is_flags(v->type)) {
 		if (!cmp_flags(v, c, &b))
 			return false;

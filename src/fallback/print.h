@@ -101,6 +101,8 @@ struct pval *pl_reg(struct pstate *ps, uint8_t reg);
 const char *pl_bits_set(struct pstate *ps, const struct expr *write, const struct pval *val,
 			uint64_t *value);
 
+const char *pl_fields_equal(struct pstate *ps, struct pval *v, const struct data *d);
+
 /* pmatch.c */
 void pm_word(struct pstate *ps,
 	     const char *text); /* adds words, a blank before, dependencies first */

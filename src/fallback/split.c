@@ -699,16 +699,15 @@ static void where_in(struct split *s, const struct sp_base *b, const struct rule
 	      (b->state == SP_SPLIT && (x->in_rest || x->guard || x->punt));
 	bpf = b->state != SP_WHOLE_NFT && x->reached && (!x->punt || x->n_match);
 	if (nft && !p->why) {
-		enum fb_reason reason = x->punt			    ? x->reason
+		bool chain = b->state == SP_WHOLE_NFT &&
+			     (!x->punt || (b->reason >= FBR_FAMILY && b->reason <= FBR_OWNED));
+		enum fb_reason reason = chain			    ? b->reason
+					: x->punt		    ? x->reason
 					: !x->reached || x->in_rest ? FBR_AFTER
 								    : FBR_GUARD;
 
-		if (b->state == SP_WHOLE_NFT && !x->punt)
-			reason = b->reason;
 		p->group = fb_reason_name[reason];
-		p->why = x->punt		    ? x->why
-			 : b->state == SP_WHOLE_NFT ? b->why
-						    : fb_reason_text[reason];
+		p->why = chain ? b->why : x->punt ? x->why : fb_reason_text[reason];
 	}
 	p->where |= (bpf ? PW_BPF : 0) | (nft ? PW_NFT : 0);
 }

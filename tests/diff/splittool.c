@@ -260,7 +260,7 @@ static void check_counters(const struct plan *p, const struct side *c, const str
 								 ? table_chain(t, cp->chain)
 								 : NULL;
 
-				if (rc && cp->index < rc->rules.n &&
+				if (r->in && rc && cp->index < rc->rules.n &&
 				    counter(rc->rules.v[cp->index], 0))
 					got += count_of(r->in, counter(rc->rules.v[cp->index], 0));
 			}
