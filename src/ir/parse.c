@@ -163,6 +163,15 @@ static uint32_t rd_aux(struct fn_reader *f, enum ir_aux_kind k)
 	return 0;
 }
 
+/* Phis name their operands themselves, so an edge adds none. */
+static void rd_edge(struct fn_reader *f)
+{
+	struct ir_block *to = rd_block(f);
+
+	*vec_push(f->r->arena, &f->blk->succs) = to;
+	*vec_push(f->r->arena, &to->preds) = f->blk;
+}
+
 static void rd_switch_targets(struct fn_reader *f)
 {
 	struct ir_reader *r = f->r;
@@ -172,11 +181,11 @@ static void rd_switch_targets(struct fn_reader *f)
 	while (!r->failed && !rd_take_punct(r, ']')) {
 		*vec_push(r->arena, &f->blk->cases) = (int64_t)rd_num(r, UINT32_MAX);
 		rd_want_punct(r, ':');
-		ir_edge_add(f->blk, rd_block(f));
+		rd_edge(f);
 		rd_take_punct(r, ',');
 	}
 	rd_want_punct(r, ',');
-	ir_edge_add(f->blk, rd_block(f));
+	rd_edge(f);
 }
 
 static void rd_targets(struct fn_reader *f, struct ir_ins *i)
@@ -188,7 +197,7 @@ static void rd_targets(struct fn_reader *f, struct ir_ins *i)
 		return;
 	}
 	do
-		ir_edge_add(f->blk, rd_block(f));
+		rd_edge(f);
 	while (rd_take_punct(r, ','));
 	if (i->op == IR_BR && rd_take(r, "likely"))
 		i->imm = 1;
