@@ -406,6 +406,7 @@ static bool obj_check_ct(struct sema *s, const struct ast_object *a)
 					   "close_wait", "last_ack", "time_wait",   "close",
 					   "syn_sent2",	 "retrans",  "unack" };
 	static const char *const udp[] = { "unreplied", "replied" };
+	enum family f = s->tab->table->family;
 	bool is_tcp = a->ct.l4proto && !strcmp(a->ct.l4proto, "tcp");
 
 	if (a->kind == AO_CT_EXPECT && (!a->ct.l4proto || (!a->ct.dport && !a->ct.dport_expr) ||
@@ -416,6 +417,12 @@ static bool obj_check_ct(struct sema *s, const struct ast_object *a)
 	}
 	if (a->kind == AO_CT_HELPER && (!a->ct.helper || !a->ct.l4proto)) {
 		diag_error(s->diag, a->loc, "missing options: type and protocol are needed");
+		return false;
+	}
+	if (a->ct.l3proto && (f == FAM_IP || f == FAM_IP6) &&
+	    strcmp(a->ct.l3proto, family_name(f))) {
+		diag_error(s->diag, a->loc, "l3proto %s is not possible in family %s",
+			   a->ct.l3proto, family_name(f));
 		return false;
 	}
 	if (a->kind != AO_CT_TIMEOUT)

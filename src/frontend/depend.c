@@ -332,7 +332,8 @@ static bool icmp_type_dep(struct sema *s, struct tx *p)
 		uint32_t t = c->icmp_type - 1;
 
 		if (t == want[dep] ||
-		    (dep == ICMP6_DEP_ADDRESS && (t == 135 || t == 136 || t == 137)) ||
+		    (dep == ICMP6_DEP_ADDRESS &&
+		     ((t >= 130 && t <= 132) || (t >= 135 && t <= 137))) ||
 		    (dep == ICMP6_DEP_MGMQ && t >= 130 && t <= 132))
 			return true;
 		diag_error(s->diag, p->loc, "%s %s is not part of that message type",

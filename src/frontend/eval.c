@@ -80,6 +80,10 @@ bool to_order(struct sema *s, struct tx **tp, enum byte_order o)
 	}
 	if (t->order == o || t->type->base == BASE_STRING)
 		return true;
+	if (t->kind == TX_BINOP && t->plen) { /* a field shifted into place: lower.c knows */
+		t->order = o;
+		return true;
+	}
 	if (t->kind == TX_RANGE || t->kind == TX_PREFIX || t->kind == TX_VALUE || t->len / 8 < 2) {
 		t->order = o;
 		return true;
@@ -137,6 +141,7 @@ void bits_adjust(struct sema *s, struct tx **tp)
 		n = tx_bin(s, t->loc, BIN_RSHIFT, n,
 			   tx_value(s, t->loc, type_of(TYPE_INTEGER), ORDER_HOST, 32, shift));
 		n->len = len + shift;
+		n->plen = len;
 	}
 	t->len += extra;
 	*tp = n;
@@ -316,6 +321,18 @@ static struct tx *ev_meta(struct sema *s, struct ast_expr *e)
 	if (!t)
 		return NULL;
 	primary(s, t);
+	if (pctx_now(s)->family != FAM_INET && t->load.key == KEY_META_NFPROTO && !s->is_typeof) {
+		diag_error(s->diag, e->loc, "meta nfproto is only useful in the inet family");
+		return NULL;
+	}
+	if (s->pctx.family != FAM_BRIDGE &&
+	    (t->load.key == KEY_META_BRI_IIFNAME || t->load.key == KEY_META_BRI_OIFNAME ||
+	     t->load.key == KEY_META_BRI_IIFPVID || t->load.key == KEY_META_BRI_IIFVPROTO ||
+	     t->load.key == KEY_META_BRI_IIFHWADDR)) {
+		diag_error(s->diag, e->loc, "meta %s is only there in the bridge family",
+			   e->key.key);
+		return NULL;
+	}
 	if (t->load.key == KEY_META_DAY)
 		s->ctx.maxval = 6;
 	return t;
@@ -400,6 +417,28 @@ static struct tx *ev_osf(struct sema *s, struct ast_expr *e)
 	return primary(s, t);
 }
 
+/* Where a packet has no route yet, or no input any more, there is nothing to ask. */
+static bool fib_hook(struct sema *s, const struct tx *t)
+{
+	const struct chain *c = s->chain;
+	uint32_t in = 1u << HOOK_PREROUTING | 1u << HOOK_INPUT | 1u << HOOK_FORWARD;
+	uint32_t out = 1u << HOOK_OUTPUT | 1u << HOOK_POSTROUTING | 1u << HOOK_FORWARD;
+	uint32_t may = ~0u;
+
+	if (s->is_typeof || !c || !c->is_base ||
+	    (s->pctx.family != FAM_IP && s->pctx.family != FAM_IP6 && s->pctx.family != FAM_INET))
+		return true;
+	if (t->fib.result != 3 || (t->fib.flags & AFIB_IIF))
+		may = in;
+	else if (t->fib.flags & AFIB_OIF)
+		may = out;
+	if (may & 1u << c->hook)
+		return true;
+	diag_error(s->diag, t->loc, "this fib lookup is not possible in hook %s",
+		   hook_name(s->pctx.family, c->hook));
+	return false;
+}
+
 static struct tx *ev_fib(struct sema *s, struct ast_expr *e)
 {
 	struct tx *t = tx_new(s, TX_FIB, e->loc);
@@ -427,6 +466,8 @@ static struct tx *ev_fib(struct sema *s, struct ast_expr *e)
 		diag_error(s->diag, e->loc, "fib: need either saddr or daddr");
 		return NULL;
 	}
+	if (!fib_hook(s, t))
+		return NULL;
 	return primary(s, t);
 }
 
@@ -583,6 +624,8 @@ static struct tx *ev_binop(struct sema *s, struct ast_expr *e)
 		ctx_set(s, type_of(TYPE_INTEGER), l->order, MAX(outer_len, l->len), 0);
 	else if (l->kind == TX_VALUE)
 		s->ctx = c;
+	else
+		s->ctx.len = MAX(s->ctx.len, s->stmt_len);
 	r = ev(s, e->bin.right);
 	if (!r)
 		return NULL;
@@ -793,7 +836,7 @@ static bool rel_equal(struct sema *s, struct tx *rel)
 	struct tx *l = rel->rel.l, *r = rel->rel.r;
 
 	if (rel->rel.op == REL_NOT) {
-		if (l->kind == TX_BINOP && l->bin.op == BIN_AND && l->type->base != BASE_BITMASK) {
+		if (l->kind == TX_BINOP && l->bin.op == BIN_AND) {
 			diag_error2(s->diag, l->loc, r->loc,
 				    "cannot combine negation with binary expression");
 			return false;

@@ -204,13 +204,27 @@ static struct expr *add_bitwise(struct low *c, struct loc loc, enum bitwise_op o
 	return e;
 }
 
+static void add_swap(struct low *c, struct loc loc, uint32_t w, enum byteorder_op op, uint32_t bits)
+{
+	struct expr *e = add(c, EX_BYTEORDER, loc);
+
+	e->byteorder.sreg = e->byteorder.dreg = reg(w);
+	e->byteorder.op = op;
+	e->byteorder.len = (uint8_t)DIV_ROUND_UP(bits, 8u);
+	e->byteorder.size = bits % 64 == 0 ? 8 : bits % 32 == 0 ? 4 : 2;
+}
+
 static void gen_shift(struct low *c, struct tx *t, uint32_t w)
 {
 	struct expr *e;
 
 	gen(c, t->bin.l, w);
+	if (t->bin.l->order == ORDER_BIG && t->bin.l->len > 8)
+		add_swap(c, t->loc, w, BO_NTOH, t->bin.l->len);
 	e = add_bitwise(c, t->loc, t->bin.op == BIN_LSHIFT ? BW_LSHIFT : BW_RSHIFT, w, t->len);
 	e->bitwise.data = value_data(t->bin.r->val, 32, ORDER_HOST);
+	if (t->order == ORDER_BIG && t->plen > 8)
+		add_swap(c, t->loc, w, BO_HTON, t->bin.l->len);
 }
 
 static bool is_bool_op(const struct tx *t)
@@ -460,7 +474,7 @@ static void gen_rel(struct low *c, struct tx *rel)
 		break;
 	default:
 		if ((rel->rel.op == REL_IMPLICIT || rel->rel.op == REL_NOT) &&
-		    r->type->base == BASE_BITMASK) {
+		    r->type->base == BASE_BITMASK && r->type->num != TYPE_BITMASK) {
 			gen_flags(c, rel, w);
 			break;
 		}
@@ -489,7 +503,10 @@ static void gen_pay_set(struct low *c, struct ts *t, uint32_t w)
 	e->payload.base = kernel_base(p);
 	e->payload.off = (uint16_t)(p->pay.off / 8);
 	e->payload.len = (uint8_t)DIV_ROUND_UP(p->len, 8u);
-	for (uint32_t i = 0; pr && i < pr->n_fields; i++)
+	/* A UDP checksum of 0 says that there is none, which the kernel must look at. */
+	if (pr && pr->id == PROTO_UDP)
+		e->payload.csum_flags = 1;
+	for (uint32_t i = 0; pr && pr->id != PROTO_UDP && i < pr->n_fields; i++)
 		if (pr->fields[i].flags & FIELD_CSUM) {
 			e->payload.csum_type = pr->csum_type;
 			e->payload.csum_off = pr->fields[i].off / 8;
@@ -797,10 +814,9 @@ static void reduce(struct sema *s)
 		if (rel->rel.r->kind != TX_VALUE)
 			continue;
 		if (redundant(s, rel))
-			t->gone = true;
+			t->gone = it + 1 < s->out.v + s->out.n; /* what ends a rule stays */
 		else if (rel->rel.l->kind == TX_PAYLOAD && rel->rel.r->type->base != BASE_STRING &&
-			 (rel->rel.op == REL_EQ || rel->rel.op == REL_IMPLICIT ||
-			  rel->rel.op == REL_NEQ))
+			 (rel->rel.op == REL_EQ || rel->rel.op == REL_IMPLICIT))
 			v[n++] = t;
 	}
 	merge(s, v, n);

@@ -192,7 +192,12 @@ static bool meta_settable(struct sema *s, const struct tx *t)
 		return true;
 	case KEY_META_BROUTE:
 	case KEY_META_BRI_IIFHWADDR:
-		return true;
+		if (s->pctx.family == FAM_BRIDGE &&
+		    (!s->chain->is_base || s->chain->hook == HOOK_PREROUTING))
+			return true;
+		diag_error(s->diag, t->loc,
+			   "this meta key can only be set in bridge's hook prerouting");
+		return false;
 	default:
 		diag_error(s->diag, t->loc, "this meta key cannot be set");
 		return false;
@@ -240,12 +245,45 @@ static struct ts *st_key_set(struct sema *s, struct ast_stmt *st)
 			   meta ? "meta" : "ct");
 		return NULL;
 	}
-	if (v->kind == TX_PAYLOAD && !to_order(s, &v, t->order))
+	if ((v->kind == TX_PAYLOAD || v->kind == TX_BINOP) && !v->constant &&
+	    !to_order(s, &v, t->order))
 		return NULL;
 	out = ts_emit(s, TS_SET, st->loc);
 	out->expr = t;
 	out->a = v;
 	return out;
+}
+
+/*
+ * Is t the field p with constants applied to its bits: field & m ^ x? Then nothing needs to be loaded twice. Chains are
+ * bounded by the depth of expressions.
+ */
+static bool own_bits(const struct tx *t, const struct tx *p, u128 *m, u128 *x)
+{
+	const struct tx *l = t->kind == TX_BINOP ? t->bin.l : NULL;
+
+	if (t->kind == TX_PAYLOAD && p->pay.field && t->pay.field == p->pay.field) {
+		*m = ones(p->len);
+		*x = 0;
+		return true;
+	}
+	if (!l || t->bin.r->kind != TX_VALUE)
+		return false;
+	if (t->bin.op == BIN_RSHIFT)
+		return l->kind == TX_BINOP && l->bin.op == BIN_AND &&
+		       l->bin.l->kind == TX_PAYLOAD && own_bits(l->bin.l, p, m, x);
+	if (t->bin.op == BIN_LSHIFT || !own_bits(l, p, m, x))
+		return false;
+	if (t->bin.op == BIN_AND) {
+		*m &= t->bin.r->val;
+		*x &= t->bin.r->val;
+	} else if (t->bin.op == BIN_OR) {
+		*m &= ~t->bin.r->val;
+		*x |= t->bin.r->val;
+	} else {
+		*x ^= t->bin.r->val;
+	}
+	return true;
 }
 
 /* Bytes around the field are loaded, the field is replaced in them, and all are written. */
@@ -254,6 +292,7 @@ static bool widen(struct sema *s, struct tx *p, struct tx **val, bool csum)
 	uint32_t extra = 0, len = p->len, shift = bit_shift(p->pay.off, p->len, &extra);
 	uint32_t size = DIV_ROUND_UP(len + extra, 8u), off = p->pay.off / 8, bits;
 	struct tx *load, *and, *xor;
+	u128 m = 0, x;
 
 	if (csum && (size & 1)) {
 		size++;
@@ -263,7 +302,11 @@ static bool widen(struct sema *s, struct tx *p, struct tx **val, bool csum)
 			shift += 8;
 	}
 	bits = size * 8;
-	if ((*val)->kind == TX_VALUE) {
+	if ((*val)->kind == TX_BINOP && own_bits(*val, p, &m, &x)) {
+		*val = tx_value(s, (*val)->loc, type_of(TYPE_INTEGER), p->order, bits,
+				(x & ones(len)) << shift);
+		m = (m & ones(len)) << shift;
+	} else if ((*val)->kind == TX_VALUE) {
 		(*val)->val <<= shift;
 		(*val)->len = bits;
 	} else if (shift) {
@@ -280,7 +323,7 @@ static bool widen(struct sema *s, struct tx *p, struct tx **val, bool csum)
 	load->type = type_of(TYPE_INTEGER);
 	and = tx_bin(s, p->loc, BIN_AND, load,
 		     tx_value(s, p->loc, type_of(TYPE_INTEGER), p->order, bits,
-			      ones(bits) & ~(ones(len) << shift)));
+			      (ones(bits) & ~(ones(len) << shift)) | m));
 	xor = tx_bin(s, p->loc, BIN_XOR, and, *val);
 	p->len = bits;
 	p->pay.off = off * 8;
@@ -633,9 +676,9 @@ static bool need_transport(struct sema *s, struct loc loc, const struct tx *addr
 
 static struct tx *port_arg(struct sema *s, struct ast_expr *e, const struct tx *addr)
 {
-	if (!need_transport(s, e->loc, addr))
-		return NULL;
-	return ev_arg(s, e, type_of(TYPE_INET_SERVICE), 16, ORDER_BIG);
+	struct tx *t = ev_arg(s, e, type_of(TYPE_INET_SERVICE), 16, ORDER_BIG);
+
+	return t && need_transport(s, e->loc, addr) ? t : NULL;
 }
 
 static const struct dtype *addr_type(enum family f)
@@ -674,8 +717,13 @@ static struct tx *addr_arg(struct sema *s, struct ast_expr *e, enum family fam, 
 			   "ip or ip6 must be specified with address for inet tables");
 		return NULL;
 	}
-	if (!holds_concat(s, ast_strip(e)))
-		return ev_arg(s, e, t, t->bits, ORDER_BIG);
+	if (!holds_concat(s, ast_strip(e))) {
+		a = ev_arg(s, e, t, t->bits, ORDER_BIG);
+		if (a && (a->kind == TX_NUMGEN || a->kind == TX_HASH) &&
+		    !to_order(s, &a, ORDER_BIG))
+			return NULL;
+		return a;
+	}
 	pair[0] = t;
 	pair[1] = type_of(TYPE_INET_SERVICE);
 	t = type_concat(s->arena, pair, 2);

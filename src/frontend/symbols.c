@@ -130,6 +130,11 @@ const struct symval sym_igmp_type[] = {
 	{ "membership-report-v2", 0x16 }, { "membership-report-v3", 0x22 },
 	{ "leave-group", 0x17 },	  END
 };
+const struct symval sym_mptcp[] = { { "mp-capable", 0 },  { "mp-join", 1 },
+				    { "dss", 2 },	  { "add-addr", 3 },
+				    { "remove-addr", 4 }, { "mp-prio", 5 },
+				    { "mp-fail", 6 },	  { "mp-fastclose", 7 },
+				    { "mp-tcprst", 8 },	  END };
 const struct symval sym_day[] = { { "Sunday", 0 },   { "Monday", 1 },
 				  { "Tuesday", 2 },  { "Wednesday", 3 },
 				  { "Thursday", 4 }, { "Friday", 5 },

@@ -27,6 +27,7 @@ extern const struct symval sym_fib_addr[];
 extern const struct symval sym_boolean[];
 extern const struct symval sym_ct_event[];
 extern const struct symval sym_igmp_type[];
+extern const struct symval sym_mptcp[];
 extern const struct symval sym_day[];
 extern const struct symval sym_protocols[];
 

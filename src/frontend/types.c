@@ -327,6 +327,8 @@ static const char *parse_classid(struct lookups *l, const struct dtype *t, const
 	unsigned maj, min;
 	char c;
 
+	if (!strchr(s, ':') && parse_u128(s, val))
+		return NULL;
 	if (!strcmp(s, "root"))
 		*val = 0xffffffff;
 	else if (!strcmp(s, "none"))
@@ -335,7 +337,7 @@ static const char *parse_classid(struct lookups *l, const struct dtype *t, const
 		*val = min;
 	else if (sscanf(s, "%x:%x%c", &maj, &min, &c) == 2)
 		*val = (uint32_t)(maj << 16 | min);
-	else if (sscanf(s, "%x:%c", &maj, &c) == 1)
+	else if (strchr(s, ':') && sscanf(s, "%x:%c", &maj, &c) == 1)
 		*val = (uint32_t)(maj << 16);
 	else
 		return not_a(l, t, s);
