@@ -2,14 +2,14 @@
 /*
  * encode: from machine code on physical registers to BPF instructions, relocations and line information.
  *
- * Cold blocks go to the end. Jumps are filled in when all blocks have their place; one that is too far for its 16 bits is an
- * error here, since functions are split before they grow that large.
+ * Cold blocks go to the end. Jumps are filled in when all blocks have their place; one that is too far for its 16 bits goes by
+ * way of a block that only jumps (gotol needs kernel 6.6).
  */
 #include "mir.h"
 
 struct fixup {
 	uint32_t insn; /* the jump */
-	const struct mir_block *to;
+	struct mir_block *from, *to;
 };
 
 struct enc {
@@ -19,6 +19,7 @@ struct enc {
 	uint32_t *start; /* by block id: index of its first instruction */
 	VEC(struct mir_block *) layout;
 	VEC(struct fixup) fixups;
+	struct mir_block *here;
 	const struct rule *rule;
 	bool any_line;
 };
@@ -229,13 +230,13 @@ static void enc_call(struct enc *e, const struct mir_ins *i)
 
 /* -- ends of blocks -------------------------------------------------------------------------------------------- */
 
-static void enc_jump(struct enc *e, struct bpf_insn j, const struct mir_block *to)
+static void enc_jump(struct enc *e, struct bpf_insn j, struct mir_block *to)
 {
-	*vec_push(e->fn->arena, &e->fixups) = (struct fixup){ e->out->insns.n, to };
+	*vec_push(e->fn->arena, &e->fixups) = (struct fixup){ e->out->insns.n, e->here, to };
 	emit(e, j);
 }
 
-static void enc_ja(struct enc *e, const struct mir_block *to)
+static void enc_ja(struct enc *e, struct mir_block *to)
 {
 	enc_jump(e, (struct bpf_insn){ .code = BPF_JMP | BPF_JA }, to);
 }
@@ -257,9 +258,9 @@ static uint8_t inverse(uint8_t bop)
 }
 
 static void enc_jcc(struct enc *e, const struct mir_ins *i, const struct mir_block *b,
-		    const struct mir_block *next)
+		    struct mir_block *next)
 {
-	const struct mir_block *t = b->succ[0], *f = b->succ[1];
+	struct mir_block *t = b->succ[0], *f = b->succ[1];
 	uint8_t bop = i->bop;
 	struct bpf_insn j;
 
@@ -388,8 +389,9 @@ static void line(struct enc *e, const struct rule *r)
 		l->text = e->fn->name;
 }
 
-static void block(struct enc *e, const struct mir_block *b, const struct mir_block *next)
+static void block(struct enc *e, struct mir_block *b, struct mir_block *next)
 {
+	e->here = b;
 	e->start[b->id] = e->out->insns.n;
 	for (const struct mir_ins *i = b->first; i; i = i->next) {
 		line(e, i->rule);
@@ -410,25 +412,116 @@ static void block(struct enc *e, const struct mir_block *b, const struct mir_blo
 	}
 }
 
+/* -- jumps that are too far ------------------------------------------------------------------------------------ */
+
+#define REACH 28000 /* of 32767: the code still grows by what is inserted */
+
+/* A block that only jumps, in front of the block at `at` in the layout, for jumps that reach it but not `to`. */
+struct island {
+	uint32_t at;
+	struct mir_block *b;
+};
+
+struct islands {
+	VEC(struct island) list;
+};
+
+/* The place in the layout nearest to the target that a jump at instruction `insn` reaches. */
+static uint32_t stop_on_the_way(const struct enc *e, uint32_t insn, bool forward)
+{
+	uint32_t lo = 0, hi = e->layout.n, want = forward ? insn + REACH : insn - REACH;
+
+	while (lo < hi) { /* first block that starts behind `want` */
+		uint32_t mid = (lo + hi) / 2;
+
+		if (e->start[e->layout.v[mid]->id] <= want)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return forward ? lo - 1 : lo;
+}
+
+static struct mir_block *island_for(struct enc *e, struct islands *is, uint32_t at,
+				    struct mir_block *to)
+{
+	struct mir_block *b;
+
+	vec_foreach(&is->list, i)
+		if (i->at == at && i->b->succ[0] == to)
+			return i->b;
+	b = mir_block_new(e->fn);
+	mir_append(e->fn, b, MIR_JMP)->rule = to->first->rule;
+	b->succ[0] = to;
+	b->n_succ = 1;
+	*vec_push(e->fn->arena, &is->list) = (struct island){ at, b };
+	return b;
+}
+
+static void insert_islands(struct enc *e, const struct islands *is)
+{
+	struct arena *a = e->fn->arena;
+	VEC(struct mir_block *) old = { 0 };
+
+	vec_foreach(&e->layout, b)
+		*vec_push(a, &old) = *b;
+	e->layout.n = 0;
+	for (uint32_t k = 0; k < old.n; k++) {
+		vec_foreach(&is->list, i)
+			if (i->at == k)
+				*vec_push(a, &e->layout) = i->b;
+		*vec_push(a, &e->layout) = old.v[k];
+	}
+}
+
+/* Fills the jumps in; false: some led too far and go by way of islands now, so that all must be written anew. */
+static bool resolve(struct enc *e)
+{
+	struct islands is = { 0 };
+
+	vec_foreach(&e->fixups, f) {
+		int64_t off = (int64_t)e->start[f->to->id] - f->insn - 1;
+		struct mir_block *b;
+
+		if (off == (int16_t)off) {
+			e->out->insns.v[f->insn].off = off;
+			continue;
+		}
+		b = island_for(e, &is, stop_on_the_way(e, f->insn, off > 0), f->to);
+		for (uint32_t k = 0; k < f->from->n_succ; k++)
+			if (f->from->succ[k] == f->to)
+				f->from->succ[k] = b;
+	}
+	if (!is.list.n)
+		return true;
+	insert_islands(e, &is);
+	return false;
+}
+
+static void write_all(struct enc *e)
+{
+	e->start = arena_array(e->fn->arena, uint32_t, e->fn->n_block_ids);
+	e->fixups.n = 0;
+	e->out->insns.n = e->out->relocs.n = e->out->lines.n = 0;
+	e->any_line = false;
+	for (uint32_t k = 0; k < e->layout.n; k++)
+		block(e, e->layout.v[k], k + 1 < e->layout.n ? e->layout.v[k + 1] : NULL);
+	if (e->out->lines.v[e->out->lines.n - 1].insn == e->out->insns.n)
+		e->out->lines.n--;
+}
+
 bool mir_encode(struct mir_fn *fn, struct obj_file *o, struct obj_fn *out)
 {
 	struct enc e = { .fn = fn, .o = o, .out = out };
 
-	e.start = arena_array(fn->arena, uint32_t, fn->n_block_ids);
 	for (int cold = 0; cold < 2; cold++)
 		vec_foreach(&fn->blocks, b)
 			if ((*b)->cold == cold)
 				*vec_push(fn->arena, &e.layout) = *b;
-	for (uint32_t k = 0; k < e.layout.n; k++)
-		block(&e, e.layout.v[k], k + 1 < e.layout.n ? e.layout.v[k + 1] : NULL);
-	if (out->lines.v[out->lines.n - 1].insn == out->insns.n)
-		out->lines.n--;
-	vec_foreach(&e.fixups, f) {
-		int64_t off = (int64_t)e.start[f->to->id] - f->insn - 1;
-
-		if (off != (int16_t)off)
-			return false;
-		out->insns.v[f->insn].off = off;
+	for (int round = 0; round < 200; round++) {
+		write_all(&e);
+		if (resolve(&e))
+			return true;
 	}
-	return true;
+	return false;
 }
