@@ -173,7 +173,7 @@ static void add_range(struct cg *cg, struct obj_map *m, const struct set_elem *e
 
 #define SET_ENTRIES 65536 /* when the set gives no size */
 
-static void set_map(struct cg *cg, uint32_t n)
+static bool set_map(struct cg *cg, uint32_t n)
 {
 	const struct ir_set *is = &cg->m->sets.v[n];
 	const struct set *s = is->set;
@@ -182,6 +182,13 @@ static void set_map(struct cg *cg, uint32_t n)
 				    l.lpm ? BPF_MAP_TYPE_LPM_TRIE : BPF_MAP_TYPE_HASH,
 				    &cg->set_map[n]);
 
+	if (l.lpm && s->n_fields > 1) {
+		diag_error(cg->m->diag, s->loc,
+			   "set %s has ranges in a concatenation and may change: no map holds "
+			   "that; use --static or leave it to nftables",
+			   s->name);
+		return false;
+	}
 	m->key_size = l.key_size;
 	m->value_size = l.value_size;
 	m->flags = BPF_F_NO_PREALLOC;
@@ -202,6 +209,7 @@ static void set_map(struct cg *cg, uint32_t n)
 	if (l.lpm)
 		m->max_entries *= 4;
 	m->max_entries = MAX(m->max_entries, m->elems.n + 1);
+	return true;
 }
 
 bool cg_maps(struct cg *cg)
@@ -210,7 +218,7 @@ bool cg_maps(struct cg *cg)
 	states(cg);
 	cg->set_map = arena_array(cg->m->arena, uint32_t, cg->m->sets.n + 1);
 	for (uint32_t k = 0; k < cg->m->sets.n; k++)
-		if (cg->m->sets.v[k].kind == SK_MUTABLE)
-			set_map(cg, k);
+		if (cg->m->sets.v[k].kind == SK_MUTABLE && !set_map(cg, k))
+			return false;
 	return true;
 }

@@ -144,6 +144,13 @@ bool build_can_lower_set(const struct set *s, const char **why)
 		return no(why, "a map of objects");
 	if (s->key_len > DATA_MAX || s->data_len > DATA_MAX)
 		return no(why, "a set with such long keys");
+	if (!(s->flags & (SET_ANONYMOUS | SET_CONSTANT))) { /* in a map */
+		if (s->flags & SET_INTERVAL && s->n_fields > 1)
+			return no(why, "a changeable set of concatenated ranges");
+		vec_foreach(&s->elems, e)
+			if ((*e)->catchall)
+				return no(why, "a changeable set with a catch-all element");
+	}
 	for (uint32_t i = 0; i < s->n_exprs; i++)
 		if (!can_stateful(s->exprs[i], why))
 			return false;
