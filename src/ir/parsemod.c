@@ -376,7 +376,7 @@ static void rd_set_body(struct ir_reader *r, struct set *s, struct ir_set *is)
 			do
 				*vec_push(r->arena, &is->verdicts) = rd_verdict(r);
 			while (rd_take_punct(r, ','));
-		} else if (r->tok != TK_NL) {
+		} else if (r->tok != TK_NL) { /* the end of the text too */
 			rd_error(r, "'elem', 'verdicts' or '}' expected");
 		}
 		rd_want_nl(r);
@@ -497,6 +497,8 @@ static void rd_data_item(struct ir_reader *r)
 		if (r->tok == TK_HEX) {
 			sb_add(&b, r->text, r->text_len);
 			rd_next(r);
+		} else if (r->tok == TK_EOF) {
+			rd_error(r, "'}' expected");
 		}
 		rd_want_nl(r);
 	}

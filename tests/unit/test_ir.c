@@ -182,6 +182,8 @@ static void test_reader_errors(void **state)
 	expect_error(FN "@0:\n\t%0 = ctx\n\t%0 = ctx\n", 0, 0, "defined twice");
 	expect_error(FN "@0:\n\t%0 = ldf.w skb_frob 1.l\n", 3, 13, "no field");
 	expect_error(FN "@0:\n\tret 0x100000000\n}\n", 3, 6, "does not fit");
+	expect_error("data 0 \"x\" align 8 {\n", 0, 0, "'}' expected");
+	expect_error("table 0 family 2 \"t\"\nset 0 const table 0 \"s\" {\n", 0, 0, "'}' expected");
 	expect_error(FN "@0:\n\tjmp @1\n}\n", 0, 0, "missing");
 	expect_error(FN "@0:\n\tret 0\n", 0, 0, "'}' expected");
 	expect_error(FN "@0:\n\tjmp @1\n@1:\n\t%1 = phi.w @1 3\n\tret 0\n}\n", 0, 0,
