@@ -184,12 +184,31 @@ static void exthdr_words(struct pstate *ps, struct pval *v)
 	static const char *const v6[256] = {
 		[0] = "hbh", [43] = "rt", [44] = "frag", [60] = "dst", [135] = "mh"
 	};
+	static const struct {
+		uint8_t type, off, len;
+		const char *words;
+	} v6_fields[] = {
+		{ 0, 0, 1, "hbh nexthdr" },    { 0, 1, 1, "hbh hdrlength" },
+		{ 43, 0, 1, "rt nexthdr" },    { 43, 1, 1, "rt hdrlength" },
+		{ 43, 2, 1, "rt type" },       { 43, 3, 1, "rt seg-left" },
+		{ 44, 0, 1, "frag nexthdr" },  { 44, 1, 1, "frag reserved" },
+		{ 44, 4, 4, "frag id" },       { 60, 0, 1, "dst nexthdr" },
+		{ 60, 1, 1, "dst hdrlength" }, { 135, 0, 1, "mh nexthdr" },
+		{ 135, 1, 1, "mh hdrlength" }, { 135, 2, 1, "mh type" },
+	};
 	const struct expr *e = v->e;
+	uint32_t i;
 	bool present = e->exthdr.flags & NFT_EXTHDR_F_PRESENT;
 
 	v->words = NULL;
 	if (present)
 		v->type = PT_BOOL;
+	for (i = 0; !present && e->exthdr.op == XH_IPV6 && i < ARRAY_SIZE(v6_fields); i++)
+		if (v6_fields[i].type == e->exthdr.type && v6_fields[i].off == e->exthdr.off &&
+		    v6_fields[i].len == e->exthdr.len) {
+			v->words = v6_fields[i].words;
+			v->type = v6_fields[i].off ? PT_INT : PT_PROTO;
+		}
 	if (e->exthdr.op == XH_IPV6 && v6[e->exthdr.type] && present)
 		v->words = arena_printf(ps->a, "exthdr %s", v6[e->exthdr.type]);
 	else if (e->exthdr.op == XH_TCPOPT && present)

@@ -107,7 +107,7 @@ static const char *rest_name(struct emit *e, const struct chain *c, uint32_t fro
 {
 	struct rest *r;
 
-	if (!from && c != e->b->c)
+	if (!from && c != e->b->c && !c->is_bound)
 		return c->name; /* the whole chain, which the fallback then has */
 	vec_foreach(&e->rests, it)
 		if ((*it)->c == c && (*it)->from == from)
