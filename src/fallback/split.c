@@ -272,14 +272,23 @@ static bool punt_decisions(struct split *s, struct sp_base *b)
 
 /* -- shared state ------------------------------------------------------------------------------------------------ */
 
+/* Notes the sets that rules change. */
+static void note_written(struct split *s)
+{
+	strmap_init(&s->written, s->arena);
+	vec_foreach(&s->rs->tables, t)
+		vec_foreach(&(*t)->chains, c)
+			vec_foreach(&(*c)->rules, r)
+				vec_foreach(&(*r)->exprs, e)
+					if ((*e)->kind == EX_DYNSET)
+						*strmap_put(&s->written,
+							    (const char *)&(*e)->dynset.set,
+							    sizeof(void *)) = (*e)->dynset.set;
+}
+
 static bool set_is_written(const struct split *s, const struct set *set)
 {
-	vec_foreach(&set->table->chains, c)
-		vec_foreach(&(*c)->rules, r)
-			vec_foreach(&(*r)->exprs, e)
-				if ((*e)->kind == EX_DYNSET && (*e)->dynset.set == set)
-					return true;
-	return false;
+	return strmap_get(&s->written, (const char *)&set, sizeof(set));
 }
 
 /* The state that an expression shares with its other uses and that cannot be kept in two places; NULL: none. */
@@ -753,6 +762,8 @@ struct plan *fb_plan(struct ruleset *rs, const struct fb_options *opt)
 	s->plan->arena = rs->arena;
 	s->plan->rs = rs;
 	strmap_init(&s->in_nft, rs->arena);
+	strmap_init(&s->printed, rs->arena);
+	note_written(s);
 	vec_foreach(&rs->tables, t)
 		vec_foreach(&(*t)->chains, c)
 			if ((*c)->is_base)

@@ -111,7 +111,9 @@ struct split {
 	const struct fb_options *opt;
 	struct plan *plan;
 	VEC(struct sp_base *) bases;
-	struct strmap in_nft; /* resources that nftables keeps: key is the address's bytes */
+	struct strmap in_nft;  /* resources that nftables keeps: key is the address's bytes */
+	struct strmap written; /* sets that rules change */
+	struct strmap printed; /* rules that the fallback has already */
 	bool changed;
 };
 

@@ -97,12 +97,14 @@ static bool in_bpf(const struct split *s, const struct rule *r)
 	return false;
 }
 
-static bool printed_before(const struct split *s, const struct rule *r)
+/* Whether the rule was printed before; it is now. */
+static bool printed_before(struct split *s, const struct rule *r)
 {
-	vec_foreach(&s->plan->copies, it)
-		if (it->rule == r)
-			return true;
-	return false;
+	void **slot = strmap_put(&s->printed, (const char *)&r, sizeof(r));
+	bool before = *slot;
+
+	*slot = (void *)r;
+	return before;
 }
 
 static void where_text(struct split *s, const struct rule *r, struct sbuf *out)
@@ -116,7 +118,8 @@ static void where_text(struct split *s, const struct rule *r, struct sbuf *out)
 static void print_rule(struct split *s, const struct rule *r, const char *chain, uint32_t index,
 		       struct sbuf *out)
 {
-	struct fb_print_opts o = { .zero = in_bpf(s, r) || printed_before(s, r), .elements = true };
+	bool before = printed_before(s, r);
+	struct fb_print_opts o = { .zero = before || in_bpf(s, r), .elements = true };
 
 	sb_puts(out, "\t\t");
 	if (!fb_print_rule(r, &o, out))
