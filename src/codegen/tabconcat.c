@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * tabconcat: concatenations with ranges. Each field is searched among the points where some element begins or ends; each point
- * has a row of bits, one for each element that covers it; the rows of all fields are joined by and. Elements do not overlap, so that
- * at most one bit is left.
+ * has a row of bits, one for each element that covers it; the rows of all fields are joined by and. Where
+ * elements overlap the first one counts: the lowest bit that is left.
  */
 #include <endian.h>
 #include <stdlib.h>
@@ -100,19 +100,21 @@ static void build_numbers(struct tabset *t)
 		t->m->tables.v[t->ctz].bytes[(DE_BRUIJN << k) >> 58] = k;
 }
 
-/* The number of the element whose bit is left: word k of the joined rows holds it. */
-static struct ir_ins *number(struct tabcur *c, struct ir_ins **words, struct ir_ins *any)
+/* The number of the first element whose bit is left in the joined rows. */
+static struct ir_ins *number(struct tabcur *c, struct ir_ins **words)
 {
 	struct tabset *t = c->t;
-	struct ir_ins *at, *k = tabk(c, IR_W, 0), *bit;
+	struct ir_ins *at, *k, *any, *bit;
 
 	if (!t->nums)
 		build_numbers(t);
-	for (uint32_t w = 1; w < 1u << t->row_bits; w++) {
+	any = words[(1u << t->row_bits) - 1];
+	k = tabk(c, IR_W, ((1u << t->row_bits) - 1) << 6);
+	for (uint32_t w = (1u << t->row_bits) - 1; w-- > 0;) { /* the first word that is not 0 */
 		struct ir_ins *here = tab2(c, IR_NE, IR_B, words[w], tabk(c, IR_L, 0));
 
-		k = tab2(c, IR_OR, IR_W, tab_sel(c, here, tabk(c, IR_W, w << 6), tabk(c, IR_W, 0)),
-			 k);
+		k = tab_sel(c, here, tabk(c, IR_W, w << 6), k);
+		any = tab_sel(c, here, words[w], any);
 	}
 	bit = tab2(c, IR_AND, IR_L, any, tab2(c, IR_SUB, IR_L, tabk(c, IR_L, 0), any));
 	at = tab2(c, IR_MUL, IR_L, bit, tabk(c, IR_L, DE_BRUIJN));
@@ -148,7 +150,7 @@ struct tabres tab_concat(struct tabcur *c)
 	r.cond = tab2(c, IR_NE, IR_B, any, tabk(c, IR_L, 0));
 	r.num = NULL;
 	if (t->valued) {
-		r.num = number(c, words, any);
+		r.num = number(c, words);
 		r.num = tab_sel(c, r.cond, r.num, tabk(c, IR_W, 0));
 	}
 	return r;

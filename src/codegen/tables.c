@@ -71,7 +71,7 @@ struct ir_ins *tab_sel(struct tabcur *c, struct ir_ins *cond, struct ir_ins *a, 
 
 	if (ir_is_const(a, 1) && ir_is_const(b, 0))
 		return tab1(c, IR_B2W, IR_W, cond);
-	i = put(c, IR_SEL, IR_W, 3);
+	i = put(c, IR_SEL, a->type, 3);
 	i->args[0] = cond;
 	i->args[1] = a;
 	i->args[2] = b;

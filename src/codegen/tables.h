@@ -53,7 +53,7 @@ struct ir_ins *tab2(struct tabcur *c, enum ir_op op, enum ir_type t, struct ir_i
 struct ir_ins *tabk(struct tabcur *c, enum ir_type t, uint64_t v);
 struct ir_ins *tab_load(struct tabcur *c, uint32_t table, struct ir_ins *at, int64_t off,
 			uint8_t size);
-/* cond ? a : b of words */
+/* cond ? a : b of words or doubles */
 struct ir_ins *tab_sel(struct tabcur *c, struct ir_ins *cond, struct ir_ins *a, struct ir_ins *b);
 /* Word w of the key as a number in the order of memcmp. */
 struct ir_ins *tab_swapped(struct tabcur *c, uint32_t w);
