@@ -91,7 +91,7 @@ void ps_stateful(const struct expr *e, const struct fb_print_opts *o, struct sbu
 	switch (e->kind) {
 	case EX_COUNTER:
 		sb_puts(out, "counter");
-		if (!o->zero && (e->counter.packets || e->counter.bytes))
+		if (!o->zero)
 			sb_printf(out, " packets %llu bytes %llu",
 				  (unsigned long long)e->counter.packets,
 				  (unsigned long long)e->counter.bytes);
