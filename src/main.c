@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "build.h"
 #include "driver.h"
 
 enum { EXIT_COMPILED = 0, EXIT_INPUT = 1, EXIT_STRICT = 2 }; /* 70: BUG() */
@@ -266,7 +267,9 @@ static int compile(struct options *o, struct arena *a)
 int main(int argc, char **argv)
 {
 	struct arena *a = arena_new();
-	struct options o = { .level = OPT_O2, .color = isatty(STDERR_FILENO) };
+	struct options o = { .level = OPT_O2,
+			     .color = isatty(STDERR_FILENO),
+			     .fb.can_lower = build_can_lower };
 	int c, rc = 0;
 
 	while (!rc && (c = getopt_long(argc, argv, "o:f:nlD:I:O:d:hV", long_options, NULL)) >= 0) {
