@@ -92,7 +92,9 @@ struct plan {
 	VEC(const struct set *)
 	sets_both;	      /* mutable sets that both sides hold: every change must reach both */
 	const char *fallback; /* nft text, complete, with comments */
-	bool fallback_empty;  /* nothing in it but comments */
+	const char
+		*fallback_body; /* the same without the commands on what the kernel held before */
+	bool fallback_empty;	/* nothing in it but comments */
 	uint32_t n_bpf, n_both, n_nft, n_none; /* rules, by where */
 };
 

@@ -157,7 +157,7 @@ const char *driver_manifest(struct run *r, size_t *len)
 	if (r->plan) {
 		m.ruleset = ruleset_text(r);
 		m.preamble = preamble_text(r);
-		m.fallback = r->plan->fallback;
+		m.fallback = r->plan->fallback_body;
 		m.fallback_empty = r->plan->fallback_empty;
 		vec_foreach(&r->rs->tables, t)
 			*vec_push(r->arena, &m.tables) = arena_printf(r->arena, "%s %s", fam(*t),

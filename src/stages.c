@@ -84,9 +84,12 @@ int stage_read(struct run *r)
 
 int stage_split(struct run *r)
 {
+	struct fb_options fb = r->o->fb;
+
 	if (r->o->ir)
 		return 0;
-	r->plan = fb_plan(r->rs, &r->o->fb);
+	fb.can_lower = build_can_lower;
+	r->plan = fb_plan(r->rs, &fb);
 	if (!r->plan)
 		return 1;
 	if (r->o->emit != EMIT_FALLBACK)

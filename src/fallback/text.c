@@ -368,6 +368,7 @@ void sp_fallback(struct split *s)
 	uint32_t i, have = 0;
 	bool empty = true;
 	struct sbuf out;
+	size_t body;
 
 	sb_init(&out, s->arena);
 	for (i = 0; i < rs->tables.n; i++) {
@@ -381,6 +382,7 @@ void sp_fallback(struct split *s)
 	sb_puts(&out, "# What nftables does beside the BPF programs.\n");
 	vec_foreach(&rs->preamble, it)
 		sb_printf(&out, "%s\n", *it);
+	body = out.n;
 	for (i = 0; i < rs->tables.n; i++) {
 		uint32_t carrier = programs_ct(s, needs[i].t) & ~have;
 
@@ -393,5 +395,6 @@ void sp_fallback(struct split *s)
 	if (empty)
 		sb_puts(&out, "# Nothing: every base chain runs in BPF.\n");
 	s->plan->fallback = out.s;
+	s->plan->fallback_body = out.s + body;
 	s->plan->fallback_empty = empty;
 }

@@ -744,7 +744,11 @@ static bool delete_table(struct sema *s, struct ast_cmd *c)
 {
 	struct tabinfo *t = c->ref.table ? tab_find(s, fam_of(c->ref.family), c->ref.table) : NULL;
 
-	if (t) {
+	if (t) { /* the running kernel may hold it, and loses it: `add table` before keeps the delete from failing */
+		*vec_push(s->arena, &s->rs->preamble) =
+			arena_printf(s->arena, "add table %s %s\ndelete table %s %s",
+				     family_name(t->table->family), t->table->name,
+				     family_name(t->table->family), t->table->name);
 		drop_table(s, t);
 		return true;
 	}
