@@ -913,6 +913,40 @@ struct tx *concat_or_key(const struct sset *set)
 	return set->key_tx;
 }
 
+/*
+ * A set may hold millions of elements: their typed form lives in an arena of its own, freed every few thousand. Verdicts
+ * are not read this way, since the chain of a `jump { }` must stay.
+ */
+#define CHUNK 4096
+static bool fill_chunks(struct sema *s, struct sset *set, struct ast_expr *e, struct elem_ctx *c)
+{
+	struct arena *keep = s->arena;
+	bool ok = true;
+
+	for (uint32_t at = 0; at < e->set->elems.n && s->diag->errors < DIAG_MAX_ERRORS;
+	     at += CHUNK) {
+		struct ast_set_body part = { .elems = { .v = e->set->elems.v + at,
+							.n = MIN(e->set->elems.n - at,
+								 (uint32_t)CHUNK) } };
+		struct ast_expr slice = *e;
+		struct telems out = { 0 };
+		bool good;
+
+		slice.set = &part;
+		c->out = &out;
+		s->arena = arena_new();
+		good = add_elems(s, &slice, c, NULL) && check_data(s, &out, set->data_interval);
+		{
+			struct arena *scratch = s->arena;
+
+			s->arena = keep;
+			ok &= good && set_fill(s, set, &out);
+			arena_free(scratch);
+		}
+	}
+	return ok;
+}
+
 /* Elements written in a declaration or an `add element`. */
 bool fill_set(struct sema *s, struct sset *set, struct ast_expr *e, bool del)
 {
@@ -940,8 +974,11 @@ bool fill_set(struct sema *s, struct sset *set, struct ast_expr *e, bool del)
 	c.out = arena_new_of(s->arena, struct telems);
 	if (del) /* `delete element t m { key }` may leave the value out */
 		c.want_data = map && e->set->elems.n && e->set->elems.v[0].data;
-	ok = add_elems(s, e, &c, NULL) && check_data(s, c.out, set->data_interval);
-	return ok && (del ? set_delete(s, set, c.out) : set_fill(s, set, c.out));
+	if (del || set->set.is_vmap) {
+		ok = add_elems(s, e, &c, NULL) && check_data(s, c.out, set->data_interval);
+		return ok && (del ? set_delete(s, set, c.out) : set_fill(s, set, c.out));
+	}
+	return fill_chunks(s, set, e, &c);
 }
 
 bool fill_declared(struct sema *s, struct ast_set *a)
