@@ -7,8 +7,9 @@
 
 /* A chain reached by several jumps is copied into each of them up to this many expressions. */
 #define INLINE_MAX 16
-/* Calls nested in a program: the kernel allows 8 frames, the runtime needs some. */
-#define CALLS_MAX  4
+#define CALLS_MAX 2 /* the frames share 512 bytes of stack with the runtime */
+/* A second level of calls only where copies would cost this many expressions. */
+#define COPIES_MAX 400
 #define WEIGHT_MAX 100000000u
 
 static struct rule_act act_of(const struct bld *b, const struct rule *r)
@@ -120,7 +121,8 @@ static void weigh_chain(struct bld *b, const struct chain *c)
 	vec_foreach(&c->rules, r)
 		weigh_rule(b, bc, *r);
 	bc->call = c != b->prog->base && bc->sites > 1 && bc->weight > INLINE_MAX &&
-		   bc->height < CALLS_MAX;
+		   (!bc->height || (bc->height < CALLS_MAX &&
+				    (uint64_t)bc->weight * (bc->sites - 1) > COPIES_MAX));
 }
 
 /* -- verdicts and jumps ------------------------------------------------------------------------------------------ */
