@@ -4,7 +4,7 @@
  *
  * The splitter (src/fallback) makes it from the hinge; the IR builder reads it rule by rule; the driver writes its residual
  * text as the fallback, and --explain and --report from its rules. A base chain of the plan is in one of three states:
- *   whole in BPF     a program for each family it sees, no residual chain
+ *   whole in BPF     a program for each family it sees, no residual chain; no program either where the chain does nothing
  *   split            the programs, and a residual chain of the same name in the fallback, at res_prio, just behind them
  *   whole in nftables  no program; the fallback has the chain unchanged
  */

@@ -671,6 +671,24 @@ static void prog_new(struct split *s, struct sp_base *b, uint8_t pf)
 	*vec_push(s->arena, &s->plan->progs) = p;
 }
 
+/* No rules, and everybody is accepted. */
+static bool does_nothing(const struct sp_base *b)
+{
+	return b->state == SP_WHOLE_BPF && !b->c->rules.n && !b->c->has_counter &&
+	       !(b->c->has_policy && b->c->policy == V_DROP);
+}
+
+/* A program that does nothing costs more than none, as long as there are others to make an object of. */
+static bool no_program(const struct split *s, const struct sp_base *b)
+{
+	if (!does_nothing(b))
+		return false;
+	vec_foreach(&s->bases, it)
+		if ((*it)->state != SP_WHOLE_NFT && !does_nothing(*it))
+			return true;
+	return false;
+}
+
 static void plan_base(struct split *s, struct sp_base *b)
 {
 	struct plan_chain *pc = vec_push(s->arena, &s->plan->chains);
@@ -686,7 +704,7 @@ static void plan_base(struct split *s, struct sp_base *b)
 				   .res_prio = b->res_prio,
 				   .ns_nft = b->ns_nft,
 				   .ns_split = b->ns_split };
-	if (b->state == SP_WHOLE_NFT)
+	if (b->state == SP_WHOLE_NFT || no_program(s, b))
 		return;
 	b->through = arena_alloc(s->arena, b->c->table->chains.n);
 	mark_reached(b, b->c);
