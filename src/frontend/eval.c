@@ -608,6 +608,10 @@ static struct tx *ev_binop(struct sema *s, struct ast_expr *e)
 	struct ectx c = s->ctx;
 	bool shift = e->bin_op == BIN_LSHIFT || e->bin_op == BIN_RSHIFT;
 
+	if (e->depth > 16) {
+		diag_error(s->diag, e->loc, "more than 16 operators in a row");
+		return NULL;
+	}
 	l = ev(s, e->bin.left);
 	if (!l)
 		return NULL;

@@ -797,6 +797,11 @@ static struct ts *st_nat(struct sema *s, struct ast_stmt *st)
 			return NULL;
 		}
 	}
+	if (n->port && hold.concat) {
+		diag_error(s->diag, n->port->loc,
+			   "the address is mapped together with a port already");
+		return NULL;
+	}
 	if (n->port) {
 		hold.b = port_arg(s, n->port, hold.a);
 		if (!hold.b)
