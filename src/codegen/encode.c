@@ -354,6 +354,14 @@ static void enc_simple(struct enc *e, const struct mir_ins *i)
 	}
 }
 
+/* Without its folders: the same ruleset gives the same bytes wherever it lies. */
+static const char *base_name(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	return slash ? slash + 1 : path;
+}
+
 /* -- lines ----------------------------------------------------------------------------------------------------- */
 
 static void line(struct enc *e, const struct rule *r)
@@ -373,7 +381,7 @@ static void line(struct enc *e, const struct rule *r)
 	*l = (struct obj_line){ .insn = e->out->insns.n, .rule = r, .file = "ruleset" };
 	loc = r ? r->loc : c ? c->loc : (struct loc){ 0 };
 	if (loc.file && e->o->diag && loc.file < e->o->diag->sources.n)
-		l->file = e->o->diag->sources.v[loc.file]->path;
+		l->file = base_name(e->o->diag->sources.v[loc.file]->path);
 	l->line = loc.line ? loc.line : 1;
 	l->col = loc.col;
 	if (r && r->text)
