@@ -14,17 +14,27 @@ struct prog_status {
 	uint32_t insns, jited; /* instructions after the verifier, bytes of machine code */
 };
 
+/* As struct bpf_link_info for a netfilter link: linux/bpf.h of older distributions does not have it. */
+struct link_info {
+	uint32_t type, id, prog_id;
+	uint32_t pad;
+	uint32_t pf, hooknum;
+	int32_t priority;
+	uint32_t flags;
+	uint64_t room[8]; /* what newer kernels may say */
+};
+
 static void read_prog(struct ctl *c, char gen, const struct mf_prog *p, struct prog_status *s)
 {
-	struct bpf_link_info link = { 0 };
+	struct link_info link = { 0 };
 	struct bpf_prog_info prog = { 0 };
 	uint32_t len = sizeof(link), plen = sizeof(prog);
 	int fd = bpf_obj_get(pins_path(c, gen, "link", p->name));
 
 	s->mf = p;
 	if (fd >= 0) {
-		s->attached = !bpf_obj_get_info_by_fd(fd, &link, &len);
-		s->prio = link.netfilter.priority;
+		s->attached = !bpf_obj_get_info_by_fd(fd, (void *)&link, &len);
+		s->prio = link.priority;
 		close(fd);
 	}
 	fd = bpf_obj_get(pins_path(c, gen, "prog", p->name));
