@@ -70,13 +70,21 @@ install_missing() {
 	[ -z "$back" ] || as_root apt-get -qq install -y --no-install-recommends $release $back >/dev/null || die "apt-get install failed:$back"
 }
 
-# build DIR [meson options]: configures where needed, and builds.
-build() {
+# configure DIR [meson options]: makes the build folder, or gives an existing one the options.
+configure() {
 	dir=$1
 	shift
 	if [ ! -f "$dir/build.ninja" ]; then
-		meson setup "$dir" "$@" >"${dir}-setup.log" 2>&1 || { cat "${dir}-setup.log" >&2; die "meson setup failed"; }
-		mv "${dir}-setup.log" "$dir/setup.log"
+		meson setup "$dir" "$@" >"$dir-setup.log" 2>&1 || { cat "$dir-setup.log" >&2; die "meson setup failed"; }
+		mv "$dir-setup.log" "$dir/setup.log"
+	elif [ $# -gt 0 ]; then
+		meson configure "$dir" "$@" >/dev/null || die "meson configure failed"
 	fi
-	ninja -C "$dir" >"$dir/build.log" 2>&1 || { tail -n 60 "$dir/build.log" >&2; die "the build failed ($dir/build.log)"; }
+}
+
+# build DIR [TARGET...]: builds the targets, or everything.
+build() {
+	dir=$1
+	shift
+	ninja -C "$dir" "$@" >"$dir/build.log" 2>&1 || { tail -n 60 "$dir/build.log" >&2; die "the build failed ($dir/build.log)"; }
 }
