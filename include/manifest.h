@@ -20,7 +20,7 @@ struct mf_prog {
 	uint32_t hooknum;		    /* NF_INET_* */
 	int32_t prio;			    /* of the base chain it stands for */
 	const char *family, *table, *chain; /* that base chain */
-	bool residual; /* the fallback holds a residual chain behind it */
+	bool residual;			    /* the fallback holds a residual chain behind it */
 };
 
 enum mf_state_kind { MF_COUNTER, MF_LIMIT, MF_QUOTA, MF_LAST, MF_NUMGEN };
@@ -64,10 +64,19 @@ struct mf_rule { /* where a rule runs, as in --report */
 /* Where a rule of the original stands in the fallback; one rule may stand in several places. */
 struct mf_copy {
 	const char *family, *table;
-	const char *chain; /* in the original */
-	uint32_t rule;	   /* its index there */
+	const char *chain;     /* in the original */
+	uint32_t rule;	       /* its index there */
 	const char *res_chain; /* in the fallback, same table */
 	uint32_t res_rule;
+};
+
+/* What a counter that nft keeps had counted before its ruleset was replaced; only in the manifest of what is loaded. */
+struct mf_carried {
+	const char *family, *table;
+	const char *chain;  /* NULL: a named object */
+	const char *object; /* or NULL */
+	uint32_t rule, expr;
+	uint64_t packets, bytes; /* to be added to what nft says */
 };
 
 struct manifest {
@@ -82,6 +91,7 @@ struct manifest {
 	VEC(struct mf_elem) elems;
 	VEC(struct mf_rule) rules;
 	VEC(struct mf_copy) copies;
+	VEC(struct mf_carried) carried;
 	VEC(const char *) tables; /* "inet filter": tables of the original, in order */
 };
 

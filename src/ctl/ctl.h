@@ -11,8 +11,9 @@
  *	<g>_link_NAME	links: unlinking one detaches its program
  *	<g>_ready	the manifest again: there when generation g is whole and in force
  *
- * On the nft side the tables of the manifest are ours while the empty marker table `inet nft2bpf-<name>` exists: it comes and
- * goes in the same transactions as they do.
+ * On the nft side the tables of the manifest are ours while the marker table `inet nft2bpf-<name>` exists: it comes and goes in
+ * the same transactions as they do. Its one chain, which no hook calls, says which generation they belong to and in which state they
+ * are: "a" or "b", the fallback beside the programs; "a_whole" or "b_whole", the complete original ruleset.
  *
  * Nothing is ever half in force. Every change passes through the state "whole": the complete original ruleset in nftables,
  * which gives the new verdicts with any number of the programs attached:
@@ -21,8 +22,8 @@
  *	unload	fallback -> whole(old) -> detach programs -> none
  *	replace	fallback(old) -> whole(old) -> detach -> whole(new) -> attach -> fallback(new)
  *
- * Each arrow on the nft side is one transaction. Whoever is killed between two steps leaves a ruleset that filters as the old or the new
- * one, or none; the next command of that name finds no <g>_ready and first goes back to none the same way.
+ * Each arrow on the nft side is one transaction; only the generation that the marker names has links. Whoever is killed between
+ * two steps leaves a ruleset that filters as the old or the new one, or none; the next command of that name goes on from there.
  */
 #ifndef N2B_CTL_H
 #define N2B_CTL_H
@@ -78,6 +79,8 @@ struct ctl_obj {
 int object_load(struct ctl *c, const char *path, struct ctl_obj *o);
 /* Attaches every program and pins links, programs and maps as generation gen. */
 int object_attach(struct ctl *c, struct ctl_obj *o, char gen);
+/* Links the pinned programs of a generation once more. */
+int object_reattach(struct ctl *c, const struct manifest *m, char gen);
 void object_close(struct ctl_obj *o);
 /* Reads a value of a per-CPU or plain map of u64s: sums over CPUs for per-CPU ones. 0 or -errno. */
 int map_read_u64s(int fd, uint32_t key, uint64_t *v, uint32_t n);
@@ -87,25 +90,49 @@ int map_write_u64s(int fd, uint32_t key, const uint64_t *v, uint32_t n);
 
 /* Runs one nft transaction (`nft -f -`; $NFT names another nft). 0, or 1 after printing what nft said. */
 int nft_run(struct ctl *c, const char *script);
-bool nft_table_exists(struct ctl *c, const char *family_table);
+int nft_check(struct ctl *c, const char *script); /* the same without changing anything */
+/* What the marker says. */
+struct nft_force {
+	char gen; /* 0: nothing of ours is in nftables */
+	bool whole;
+};
+struct nft_force nft_in_force(struct ctl *c);
 /* Parts of transactions. */
-void nft_add_marker(const struct ctl *c, struct sbuf *s);
+void nft_set_marker(const struct ctl *c, char gen, bool whole, struct sbuf *s);
 void nft_delete_marker(const struct ctl *c, struct sbuf *s);
 void nft_create_tables(const struct manifest *m, struct sbuf *s);
 void nft_delete_tables(const struct manifest *m, struct sbuf *s);
-/* The whole original ruleset; base chains that programs stand for without a residual chain one priority later. */
-int nft_whole(struct ctl *c, const struct manifest *m, struct sbuf *s);
+/*
+ * The whole ruleset rs, or the manifest's original if NULL; base chains that programs stand for without a residual chain one
+ * priority later.
+ */
+int nft_whole(struct ctl *c, const struct manifest *m, struct ruleset *rs, struct sbuf *s);
 
 /* The original ruleset, read back from the manifest; NULL after error lines. */
 struct ruleset *manifest_ruleset(struct ctl *c, const struct manifest *m, struct diag *d);
 
+/* -- live.c ---------------------------------------------------------------------------------------- */
+
+/* The ruleset of generation gen, which is in force beside its fallback, with live counters and elements; NULL after error lines. */
+struct ruleset *live_ruleset(struct ctl *c, char gen, const struct manifest *m);
+struct table *live_table(const struct ruleset *rs, const char *family, const char *name);
+
+/* -- carry.c --------------------------------------------------------------------------------------- */
+
+/* Gives the object that is to come the counters of rules that are the same in `live`; rewrites its manifest where nft has them. */
+int carry_counters(struct ctl *c, const struct ruleset *live, struct ctl_obj *o);
+
 /* -- state.c: the ways between none, whole and fallback -------------------------------------------- */
 
-/* Brings what an interrupted command left to none, or drops what it prepared. 0, or 1 after an error line. */
-int state_recover(struct ctl *c);
+/* One command at a time in a network namespace; nft, when its parent was killed, counts as a part of it. */
+int state_lock(struct ctl *c);
+/* Is anything of the name there? */
+bool state_any(struct ctl *c);
+/* Finishes what an interrupted command left where that needs no object, so that what is ready is in force as it should be. */
+int state_settle(struct ctl *c);
+/* In force afterwards: the object, from whatever state the name is in. */
 int state_load(struct ctl *c, struct ctl_obj *o);
 int state_unload(struct ctl *c);
-int state_replace(struct ctl *c, struct ctl_obj *o);
 
 /* -- commands -------------------------------------------------------------------------------------- */
 

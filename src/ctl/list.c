@@ -1,202 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/*
- * nft2bpfctl list: the original ruleset with live counters, quotas and elements, whichever side keeps them.
- *
- * The manifest's text is read back into a ruleset; what the programs' maps hold and what the kernel's residual tables hold is
- * written into its expressions; then it is printed.
- */
-#include <errno.h>
-#include <unistd.h>
-
+/* nft2bpfctl list: the live ruleset (live.c), printed as `nft list ruleset` prints it. */
 #include "ctl.h"
 #include "fallback.h"
-#include "frontend.h"
-
-static struct table *find_table(const struct ruleset *rs, const char *family, const char *name)
-{
-	vec_foreach(&rs->tables, t)
-		if (!strcmp(family_name((*t)->family), family) && !strcmp((*t)->name, name))
-			return *t;
-	return NULL;
-}
-
-/* The expression that a state belongs to; NULL: none (a set's element, a policy). */
-static struct expr *state_expr(const struct ruleset *rs, const struct mf_state *s)
-{
-	struct table *t = find_table(rs, s->family, s->table);
-	struct chain *ch;
-
-	if (!t)
-		return NULL;
-	if (s->object) {
-		vec_foreach(&t->objs, o)
-			if (!strcmp((*o)->name, s->object) && (*o)->expr)
-				return (*o)->expr;
-		return NULL;
-	}
-	ch = s->chain ? table_chain(t, s->chain) : NULL;
-	if (!ch || s->rule >= ch->rules.n || s->expr >= ch->rules.v[s->rule]->exprs.n)
-		return NULL;
-	return ch->rules.v[s->rule]->exprs.v[s->expr];
-}
-
-static void fill_from_maps(struct ctl *c, char gen, const struct manifest *m, struct ruleset *rs)
-{
-	vec_foreach(&m->states, s) {
-		struct expr *e = state_expr(rs, s);
-		uint64_t v[2] = { 0, 0 };
-		uint32_t n = s->kind == MF_COUNTER ? 2 : 1;
-		int fd;
-
-		if (!e || (s->kind != MF_COUNTER && s->kind != MF_QUOTA))
-			continue;
-		fd = pins_map_fd(c, gen, s->map);
-		if (fd < 0)
-			continue;
-		if (!map_read_u64s(fd, s->index, v, n)) {
-			if (e->kind == EX_COUNTER) {
-				e->counter.packets += v[0];
-				e->counter.bytes += v[1];
-			} else if (e->kind == EX_QUOTA) {
-				e->quota.consumed += v[0];
-			}
-		}
-		close(fd);
-	}
-}
-
-/* Anything that both sides count starts from nothing, so that the values can be added up. */
-static void zero_states(struct ruleset *rs, const struct manifest *m)
-{
-	vec_foreach(&m->states, s) {
-		struct expr *e = state_expr(rs, s);
-
-		if (e && e->kind == EX_COUNTER)
-			e->counter.packets = e->counter.bytes = 0;
-		else if (e && e->kind == EX_QUOTA)
-			e->quota.consumed = 0;
-	}
-}
-
-static void add_state(struct expr *to, const struct expr *from)
-{
-	if (to->kind != from->kind)
-		return;
-	if (to->kind == EX_COUNTER) {
-		to->counter.packets += from->counter.packets;
-		to->counter.bytes += from->counter.bytes;
-	} else if (to->kind == EX_QUOTA) {
-		to->quota.consumed += from->quota.consumed;
-		to->quota.depleted |= from->quota.depleted;
-	} else if (to->kind == EX_LAST && from->last.set) {
-		to->last = from->last;
-	}
-}
-
-/* The n-th expression of a kind, or NULL. */
-static struct expr *nth(const struct rule *r, enum expr_kind kind, uint32_t n)
-{
-	vec_foreach(&r->exprs, e)
-		if ((*e)->kind == kind && !n--)
-			return *e;
-	return NULL;
-}
-
-static void add_rule(struct rule *to, const struct rule *from)
-{
-	static const enum expr_kind kinds[] = { EX_COUNTER, EX_QUOTA, EX_LAST };
-
-	for (size_t k = 0; k < ARRAY_SIZE(kinds); k++) {
-		struct expr *a, *b;
-
-		for (uint32_t i = 0; (a = nth(to, kinds[k], i)) && (b = nth(from, kinds[k], i));
-		     i++)
-			add_state(a, b);
-	}
-}
-
-static void fill_rules_from_nft(const struct manifest *m, struct ruleset *rs,
-				const struct ruleset *live)
-{
-	vec_foreach(&m->copies, cp) {
-		struct table *t = find_table(rs, cp->family, cp->table);
-		struct table *lt = find_table(live, cp->family, cp->table);
-		struct chain *ch = t ? table_chain(t, cp->chain) : NULL;
-		struct chain *lch = lt ? table_chain(lt, cp->res_chain) : NULL;
-
-		if (ch && lch && cp->rule < ch->rules.n && cp->res_rule < lch->rules.n)
-			add_rule(ch->rules.v[cp->rule], lch->rules.v[cp->res_rule]);
-	}
-}
-
-/* Counters of rules that only nft does have their value there, not the one that the ruleset was written with. */
-static void zero_copies(const struct manifest *m, struct ruleset *rs)
-{
-	vec_foreach(&m->copies, cp) {
-		struct table *t = find_table(rs, cp->family, cp->table);
-		struct chain *ch = t ? table_chain(t, cp->chain) : NULL;
-
-		if (!ch || cp->rule >= ch->rules.n)
-			continue;
-		vec_foreach(&ch->rules.v[cp->rule]->exprs, e) {
-			if ((*e)->kind == EX_COUNTER)
-				(*e)->counter.packets = (*e)->counter.bytes = 0;
-			else if ((*e)->kind == EX_QUOTA)
-				(*e)->quota.consumed = 0;
-		}
-	}
-}
-
-static bool in_maps(const struct manifest *m, const struct table *t, const char *object)
-{
-	vec_foreach(&m->states, s)
-		if (s->object && !strcmp(s->object, object) && !strcmp(s->table, t->name) &&
-		    !strcmp(s->family, family_name(t->family)))
-			return true;
-	return false;
-}
-
-/* Objects and elements of sets that live on the nft side. */
-static void fill_tables_from_nft(const struct manifest *m, struct ruleset *rs,
-				 const struct ruleset *live)
-{
-	vec_foreach(&rs->tables, t) {
-		struct table *lt = find_table(live, family_name((*t)->family), (*t)->name);
-
-		if (!lt)
-			continue;
-		vec_foreach(&(*t)->objs, o) {
-			struct obj *lo = table_obj(lt, (*o)->name, (*o)->type);
-
-			if (!lo || !lo->expr || !(*o)->expr)
-				continue;
-			if (!in_maps(m, *t, (*o)->name))
-				(*o)->expr = lo->expr;
-			else
-				add_state((*o)->expr, lo->expr);
-		}
-		vec_foreach(&(*t)->sets, s) {
-			struct set *ls = (*s)->flags & SET_ANONYMOUS ? NULL
-								     : table_set(lt, (*s)->name);
-			bool ours = false;
-
-			vec_foreach(&m->sets, ms)
-				ours |= !strcmp(ms->set, (*s)->name) &&
-					!strcmp(ms->table, (*t)->name) &&
-					!strcmp(ms->family, family_name((*t)->family));
-			if (ls && !ours && !ls->is_vmap && !((*s)->flags & SET_OBJECT))
-				(*s)->elems.v = ls->elems.v, (*s)->elems.n = ls->elems.n;
-		}
-	}
-}
 
 static int list_one(struct ctl *c, const char *name)
 {
 	struct fb_print_opts opts = { .elements = true };
-	struct ruleset *rs, *live = NULL;
 	struct manifest *m;
+	struct ruleset *rs;
 	struct sbuf out;
-	struct diag d, ld;
 	char gen;
 
 	pins_set_name(c, name);
@@ -205,24 +17,9 @@ static int list_one(struct ctl *c, const char *name)
 		return ctl_error("%s: an earlier command was interrupted; unload or load it again",
 				 name);
 	m = pins_manifest(c, gen);
-	rs = m ? manifest_ruleset(c, m, &d) : NULL;
+	rs = m ? live_ruleset(c, gen, m) : NULL;
 	if (!rs)
 		return 1;
-	if (!m->fallback_empty) {
-		diag_init(&ld, c->arena);
-		live = frontend_read_live(c->arena, &ld);
-		if (!live) {
-			diag_flush(&ld, stderr);
-			return ctl_error("%s: cannot read what nftables holds", name);
-		}
-	}
-	zero_states(rs, m);
-	zero_copies(m, rs);
-	fill_from_maps(c, gen, m, rs);
-	if (live) {
-		fill_rules_from_nft(m, rs, live);
-		fill_tables_from_nft(m, rs, live);
-	}
 	sb_init(&out, c->arena);
 	if (!fb_print_ruleset(rs, &opts, &out))
 		return ctl_error("%s: nft has no words for the ruleset", name);

@@ -64,33 +64,33 @@ static int take_args(struct ctl *c, const char *cmd, int argc, char **argv, cons
 	return 0;
 }
 
-int cmd_load(struct ctl *c, int argc, char **argv)
+static int put_in_force(struct ctl *c, const char *path)
 {
 	struct ctl_obj o = { 0 };
-	const char *path;
-	int err;
+	int err = object_load(c, path, &o) || state_load(c, &o);
 
-	if (take_args(c, "load", argc, argv, &path) || state_recover(c))
-		return 1;
-	if (pins_ready(c))
-		return ctl_error("%s is loaded already: use replace, or another --name", c->name);
-	err = object_load(c, path, &o) || state_load(c, &o);
 	object_close(&o);
 	return err;
 }
 
+int cmd_load(struct ctl *c, int argc, char **argv)
+{
+	const char *path;
+
+	if (take_args(c, "load", argc, argv, &path) || state_lock(c) || state_settle(c))
+		return 1;
+	if (pins_ready(c))
+		return ctl_error("%s is loaded already: use replace, or another --name", c->name);
+	return put_in_force(c, path);
+}
+
 int cmd_replace(struct ctl *c, int argc, char **argv)
 {
-	struct ctl_obj o = { 0 };
 	const char *path;
-	int err;
 
-	if (take_args(c, "replace", argc, argv, &path) || state_recover(c))
+	if (take_args(c, "replace", argc, argv, &path) || state_lock(c) || state_settle(c))
 		return 1;
-	err = object_load(c, path, &o) ||
-	      (pins_ready(c) ? state_replace(c, &o) : state_load(c, &o));
-	object_close(&o);
-	return err;
+	return put_in_force(c, path);
 }
 
 int cmd_unload(struct ctl *c, int argc, char **argv)
@@ -100,7 +100,7 @@ int cmd_unload(struct ctl *c, int argc, char **argv)
 
 	if (argc > 1 || (argc && argv[0][0] == '-'))
 		return ctl_error("usage: nft2bpfctl unload [N]");
-	if (pins_open(c, false))
+	if (pins_open(c, false) || state_lock(c))
 		return 1;
 	n = pins_names(c, &names);
 	if (!argc && !n)
@@ -110,11 +110,5 @@ int cmd_unload(struct ctl *c, int argc, char **argv)
 	pins_set_name(c, argc ? argv[0] : names[0]);
 	if (!good_name(c->name))
 		return ctl_error("%s is not loaded in this network namespace", c->name);
-	if (!pins_ready(c)) {
-		for (uint32_t i = 0; i < n; i++)
-			if (!strcmp(names[i], c->name))
-				return state_recover(c);
-		return ctl_error("%s is not loaded in this network namespace", c->name);
-	}
-	return state_recover(c) || state_unload(c);
+	return state_unload(c);
 }

@@ -60,21 +60,18 @@ static int spawn_nft(const char *const *args, int in, int err)
 	return WIFEXITED(status) ? WEXITSTATUS(status) : 128;
 }
 
-int nft_run(struct ctl *c, const char *script)
+static int run_script(const char *const *args, const char *script, const char *refused)
 {
-	const char *args[] = { nft_program(), "-f", "-", NULL };
 	int in = memfile("nft2bpf-script", script, strlen(script));
 	int err = memfile("nft2bpf-nft-says", "", 0), rc;
 	char said[4096];
 	ssize_t n;
 
-	(void)c;
 	if (in < 0 || err < 0)
 		return ctl_error("cannot hand a script to nft: %s", strerror(errno));
 	rc = spawn_nft(args, in, err);
 	if (rc) {
-		ctl_error("%s refuses the transaction (exit %d); nothing of it is in force",
-			  args[0], rc);
+		ctl_error("%s (exit %d)", refused, rc);
 		lseek(err, 0, SEEK_SET);
 		while ((n = read(err, said, sizeof(said))) > 0)
 			fwrite(said, 1, (size_t)n, stderr);
@@ -84,18 +81,18 @@ int nft_run(struct ctl *c, const char *script)
 	return rc ? 1 : 0;
 }
 
-bool nft_table_exists(struct ctl *c, const char *family_table)
+int nft_run(struct ctl *c, const char *script)
 {
-	char *words = arena_strdup(c->arena, family_table), *table = strchr(words, ' ');
-	int in = open("/dev/null", O_RDWR | O_CLOEXEC), rc;
+	(void)c;
+	return run_script((const char *[]){ nft_program(), "-f", "-", NULL }, script,
+			  "nft refuses the transaction; nothing of it is in force");
+}
 
-	if (table)
-		*table++ = '\0';
-	rc = spawn_nft((const char *[]){ nft_program(), "-t", "list", "table", words,
-					 table ? table : "", NULL },
-		       in, in);
-	close(in);
-	return !rc;
+int nft_check(struct ctl *c, const char *script)
+{
+	(void)c;
+	return run_script((const char *[]){ nft_program(), "-c", "-f", "-", NULL }, script,
+			  "nft would refuse the transaction; nothing is changed");
 }
 
 static const char *marker(const struct ctl *c)
@@ -103,9 +100,37 @@ static const char *marker(const struct ctl *c)
 	return arena_printf(c->arena, "inet nft2bpf-%s", c->name);
 }
 
-void nft_add_marker(const struct ctl *c, struct sbuf *s)
+struct nft_force nft_in_force(struct ctl *c)
 {
-	sb_printf(s, "add table %s\n", marker(c));
+	const char *args[] = { nft_program(),
+			       "list",
+			       "table",
+			       "inet",
+			       arena_printf(c->arena, "nft2bpf-%s", c->name),
+			       NULL };
+	int in = open("/dev/null", O_RDWR | O_CLOEXEC), out = memfile("nft2bpf-nft-says", "", 0);
+	struct nft_force f = { 0 };
+	char said[512] = "", *p;
+
+	if (!spawn_nft(args, in, out)) {
+		lseek(out, 0, SEEK_SET);
+		if (read(out, said, sizeof(said) - 1) < 0)
+			said[0] = '\0';
+		p = strstr(said, "chain ");
+		f.gen = p && (p[6] == 'a' || p[6] == 'b') ? p[6] : 0;
+		f.whole = p && !strncmp(p + 7, "_whole", 6);
+	}
+	close(in);
+	close(out);
+	return f;
+}
+
+void nft_set_marker(const struct ctl *c, char gen, bool whole, struct sbuf *s)
+{
+	const char *m = marker(c);
+
+	sb_printf(s, "add table %s\ndelete table %s\nadd table %s\nadd chain %s %c%s\n", m, m, m, m,
+		  gen, whole ? "_whole" : "");
 }
 
 /* add before delete: deleting what is not there would fail the transaction, and `destroy` needs a newer nft. */
@@ -149,13 +174,13 @@ struct ruleset *manifest_ruleset(struct ctl *c, const struct manifest *m, struct
 	return rs;
 }
 
-int nft_whole(struct ctl *c, const struct manifest *m, struct sbuf *s)
+int nft_whole(struct ctl *c, const struct manifest *m, struct ruleset *rs, struct sbuf *s)
 {
 	struct fb_print_opts opts = { .elements = true };
-	struct ruleset *rs;
 	struct diag d;
 
-	rs = manifest_ruleset(c, m, &d);
+	if (!rs)
+		rs = manifest_ruleset(c, m, &d);
 	if (!rs)
 		return 1;
 	vec_foreach(&m->progs, p) {

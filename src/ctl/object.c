@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <gelf.h>
 #include <libelf.h>
+#include <linux/netfilter.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -135,10 +136,10 @@ static int fill_maps(struct ctl_obj *o)
 
 		if (!map)
 			return ctl_error("the object has no map %s", s->map);
-		if (s->kind != MF_COUNTER || (!s->a && !s->b))
+		if (!s->a && !s->b)
 			continue;
-		if (map_write_u64s(bpf_map__fd(map), s->index, v, 2))
-			return ctl_error("cannot set counter %u of map %s", s->index, s->map);
+		if (map_write_u64s(bpf_map__fd(map), s->index, v, s->kind == MF_COUNTER ? 2 : 1))
+			return ctl_error("cannot set value %u of map %s", s->index, s->map);
 	}
 	vec_foreach(&o->mf->elems, e) {
 		struct bpf_map *map = bpf_object__find_map_by_name(o->bpf, e->map);
@@ -179,36 +180,38 @@ void object_close(struct ctl_obj *o)
  * A BPF link must have a priority of its own: the one that the compiler chose (the base chain's, or below a residual chain's), or,
  * where another hook has it, the next free one below.
  */
-static int attach_one(struct ctl *c, struct ctl_obj *o, const struct mf_prog *p, char gen)
+static int link_prog(const struct mf_prog *p, int prog_fd)
 {
-	struct bpf_program *prog = bpf_object__find_program_by_name(o->bpf, p->name);
-	struct bpf_link *link = NULL;
 	int64_t prio = p->prio;
-	int err = 0;
 
-	if (!prog)
-		return ctl_error("the object has no program %s", p->name);
-	for (int i = 0; i < PRIO_TRIES && !link; i++, prio--) {
-		LIBBPF_OPTS(bpf_netfilter_opts, opts, .pf = strcmp(p->pf, "ip") ? 10 : 2,
-			    .hooknum = p->hooknum, .priority = (int32_t)prio);
+	for (int i = 0; i < PRIO_TRIES; i++, prio--) {
+		LIBBPF_OPTS(bpf_link_create_opts, opts,
+			    .netfilter.pf = strcmp(p->pf, "ip") ? NFPROTO_IPV6 : NFPROTO_IPV4,
+			    .netfilter.hooknum = p->hooknum, .netfilter.priority = (int32_t)prio);
+		int fd = bpf_link_create(prog_fd, 0, BPF_NETFILTER, &opts);
 
-		link = bpf_program__attach_netfilter(prog, &opts);
-		if (!link && errno != EBUSY)
+		if (fd >= 0)
+			return fd;
+		if (errno != EBUSY)
 			break;
 	}
-	if (!link)
+	return -1;
+}
+
+static int attach_one(struct ctl *c, const struct mf_prog *p, int prog_fd, char gen)
+{
+	int fd = link_prog(p, prog_fd), err = 0;
+
+	if (fd < 0)
 		return ctl_error("cannot attach %s to %s %s: %s", p->name, p->pf, p->hook,
 				 strerror(errno));
-	if (bpf_program__pin(prog, pins_path(c, gen, "prog", p->name)) ||
-	    bpf_link__pin(link, pins_path(c, gen, "link", p->name)))
+	if (bpf_obj_pin(fd, pins_path(c, gen, "link", p->name)))
 		err = ctl_error("cannot pin %s: %s", p->name, strerror(errno));
-	if (!err)
-		bpf_link__disconnect(link); /* the pin holds it */
-	bpf_link__destroy(link);
+	close(fd); /* the pin holds it */
 	return err;
 }
 
-int object_attach(struct ctl *c, struct ctl_obj *o, char gen)
+static int pin_maps(struct ctl *c, struct ctl_obj *o, char gen)
 {
 	struct bpf_map *map;
 
@@ -221,8 +224,38 @@ int object_attach(struct ctl *c, struct ctl_obj *o, char gen)
 		if (bpf_map__pin(map, pins_path(c, gen, "map", name)))
 			return ctl_error("cannot pin map %s: %s", name, strerror(errno));
 	}
-	vec_foreach(&o->mf->progs, p)
-		if (attach_one(c, o, p, gen))
+	return 0;
+}
+
+int object_attach(struct ctl *c, struct ctl_obj *o, char gen)
+{
+	if (pin_maps(c, o, gen))
+		return 1;
+	vec_foreach(&o->mf->progs, p) {
+		struct bpf_program *prog = bpf_object__find_program_by_name(o->bpf, p->name);
+
+		if (!prog)
+			return ctl_error("the object has no program %s", p->name);
+		if (bpf_program__pin(prog, pins_path(c, gen, "prog", p->name)))
+			return ctl_error("cannot pin %s: %s", p->name, strerror(errno));
+		if (attach_one(c, p, bpf_program__fd(prog), gen))
 			return 1;
+	}
+	return 0;
+}
+
+int object_reattach(struct ctl *c, const struct manifest *m, char gen)
+{
+	vec_foreach(&m->progs, p) {
+		int fd = bpf_obj_get(pins_path(c, gen, "prog", p->name)), err;
+
+		if (fd < 0)
+			return ctl_error("cannot open %s: %s", pins_path(c, gen, "prog", p->name),
+					 strerror(errno));
+		err = attach_one(c, p, fd, gen);
+		close(fd);
+		if (err)
+			return err;
+	}
 	return 0;
 }

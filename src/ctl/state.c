@@ -1,10 +1,22 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* The ways between none, whole and fallback (see ctl.h). */
 #include <errno.h>
+#include <fcntl.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "ctl.h"
+
+int state_lock(struct ctl *c)
+{
+	int fd = open("/proc/self/ns/net", O_RDONLY); /* inherited by nft on purpose */
+
+	(void)c;
+	return fd < 0 || flock(fd, LOCK_EX)
+		       ? ctl_error("cannot lock the network namespace: %s", strerror(errno))
+		       : 0;
+}
 
 static struct sbuf script(struct ctl *c)
 {
@@ -15,21 +27,21 @@ static struct sbuf script(struct ctl *c)
 }
 
 /* From anything that the manifest's tables hold to its whole ruleset, in one transaction. */
-static int to_whole(struct ctl *c, const struct manifest *m)
+static int to_whole(struct ctl *c, char gen, const struct manifest *m, struct ruleset *rs)
 {
 	struct sbuf s = script(c);
 
-	nft_add_marker(c, &s);
+	nft_set_marker(c, gen, true, &s);
 	nft_delete_tables(m, &s);
-	return nft_whole(c, m, &s) || nft_run(c, s.s);
+	return nft_whole(c, m, rs, &s) || nft_run(c, s.s);
 }
 
 /* From whole to the fallback beside the programs, in one transaction. */
-static int to_fallback(struct ctl *c, const struct manifest *m)
+static int to_fallback(struct ctl *c, char gen, const struct manifest *m)
 {
 	struct sbuf s = script(c);
 
-	nft_add_marker(c, &s);
+	nft_set_marker(c, gen, false, &s);
 	nft_delete_tables(m, &s);
 	sb_puts(&s, m->fallback);
 	return nft_run(c, s.s);
@@ -39,15 +51,9 @@ static int drop_tables(struct ctl *c, const struct manifest *m)
 {
 	struct sbuf s = script(c);
 
-	if (m)
-		nft_delete_tables(m, &s);
+	nft_delete_tables(m, &s);
 	nft_delete_marker(c, &s);
 	return nft_run(c, s.s);
-}
-
-static bool marked(struct ctl *c)
-{
-	return nft_table_exists(c, arena_printf(c->arena, "inet nft2bpf-%s", c->name));
 }
 
 static int count_one(struct ctl *c, const char *file, void *arg)
@@ -66,183 +72,240 @@ static uint32_t count_pins(struct ctl *c, char gen, const char *kind)
 	return n;
 }
 
-/* To none from a generation of which anything may be there: first the whole ruleset, then no program, then no table. */
-static int gen_to_none(struct ctl *c, char gen)
+/* Every pin of a generation; the manifest goes last: until then a second run knows what to clean. */
+static int unpin(struct ctl *c, char gen)
 {
-	struct manifest *m = pins_manifest(c, gen);
-
-	if (!m)
-		return pins_unlink(c, gen, NULL);
-	if (marked(c) && count_pins(c, gen, "link") && to_whole(c, m))
-		return 1;
-	if (pins_unlink(c, gen, "link"))
-		return 1;
-	if (marked(c) && drop_tables(c, m))
-		return 1;
-	/* the manifest goes last: until then a second run knows what to clean */
-	return pins_unlink(c, gen, "ready") || pins_unlink(c, gen, "map") ||
-	       pins_unlink(c, gen, "prog") || pins_unlink(c, gen, NULL);
+	return pins_unlink(c, gen, "ready") || pins_unlink(c, gen, "link") ||
+	       pins_unlink(c, gen, "map") || pins_unlink(c, gen, "prog") ||
+	       pins_unlink(c, gen, NULL);
 }
 
-int state_recover(struct ctl *c)
+static int remove_dir(struct ctl *c)
 {
-	char ready = pins_ready(c), first = 'a', second = 'b';
-	struct stat st;
-
-	if (stat(c->dir, &st))
-		return 0;
-	if (ready) { /* the other generation was only being made ready */
-		char other = ready == 'a' ? 'b' : 'a';
-
-		return count_pins(c, other, NULL) ? pins_unlink(c, other, NULL) : 0;
-	}
-	ctl_note("%s: an earlier command was interrupted; cleaning up", c->name);
-	if (count_pins(c, 'b', "link")) { /* whichever has programs is in force */
-		first = 'b';
-		second = 'a';
-	}
-	if (gen_to_none(c, first) || gen_to_none(c, second))
-		return 1;
 	if (rmdir(c->dir) && errno != ENOENT)
 		return ctl_error("cannot remove %s: %s", c->dir, strerror(errno));
+	rmdir(c->home); /* the last one's */
 	return 0;
 }
 
-static int mark_ready(struct ctl *c, struct ctl_obj *o, char gen)
+bool state_any(struct ctl *c)
 {
-	(void)o;
+	return !access(c->dir, F_OK) || nft_in_force(c).gen;
+}
+
+int state_settle(struct ctl *c)
+{
+	char ready = pins_ready(c), other = ready == 'a' ? 'b' : 'a';
+	struct nft_force f = nft_in_force(c);
+	struct manifest *m;
+
+	if (!ready)
+		return 0;
+	if (count_pins(c, other, NULL) && unpin(c, other)) /* it was only being made ready */
+		return 1;
+	if (f.gen != ready || !f.whole)
+		return 0;
+	m = pins_manifest(c, ready);
+	return m ? to_fallback(c, ready, m) : 1;
+}
+
+/* To none from anything: first the whole ruleset, then no program, then no table. */
+static int to_none(struct ctl *c)
+{
+	struct nft_force f = nft_in_force(c);
+	struct manifest *m = f.gen ? pins_manifest(c, f.gen) : NULL;
+
+	if (f.gen && !m)
+		return ctl_error(
+			"nftables holds a table inet nft2bpf-%s, but nothing of that name is "
+			"pinned below %s: delete the table, and those of its ruleset",
+			c->name, c->home);
+	if (m && !f.whole && count_pins(c, f.gen, "link")) {
+		struct ruleset *rs = pins_ready(c) == f.gen ? live_ruleset(c, f.gen, m) : NULL;
+
+		if (to_whole(c, f.gen, m, rs))
+			return 1;
+	}
+	if (pins_unlink(c, 'a', "ready") || pins_unlink(c, 'b', "ready") ||
+	    pins_unlink(c, 'a', "link") || pins_unlink(c, 'b', "link"))
+		return 1;
+	return (m && drop_tables(c, m)) || unpin(c, 'a') || unpin(c, 'b') || remove_dir(c);
+}
+
+int state_unload(struct ctl *c)
+{
+	if (!state_any(c))
+		return ctl_error("%s is not loaded in this network namespace", c->name);
+	return to_none(c);
+}
+
+static int mark_ready(struct ctl *c, char gen)
+{
 	return link(pins_path(c, gen, "manifest", NULL), pins_path(c, gen, "ready", NULL))
 		       ? ctl_error("cannot mark %s ready: %s", c->name, strerror(errno))
 		       : 0;
 }
 
-int state_load(struct ctl *c, struct ctl_obj *o)
+/* -- what the ruleset's first commands would do to others -------------------------------------------- */
+
+static bool names_table(const char *preamble, const char *table)
+{
+	const char *p = preamble;
+	size_t n = strlen(table);
+
+	while ((p = strstr(p, table)))
+		if (p[n] == '\n' || p[n] == ';' || p[n] == '\0')
+			return true;
+		else
+			p += n;
+	return false;
+}
+
+/* "flush ruleset" and the like must not take another loaded ruleset's fallback away from its programs. */
+static int spares_others(struct ctl *c, const char *preamble)
+{
+	const char **names, *self = c->name, *hit = NULL;
+	uint32_t n = preamble[0] ? pins_names(c, &names) : 0;
+
+	for (uint32_t i = 0; i < n && !hit; i++) {
+		struct manifest *m;
+		char gen;
+
+		if (!strcmp(names[i], self))
+			continue;
+		pins_set_name(c, names[i]);
+		gen = pins_ready(c);
+		m = gen ? pins_manifest(c, gen) : NULL;
+		if (strstr(preamble, "flush ruleset"))
+			hit = names[i];
+		else if (m)
+			vec_foreach(&m->tables, t)
+				if (names_table(preamble, *t))
+					hit = names[i];
+	}
+	pins_set_name(c, self);
+	if (hit)
+		return ctl_error("%s begins by removing tables of %s, which is loaded: unload that "
+				 "first, or use replace --name %s",
+				 self, hit, hit);
+	return 0;
+}
+
+/* -- load and replace --------------------------------------------------------------------------------- */
+
+/* From whole(new) to fallback(new). */
+static int finish(struct ctl *c, struct ctl_obj *o, char gen)
+{
+	return object_attach(c, o, gen) || to_fallback(c, gen, o->mf) || mark_ready(c, gen);
+}
+
+static int load_first(struct ctl *c, struct ctl_obj *o)
 {
 	struct sbuf s = script(c);
 
-	if (mkdir(c->dir, 0700) && errno != EEXIST)
-		return ctl_error("cannot make %s: %s", c->dir, strerror(errno));
-	if (marked(c)) {
-		rmdir(c->dir);
-		return ctl_error(
-			"nftables holds a table inet nft2bpf-%s, but nothing of that name is "
-			"pinned below %s: delete the table (and those of its ruleset) first",
-			c->name, c->home);
-	}
+	if (unpin(c, 'a') || unpin(c, 'b'))
+		return 1;
 	sb_puts(&s, o->mf->preamble);
-	nft_add_marker(c, &s);
+	nft_set_marker(c, 'a', true, &s);
 	nft_create_tables(o->mf, &s);
-	if (nft_whole(c, o->mf, &s) || pins_write_manifest(c, 'a', o->json, o->json_len) ||
+	if (nft_whole(c, o->mf, NULL, &s) || pins_write_manifest(c, 'a', o->json, o->json_len) ||
 	    nft_run(c, s.s)) {
-		pins_unlink(c, 'a', NULL);
-		rmdir(c->dir);
+		unpin(c, 'a');
+		remove_dir(c);
 		return 1;
 	}
-	if (object_attach(c, o, 'a') || to_fallback(c, o->mf) || mark_ready(c, o, 'a')) {
-		if (gen_to_none(c, 'a') || rmdir(c->dir))
+	if (finish(c, o, 'a')) {
+		if (to_none(c))
 			ctl_error("%s: what was begun could not be taken back", c->name);
 		return 1;
 	}
 	return 0;
 }
 
-int state_unload(struct ctl *c)
+static bool has_table(const struct manifest *m, const char *table)
 {
-	char gen = pins_ready(c);
-
-	if (!gen)
-		return ctl_error("%s is not loaded in this network namespace", c->name);
-	if (pins_unlink(c, gen, "ready") || gen_to_none(c, gen))
-		return 1;
-	if (rmdir(c->dir))
-		return ctl_error("cannot remove %s: %s", c->dir, strerror(errno));
-	return 0;
+	vec_foreach(&m->tables, t)
+		if (!strcmp(*t, table))
+			return true;
+	return false;
 }
 
-/* -- replace --------------------------------------------------------------------------------------- */
-
-static bool same_state(const struct mf_state *a, const struct mf_state *b)
+/* From whole(old) to whole(new), in one transaction; a table of the user's own stops it. */
+static int whole_to_whole(struct ctl *c, const struct manifest *old, const struct manifest *m,
+			  char gen, struct sbuf *s)
 {
-	if (a->kind != b->kind || strcmp(a->family, b->family) != 0 ||
-	    strcmp(a->table, b->table) != 0 || !a->object != !b->object || !a->chain != !b->chain)
-		return false;
-	if (a->object)
-		return !strcmp(a->object, b->object);
-	return a->chain && !strcmp(a->chain, b->chain) && a->expr == b->expr && a->same &&
-	       b->same && !strcmp(a->same, b->same);
+	*s = script(c);
+	sb_puts(s, m->preamble);
+	nft_set_marker(c, gen, true, s);
+	nft_delete_tables(old, s);
+	vec_foreach(&m->tables, t)
+		if (!has_table(old, *t))
+			sb_printf(s, "create table %s\n", *t);
+	return nft_whole(c, m, NULL, s);
 }
 
-/* Carries counters over where the rule is the same; each old state is used once, in order. */
-static void carry_over(struct ctl *c, struct manifest *old, char gen, struct ctl_obj *o)
+/* Detached, but whole in nftables: attach the programs again. */
+static void back(struct ctl *c, char gen, const struct manifest *m)
 {
-	bool *used = arena_array(c->arena, bool, old->states.n);
-
-	vec_foreach(&o->mf->states, s) {
-		struct bpf_map *map = bpf_object__find_map_by_name(o->bpf, s->map);
-
-		for (uint32_t i = 0; i < old->states.n && map; i++) {
-			const struct mf_state *was = &old->states.v[i];
-			uint64_t v[2];
-			int fd;
-
-			if (used[i] || s->kind != MF_COUNTER || !same_state(was, s))
-				continue;
-			used[i] = true;
-			fd = pins_map_fd(c, gen, was->map);
-			if (fd >= 0 && !map_read_u64s(fd, was->index, v, 2))
-				map_write_u64s(bpf_map__fd(map), s->index, v, 2);
-			if (fd >= 0)
-				close(fd);
-			break;
-		}
-	}
+	if (object_reattach(c, m, gen) || to_fallback(c, gen, m) || mark_ready(c, gen))
+		ctl_error("%s: the old ruleset stays in force, in nftables alone; replace it again",
+			  c->name);
 }
 
-/* From whole(old) to whole(new), in one transaction. */
-static int whole_to_whole(struct ctl *c, const struct manifest *old, struct ctl_obj *o)
+static int load_over(struct ctl *c, struct ctl_obj *o, struct nft_force f)
 {
-	struct sbuf s = script(c);
+	char was = f.gen, now = was == 'a' ? 'b' : 'a';
+	struct manifest *old = pins_manifest(c, was);
+	struct ruleset *live = NULL;
+	struct sbuf s;
 
-	nft_add_marker(c, &s);
-	nft_delete_tables(old, &s);
-	nft_delete_tables(o->mf, &s);
-	return nft_whole(c, o->mf, &s) || nft_run(c, s.s);
-}
-
-int state_replace(struct ctl *c, struct ctl_obj *o)
-{
-	char was = pins_ready(c), now = was == 'a' ? 'b' : 'a';
-	struct manifest *old = was ? pins_manifest(c, was) : NULL;
-
-	if (!was)
-		return ctl_error("%s is not loaded in this network namespace: use load", c->name);
 	if (!old)
 		return 1;
-	vec_foreach(&o->mf->tables, t) { /* a table of the user's own must not be swept away */
-		bool ours = false;
-
-		vec_foreach(&old->tables, u)
-			ours |= !strcmp(*t, *u);
-		if (!ours && nft_table_exists(c, *t))
-			return ctl_error("table %s exists already and is not part of %s", *t,
-					 c->name);
-	}
-	if (pins_write_manifest(c, now, o->json, o->json_len) || to_whole(c, old)) {
-		pins_unlink(c, now, NULL);
+	if (pins_ready(c) == was && !f.whole && !(live = live_ruleset(c, was, old)))
+		return 1;
+	if (whole_to_whole(c, old, o->mf, now, &s) || nft_check(c, s.s) || unpin(c, now) ||
+	    (live && carry_counters(c, live, o)) ||
+	    pins_write_manifest(c, now, o->json, o->json_len))
+		return 1;
+	if (!f.whole && to_whole(c, was, old, live)) {
+		unpin(c, now);
 		return 1;
 	}
 	if (pins_unlink(c, was, "ready") || pins_unlink(c, was, "link"))
 		return 1;
-	carry_over(c, old, was, o);
-	if (whole_to_whole(c, old, o)) { /* old is whole in nftables: say so and keep it there */
-		ctl_error("%s: the old ruleset stays in force, in nftables alone; load again",
-			  c->name);
+	if (nft_run(c, s.s)) {
+		unpin(c, now);
+		back(c, was, old);
 		return 1;
 	}
-	if (pins_unlink(c, was, NULL) || object_attach(c, o, now) || to_fallback(c, o->mf) ||
-	    mark_ready(c, o, now))
+	if (unpin(c, was) || finish(c, o, now))
 		return ctl_error(
-			"%s: the new ruleset is in force, in nftables alone; run replace again",
+			"%s: the new ruleset is in force, in nftables alone; replace it again",
 			c->name);
 	return 0;
+}
+
+int state_load(struct ctl *c, struct ctl_obj *o)
+{
+	struct nft_force f = nft_in_force(c);
+
+	if (spares_others(c, o->mf->preamble))
+		return 1;
+	if (mkdir(c->dir, 0700) && errno != EEXIST)
+		return ctl_error("cannot make %s: %s", c->dir, strerror(errno));
+	if (f.gen && !pins_has(c, f.gen, "manifest", NULL)) {
+		remove_dir(c);
+		return ctl_error(
+			"nftables holds a table inet nft2bpf-%s, but nothing of that name is "
+			"pinned below %s: delete the table, and those of its ruleset, first",
+			c->name, c->home);
+	}
+	if (f.gen)
+		return load_over(c, o, f);
+	if (pins_ready(c))
+		return ctl_error(
+			"the tables of %s were taken out of nftables, its programs are still "
+			"attached: unload it first",
+			c->name);
+	return load_first(c, o);
 }

@@ -104,6 +104,17 @@ static json_t *write_copies(const struct manifest *m)
 	return a;
 }
 
+static json_t *write_carried(const struct manifest *m)
+{
+	json_t *a = json_array();
+
+	vec_foreach(&m->carried, c)
+		json_array_append_new(a, json_pack("[ssooiiII]", c->family, c->table, str(c->chain),
+						   str(c->object), (int)c->rule, (int)c->expr,
+						   (json_int_t)c->packets, (json_int_t)c->bytes));
+	return a;
+}
+
 const char *manifest_write(struct arena *a, const struct manifest *m, size_t *len)
 {
 	json_t *tables = json_array(), *j;
@@ -112,11 +123,12 @@ const char *manifest_write(struct arena *a, const struct manifest *m, size_t *le
 
 	vec_foreach(&m->tables, t)
 		json_array_append_new(tables, json_string(*t));
-	j = json_pack("{si ss ss ss ss sb so so so so so so so}", "version", MANIFEST_VERSION,
+	j = json_pack("{si ss ss ss ss sb so so so so so so so so}", "version", MANIFEST_VERSION,
 		      "compiler", m->compiler, "ruleset", m->ruleset, "preamble", m->preamble,
 		      "fallback", m->fallback, "fallback_empty", (int)m->fallback_empty, "tables",
 		      tables, "programs", write_progs(m), "states", write_states(m), "sets",
-		      write_sets(m), "elements", write_elems(m), "rules", write_rules(m), "copies", write_copies(m));
+		      write_sets(m), "elements", write_elems(m), "rules", write_rules(m), "copies",
+		      write_copies(m), "carried", write_carried(m));
 	if (!j)
 		BUG("the manifest holds text that is not UTF-8");
 	text = json_dumps(j, JSON_COMPACT);
@@ -294,7 +306,8 @@ static bool read_copies(struct arena *a, struct manifest *m, json_t *list)
 	size_t i;
 	json_t *j;
 
-	json_array_foreach(list, i, j) {
+	json_array_foreach(list, i, j)
+	{
 		struct mf_copy *c = vec_push(a, &m->copies);
 		const char *s[4] = { json_string_value(json_array_get(j, 0)),
 				     json_string_value(json_array_get(j, 1)),
@@ -309,6 +322,34 @@ static bool read_copies(struct arena *a, struct manifest *m, json_t *list)
 		c->rule = (uint32_t)json_integer_value(json_array_get(j, 3));
 		c->res_chain = arena_strdup(a, s[3]);
 		c->res_rule = (uint32_t)json_integer_value(json_array_get(j, 5));
+	}
+	return true;
+}
+
+static bool read_carried(struct arena *a, struct manifest *m, json_t *list)
+{
+	size_t i;
+	json_t *j;
+
+	json_array_foreach(list, i, j)
+	{
+		struct mf_carried *c = vec_push(a, &m->carried);
+		const char *s[4];
+
+		for (size_t k = 0; k < 4; k++) {
+			s[k] = json_string_value(json_array_get(j, k));
+			s[k] = s[k] ? arena_strdup(a, s[k]) : NULL;
+		}
+		if (!s[0] || !s[1] || (!s[2] && !s[3]))
+			return false;
+		c->family = s[0];
+		c->table = s[1];
+		c->chain = s[2];
+		c->object = s[3];
+		c->rule = (uint32_t)json_integer_value(json_array_get(j, 4));
+		c->expr = (uint32_t)json_integer_value(json_array_get(j, 5));
+		c->packets = (uint64_t)json_integer_value(json_array_get(j, 6));
+		c->bytes = (uint64_t)json_integer_value(json_array_get(j, 7));
 	}
 	return true;
 }
@@ -335,7 +376,8 @@ static bool read_all(struct arena *a, struct manifest *m, json_t *j)
 	       read_sets(a, m, json_object_get(j, "sets")) &&
 	       read_elems(a, m, json_object_get(j, "elements")) &&
 	       read_rules(a, m, json_object_get(j, "rules")) &&
-	       read_copies(a, m, json_object_get(j, "copies"));
+	       read_copies(a, m, json_object_get(j, "copies")) &&
+	       read_carried(a, m, json_object_get(j, "carried"));
 }
 
 struct manifest *manifest_read(struct arena *a, const char *json, size_t len, const char **why)

@@ -18,6 +18,7 @@
 #include <sched.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -475,6 +476,13 @@ out:
 	return good;
 }
 
+/* Pins of this test alone, gone with it. */
+static bool private_bpffs(void)
+{
+	return !unshare(CLONE_NEWNS) && !mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) &&
+	       !mount("bpf", "/sys/fs/bpf", "bpf", 0, NULL);
+}
+
 static int not_permitted(void)
 {
 	bool ci = getenv("CI") && !strcmp(getenv("CI"), "true");
@@ -519,7 +527,7 @@ int main(int argc, char **argv)
 		return 2;
 	}
 	home_ns = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
-	if (geteuid() || home_ns < 0 ||
+	if (geteuid() || home_ns < 0 || !private_bpffs() ||
 	    sh(NULL, NULL, "ip netns add kdiff%d && ip netns del kdiff%d", getpid(), getpid()))
 		return not_permitted();
 	CPU_ZERO(

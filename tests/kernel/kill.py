@@ -46,8 +46,13 @@ class Bed:
                 f.write(ruleset(ports))
             self.obj[name] = os.path.join(self.dir, name + ".o")
             subprocess.run([nft2bpf, "--partial", "always", src, "-o", self.obj[name]], check=True)
-        if ctypes.CDLL(None, use_errno=True).unshare(0x40000000):
+        # a network namespace and, for the pins, a mount namespace with a bpffs of its own
+        libc = ctypes.CDLL(None, use_errno=True)
+        if libc.unshare(0x40000000 | 0x00020000):
             raise OSError("unshare")
+        libc.mount(b"none", b"/", None, 1 << 14 | 1 << 18, None)  # MS_REC | MS_PRIVATE
+        if libc.mount(b"bpf", b"/sys/fs/bpf", b"bpf", 0, None):
+            raise OSError("mount bpffs")
         subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
         self.rx = {}
         for port in PORTS["old"] + PORTS["new"]:
