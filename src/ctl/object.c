@@ -12,7 +12,9 @@
 #include "ctl.h"
 
 /* How many priorities below the wanted one are tried when others have hooks there. */
-#define PRIO_TRIES 128
+/* BPF_NETFILTER: linux/bpf.h of older distributions does not have it. */
+#define ATTACH_NETFILTER ((enum bpf_attach_type)45)
+#define PRIO_TRIES	 128
 
 /* -- the manifest ---------------------------------------------------------------------------------- */
 
@@ -188,7 +190,7 @@ static int link_prog(const struct mf_prog *p, int prog_fd)
 		LIBBPF_OPTS(bpf_link_create_opts, opts,
 			    .netfilter.pf = strcmp(p->pf, "ip") ? NFPROTO_IPV6 : NFPROTO_IPV4,
 			    .netfilter.hooknum = p->hooknum, .netfilter.priority = (int32_t)prio);
-		int fd = bpf_link_create(prog_fd, 0, BPF_NETFILTER, &opts);
+		int fd = bpf_link_create(prog_fd, 0, ATTACH_NETFILTER, &opts);
 
 		if (fd >= 0)
 			return fd;
