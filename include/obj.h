@@ -57,9 +57,9 @@ struct obj_reloc {
 };
 
 struct obj_line {
-	uint32_t insn;	  /* first instruction it speaks of */
-	const char *file; /* as the user wrote it */
-	const char *text; /* the nft rule, on one line */
+	uint32_t insn;		 /* first instruction it speaks of */
+	const char *file;	 /* as the user wrote it */
+	const char *text;	 /* the nft rule, on one line */
 	const struct rule *rule; /* whose it is; NULL: the frame of its chain */
 	uint32_t line, col;
 };

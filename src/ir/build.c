@@ -7,7 +7,7 @@
 
 /* A chain reached by several jumps is copied into each of them up to this many expressions. */
 #define INLINE_MAX 16
-#define CALLS_MAX 2 /* the frames share 512 bytes of stack with the runtime */
+#define CALLS_MAX  2 /* the frames share 512 bytes of stack with the runtime */
 /* A second level of calls only where copies would cost this many expressions. */
 #define COPIES_MAX 400
 #define WEIGHT_MAX 100000000u

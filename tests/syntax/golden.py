@@ -6,9 +6,9 @@ import os
 import subprocess
 import sys
 
+tool = os.path.abspath(sys.argv[-1])
 os.chdir(os.path.dirname(os.path.abspath(__file__)))
 bless = "--bless" in sys.argv
-tool = sys.argv[-1]
 bad = 0
 names = sorted(n[:-4] for n in os.listdir(".") if n.endswith(".nft"))
 for name in names:
