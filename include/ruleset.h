@@ -402,6 +402,10 @@ struct set {
 	struct expr **exprs; /* stateful expressions that every new element gets */
 	uint32_t n_exprs;
 	VEC(struct set_elem *) elems;
+	/* What each element keeps, whoever makes it: exprs, or what elements and rules that add them agree in. */
+	struct expr **states;
+	uint32_t n_states;
+	bool states_known, states_differ;
 };
 
 struct obj {
@@ -466,6 +470,11 @@ bool data_eq(const struct data *a, const struct data *b);
 struct data data_bytes(const void *p, size_t n);
 /* New expression of a kind in the ruleset's arena, optional registers REG_NONE. */
 struct expr *expr_new(struct arena *a, enum expr_kind k, struct loc loc);
+
+/* Fills states of one set as declared; of a rule's dynset on top; of all sets. */
+void set_note_states(struct set *s);
+void set_note_dynset(struct set *s, const struct expr *e);
+void ruleset_note_states(const struct ruleset *rs);
 
 /* -- who reads and writes it ----------------------------------------------------------------------------------- */
 

@@ -61,14 +61,10 @@ static uint32_t state_size(const struct expr *e)
 
 struct set_layout cg_set_layout(const struct set *s)
 {
-	struct set_layout l = { .exprs = s->exprs, .n_exprs = s->n_exprs };
+	struct set_layout l = { .exprs = s->states, .n_exprs = s->n_states };
 
 	l.lpm = s->flags & SET_INTERVAL;
 	l.timeouts = s->flags & SET_TIMEOUT;
-	for (uint32_t k = 0; !l.n_exprs && k < s->elems.n; k++) {
-		l.exprs = s->elems.v[k]->exprs;
-		l.n_exprs = s->elems.v[k]->n_exprs;
-	}
 	l.key_size = ALIGN_UP(s->key_len, 4) + (l.lpm ? 4 : 0);
 	l.data_words = s->is_vmap ? 1 : DIV_ROUND_UP(s->data_len, 4);
 	l.expr_off = EL_DATA + ALIGN_UP(4 * l.data_words, 8);

@@ -782,6 +782,7 @@ struct plan *fb_plan(struct ruleset *rs, const struct fb_options *opt)
 	strmap_init(&s->in_nft, rs->arena);
 	strmap_init(&s->printed, rs->arena);
 	note_written(s);
+	ruleset_note_states(rs);
 	vec_foreach(&rs->tables, t)
 		vec_foreach(&(*t)->chains, c)
 			if ((*c)->is_base)

@@ -384,6 +384,7 @@ struct ir_mod *build_module(struct arena *a, struct diag *d, const struct plan *
 {
 	struct bld b = { .m = ir_mod_new(a, d), .opts = o };
 
+	ruleset_note_states(plan->rs);
 	strmap_init(&b.states, a);
 	strmap_init(&b.sets, a);
 	vec_foreach(&plan->progs, p)

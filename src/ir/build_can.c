@@ -151,20 +151,21 @@ bool build_can_lower_set(const struct set *s, const char **why)
 			if ((*e)->catchall)
 				return no(why, "a changeable set with a catch-all element");
 	}
-	for (uint32_t i = 0; i < s->n_exprs; i++)
-		if (!can_stateful(s->exprs[i], why))
+	if (s->states_differ)
+		return no(why, "a set whose elements keep different states");
+	for (uint32_t i = 0; i < s->n_states; i++) {
+		if (!can_stateful(s->states[i], why))
 			return false;
+		if (s->flags & SET_INTERVAL && s->states[i]->kind != EX_COUNTER)
+			return no(why, "a set of ranges that keep such states");
+	}
 	vec_foreach(&s->elems, it) {
 		const struct set_elem *el = *it;
 
-		if (el->catchall &&
-		    (el->n_exprs || s->n_exprs || !(s->flags & (SET_ANONYMOUS | SET_CONSTANT))))
+		if (el->catchall && (s->n_states || !(s->flags & (SET_ANONYMOUS | SET_CONSTANT))))
 			return no(why, "a catch-all element of a set that changes");
 		if (s->is_vmap && el->verdict.code == V_QUEUE)
 			return no(why, "queue");
-		for (uint32_t i = 0; i < el->n_exprs; i++)
-			if (!can_stateful(el->exprs[i], why))
-				return false;
 	}
 	return true;
 }

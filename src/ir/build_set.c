@@ -4,20 +4,9 @@
 
 bool set_is_const(const struct set *s, const struct build_opts *o)
 {
-	if (s->n_exprs || s->flags & (SET_EVAL | SET_TIMEOUT))
+	if (s->n_states || s->flags & (SET_EVAL | SET_TIMEOUT))
 		return false;
-	vec_foreach(&s->elems, e)
-		if ((*e)->n_exprs)
-			return false;
 	return o->static_sets || s->flags & (SET_ANONYMOUS | SET_CONSTANT);
-}
-
-static bool has_exprs(const struct set *s)
-{
-	vec_foreach(&s->elems, e)
-		if ((*e)->n_exprs)
-			return true;
-	return s->n_exprs;
 }
 
 /* -- sets -------------------------------------------------------------------------------------------------------- */
@@ -148,7 +137,7 @@ void lower_lookup(struct bld *b, const struct rule *r, const struct expr *e)
 		el = bsel(b, hit, el, bl(b, all));
 	else
 		btest(b, hit);
-	if (has_exprs(s)) {
+	if (s->n_states) {
 		struct ir_ins *go = ir_emit2(&b->c, IR_ELTEST, IR_B, el, lower_skb_len(b));
 
 		go->aux = set;

@@ -398,6 +398,7 @@ static void rd_set_item(struct ir_reader *r)
 		if (!rd_set_option(r, s))
 			rd_bad_option(r);
 	rd_set_body(r, s, &is);
+	set_note_states(s);
 	*vec_push(r->arena, &r->mod->sets) = is;
 	if (!r->failed)
 		*vec_push(r->arena, &s->table->sets) = s;
@@ -478,6 +479,7 @@ static void rd_dynset_item(struct ir_reader *r)
 			rd_bad_option(r);
 	}
 	d.expr = e;
+	set_note_dynset(e->dynset.set, e);
 	*vec_push(r->arena, &r->mod->dynsets) = d;
 }
 
