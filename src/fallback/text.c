@@ -190,37 +190,45 @@ static uint32_t family_bits(enum family f)
 	return f == FAM_INET ? CTF_V4 | CTF_V6 : f == FAM_IP ? CTF_V4 : f == FAM_IP6 ? CTF_V6 : 0;
 }
 
-static uint32_t rule_ct(const struct rule *r, bool any_user)
+/* What the kernel switches on when it takes the rule, whether a packet ever comes to it or not. */
+static uint32_t rule_ct(const struct rule *r)
 {
-	uint32_t bits = 0;
+	uint32_t fam = family_bits(r->chain->table->family), bits = 0;
 
 	vec_foreach(&r->exprs, it) {
 		const struct expr *e = *it;
 
-		if (e->kind == EX_CT) {
-			bits |= family_bits(r->chain->table->family);
+		switch (e->kind) {
+		case EX_CT:
+			bits |= fam;
 			if (e->ct.key == NFT_CT_BYTES || e->ct.key == NFT_CT_PKTS ||
 			    e->ct.key == NFT_CT_AVGPKT)
 				bits |= CTF_ACCT;
+			break;
+		case EX_NAT: /* of one family, in tables of both too */
+			bits |= family_bits(e->nat.family);
+			break;
+		case EX_MASQ:
+		case EX_REDIR:
+		case EX_CONNLIMIT:
+		case EX_FLOW_OFFLOAD:
+			bits |= fam;
+			break;
+		default:
+			break;
 		}
-		if (any_user && (e->kind == EX_NAT || e->kind == EX_MASQ || e->kind == EX_REDIR ||
-				 e->kind == EX_CONNLIMIT))
-			bits |= family_bits(r->chain->table->family);
 	}
 	return bits;
 }
 
-/* Families whose conntrack the programs read. */
-static uint32_t programs_ct(const struct split *s, const struct table *t)
+/* Families whose conntrack the table switches on. */
+static uint32_t table_ct(const struct table *t)
 {
 	uint32_t bits = 0;
 
-	vec_foreach(&s->plan->progs, p)
-		if ((*p)->base->table == t)
-			vec_foreach(&t->chains, c)
-				vec_foreach(&(*c)->rules, r)
-					if (plan_act(*p, *r).act != RULE_NEVER)
-						bits |= rule_ct(*r, false);
+	vec_foreach(&t->chains, c)
+		vec_foreach(&(*c)->rules, r)
+			bits |= rule_ct(*r);
 	return bits;
 }
 
@@ -231,8 +239,8 @@ static void print_carrier(struct split *s, const struct table *t, uint32_t bits,
 	while (table_chain(t, name))
 		name = arena_printf(s->arena, "%s.n", name);
 	sb_printf(out,
-		  "\tchain %s {\n\t\t# nothing goes here: the rule switches conntrack on for the "
-		  "programs\n",
+		  "\tchain %s {\n\t\t# nothing goes here: the rule switches conntrack on, as the "
+		  "original does\n",
 		  name);
 	sb_printf(out, "\t\tct state invalid\n");
 	if (bits & CTF_ACCT)
@@ -326,12 +334,12 @@ static uint32_t residue_ct(const struct split *s, const struct need *n)
 	vec_foreach(&n->t->chains, c)
 		if (n->chains[(*c)->index])
 			vec_foreach(&(*c)->rules, r)
-				bits |= rule_ct(*r, true);
+				bits |= rule_ct(*r);
 	vec_foreach(&s->bases, b)
 		if ((*b)->state == SP_SPLIT && (*b)->c->table == n->t)
 			vec_foreach(&(*b)->res->chains, c)
 				vec_foreach(&(*c)->lines, l)
-					bits |= l->r ? rule_ct(l->r, true)
+					bits |= l->r ? rule_ct(l->r)
 						: strstr(l->text, "ct ") == l->text ||
 								strstr(l->text, " ct ")
 							? family_bits(n->t->family)
@@ -384,7 +392,7 @@ void sp_fallback(struct split *s)
 		sb_printf(&out, "%s\n", *it);
 	body = out.n;
 	for (i = 0; i < rs->tables.n; i++) {
-		uint32_t carrier = programs_ct(s, needs[i].t) & ~have;
+		uint32_t carrier = table_ct(needs[i].t) & ~have;
 
 		have |= carrier;
 		if (!needs[i].any && !carrier)
