@@ -42,7 +42,7 @@ static double expr_ns(const struct expr *e)
 	}
 }
 
-static double rule_ns(const struct rule *r)
+double sp_rule_ns(const struct rule *r)
 {
 	double ns = NS_RULE;
 
@@ -86,10 +86,10 @@ void sp_cost(struct split *s, struct sp_base *b)
 		const struct rule *r = b->c->rules.v[i];
 		const struct sp_rule *x = sp_rule(b, r);
 
-		nft += rule_ns(r);
+		nft += sp_rule_ns(r);
 		bpf += NS_BPF_RULE;
 		if (x->guard || x->punt)
-			skel += rule_ns(r);
+			skel += sp_rule_ns(r);
 		if (est_nft < 0 && takes_established(x) && is_accept(r)) {
 			est_nft = nft;
 			est_split = split + bpf + skel;
@@ -100,7 +100,7 @@ void sp_cost(struct split *s, struct sp_base *b)
 		const struct sp_rule *x = sp_rule(b, b->c->rules.v[i]);
 
 		if ((x->guard || x->punt) && !(last && sp_rule(b, b->c->rules.v[last - 1])->guard))
-			skel += rule_ns(x->r);
+			skel += sp_rule_ns(x->r);
 	}
 	split += bpf + skel;
 	if (est_nft < 0) {

@@ -28,7 +28,7 @@ static uint8_t load_dreg(const struct expr *e)
 	}
 }
 
-static bool same_load(const struct expr *a, const struct expr *b)
+bool sp_same_load(const struct expr *a, const struct expr *b)
 {
 	if (a->kind != b->kind)
 		return false;
@@ -286,7 +286,7 @@ static bool ranges_meet(const struct fb_fact *a, const struct fb_fact *b)
 
 static bool fact_disjoint(const struct fb_fact *a, const struct fb_fact *b)
 {
-	if (!same_load(a->load, b->load))
+	if (!sp_same_load(a->load, b->load))
 		return false;
 	if (a->state || b->state)
 		return a->state && b->state && !(a->bits & b->bits);

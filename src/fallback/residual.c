@@ -54,24 +54,47 @@ static struct sp_rchain *new_chain(struct emit *e, const char *name)
 static void line(struct emit *e, struct sp_rchain *c, const struct rule *r, const char *text,
 		 const char *note)
 {
-	*vec_push(e->s->arena, &c->lines) = (struct sp_line){ r, text, note };
+	*vec_push(e->s->arena, &c->lines) = (struct sp_line){ .r = r, .text = text, .note = note };
 	if (++e->res->n_lines > MAX_LINES) {
 		e->b->reason = FBR_SIZE;
 		e->bad = true;
 	}
 }
 
+static void cond_line(struct emit *e, struct sp_rchain *c, const struct rule *cond,
+		      const char *note)
+{
+	line(e, c, NULL, NULL, note);
+	c->lines.v[c->lines.n - 1].cond = cond;
+}
+
+/* Merges the guards and prints the conditions. */
+static void finish_chain(struct emit *e, struct sp_rchain *c)
+{
+	sp_merge(e->s, c);
+	vec_foreach(&c->lines, it) {
+		struct sbuf b;
+
+		if (!it->cond)
+			continue;
+		sb_init(&b, e->s->arena);
+		if (!fb_print_rule(it->cond, &zeroed, &b))
+			e->bad = true;
+		it->text = b.s;
+	}
+}
+
 /* A rule's condition with another verdict. */
-static const char *condition(struct emit *e, const struct rule *r, uint32_t n, struct verdict v)
+static const struct rule *condition(struct emit *e, const struct rule *r, uint32_t n,
+				    struct verdict v)
 {
 	struct arena *a = e->s->arena;
-	struct rule t = *r;
+	struct rule *t = arena_dup(a, r, sizeof(*r));
 	struct expr *x = expr_new(a, EX_IMMEDIATE, r->loc);
-	struct sbuf b;
 	uint32_t i;
 
-	memset(&t.exprs, 0, sizeof(t.exprs));
-	t.comment = t.text = NULL;
+	memset(&t->exprs, 0, sizeof(t->exprs));
+	t->comment = t->text = NULL;
 	for (i = 0; i < n && i < r->exprs.n; i++) {
 		struct expr *y = r->exprs.v[i];
 
@@ -81,15 +104,12 @@ static const char *condition(struct emit *e, const struct rule *r, uint32_t n, s
 			break;
 		if (y->kind == EX_LOOKUP && !(y->lookup.set->flags & SET_ANONYMOUS))
 			*vec_push(a, &e->res->sets) = y->lookup.set;
-		*vec_push(a, &t.exprs) = y;
+		*vec_push(a, &t->exprs) = y;
 	}
 	x->imm.dreg = REG_VERDICT;
 	x->imm.verdict = v;
-	*vec_push(a, &t.exprs) = x;
-	sb_init(&b, a);
-	if (!fb_print_rule(&t, &zeroed, &b))
-		e->bad = true;
-	return b.s;
+	*vec_push(a, &t->exprs) = x;
+	return t;
 }
 
 static struct verdict go(struct emit *e, enum verdict_code code, const char *name)
@@ -107,8 +127,10 @@ static const char *rest_name(struct emit *e, const struct chain *c, uint32_t fro
 {
 	struct rest *r;
 
-	if (!from && c != e->b->c && !c->is_bound)
+	if (!from && c != e->b->c && !c->is_bound) {
+		*vec_push(e->s->arena, &e->res->whole) = c;
 		return c->name; /* the whole chain, which the fallback then has */
+	}
 	vec_foreach(&e->rests, it)
 		if ((*it)->c == c && (*it)->from == from)
 			return (*it)->name;
@@ -290,7 +312,7 @@ static void emit_punt(struct emit *e, struct sp_rchain *out, const struct sp_ctx
 		line(e, out, r, NULL, note);
 		return;
 	}
-	line(e, out, NULL, condition(e, r, sr->n_match, go(e, V_GOTO, punt_target(e, x, i))), note);
+	cond_line(e, out, condition(e, r, sr->n_match, go(e, V_GOTO, punt_target(e, x, i))), note);
 }
 
 /* -- the skeleton ------------------------------------------------------------------------------------------------ */
@@ -333,7 +355,7 @@ static bool kid_matters(struct emit *e, const struct sp_ctx *k)
 static struct verdict kid_verdict(struct emit *e, const struct sp_ctx *x, uint32_t i,
 				  const struct verdict *v)
 {
-	const struct sp_ctx *k = sp_kid(x, i, v->chain);
+	const struct sp_ctx *k = sp_kid(x, i, v);
 
 	if (!k || !kid_matters(e, k))
 		return (struct verdict){ .code = v->code == V_GOTO ? V_RETURN : V_CONTINUE };
@@ -341,15 +363,14 @@ static struct verdict kid_verdict(struct emit *e, const struct sp_ctx *x, uint32
 }
 
 /* A verdict map with the verdicts that the skeleton needs. NULL: none. */
-static const char *emit_vmap(struct emit *e, const struct sp_ctx *x, uint32_t i,
-			     const struct set *m)
+static const struct rule *emit_vmap(struct emit *e, const struct sp_ctx *x, uint32_t i,
+				    const struct set *m)
 {
 	struct arena *a = e->s->arena;
 	const struct rule *r = x->chain->rules.v[i];
 	struct set *copy = arena_dup(a, m, sizeof(*m));
-	struct rule t = *r;
+	struct rule *t = arena_dup(a, r, sizeof(*r));
 	bool any = false;
-	struct sbuf b;
 
 	memset(&copy->elems, 0, sizeof(copy->elems));
 	vec_foreach(&m->elems, it) {
@@ -366,8 +387,8 @@ static const char *emit_vmap(struct emit *e, const struct sp_ctx *x, uint32_t i,
 	if (!any)
 		return NULL;
 	copy->flags |= SET_ANONYMOUS;
-	memset(&t.exprs, 0, sizeof(t.exprs));
-	t.comment = t.text = NULL;
+	memset(&t->exprs, 0, sizeof(t->exprs));
+	t->comment = t->text = NULL;
 	vec_foreach(&r->exprs, it) {
 		struct expr *y = *it;
 
@@ -379,12 +400,9 @@ static const char *emit_vmap(struct emit *e, const struct sp_ctx *x, uint32_t i,
 		} else if (y->kind == EX_LOOKUP && !(y->lookup.set->flags & SET_ANONYMOUS)) {
 			*vec_push(a, &e->res->sets) = y->lookup.set;
 		}
-		*vec_push(a, &t.exprs) = y;
+		*vec_push(a, &t->exprs) = y;
 	}
-	sb_init(&b, a);
-	if (!fb_print_rule(&t, &zeroed, &b))
-		e->bad = true;
-	return b.s;
+	return t;
 }
 
 static void emit_rule(struct emit *e, struct sp_rchain *out, const struct sp_ctx *x, uint32_t i)
@@ -392,7 +410,7 @@ static void emit_rule(struct emit *e, struct sp_rchain *out, const struct sp_ctx
 	const struct rule *r = x->chain->rules.v[i];
 	struct sp_rule *sr = sp_rule(e->b, r);
 	uint32_t step = x->step[i], next = i + 1 < x->chain->rules.n ? x->step[i + 1] : x->end;
-	const char *text = NULL;
+	const struct rule *cond = NULL;
 	const struct set *vmap;
 	struct verdict v = sp_verdict(r, &vmap), w = v;
 	struct fb_facts f = sp_facts(e->s->arena, e->b, &e->b->steps.v[step]);
@@ -401,20 +419,20 @@ static void emit_rule(struct emit *e, struct sp_rchain *out, const struct sp_ctx
 		return; /* no later punt depends on it: split.c made sure */
 	if (vmap) {
 		if (sp_later_punt(e->s, e->b, step, &f))
-			text = emit_vmap(e, x, i, vmap);
+			cond = emit_vmap(e, x, i, vmap);
 	} else if (v.chain) {
 		bool later = sp_later_punt(e->s, e->b, next - 1, &f);
 
 		w = kid_verdict(e, x, i, &v);
 		if (w.chain || (v.code == V_GOTO && later))
-			text = condition(e, r, r->exprs.n, w);
+			cond = condition(e, r, r->exprs.n, w);
 	} else if (sp_later_punt(e->s, e->b, step, &f)) {
-		text = condition(e, r, r->exprs.n, v);
+		cond = condition(e, r, r->exprs.n, v);
 	}
-	if (!text)
+	if (!cond)
 		return;
 	sr->guard = true;
-	line(e, out, NULL, text, NULL);
+	cond_line(e, out, cond, NULL);
 }
 
 static void emit_body(struct emit *e, struct sp_rchain *out, const struct sp_ctx *x)
@@ -470,6 +488,8 @@ bool sp_residual(struct split *s, struct sp_base *b)
 	if (!rests_have_words(s, b))
 		return false;
 	emit_body(&e, new_chain(&e, b->c->name), b->root);
+	vec_foreach(&e.res->chains, it)
+		finish_chain(&e, *it);
 	emit_rests(&e);
 	if (text_depth(&e, b->c->name, 40) > MAX_DEPTH) {
 		b->reason = FBR_DEPTH;

@@ -155,7 +155,7 @@ static bool walk_kid(struct split *s, struct sp_base *b, struct sp_ctx *x, uint3
 
 	if (v->code != V_JUMP && v->code != V_GOTO)
 		return true;
-	if (sp_kid(x, at, v->chain) && sp_kid(x, at, v->chain)->is_goto == (v->code == V_GOTO))
+	if (sp_kid(x, at, v))
 		return true;
 	k = arena_new_of(s->arena, struct sp_ctx);
 	k->chain = v->chain;
@@ -170,10 +170,11 @@ static bool walk_kid(struct split *s, struct sp_base *b, struct sp_ctx *x, uint3
 	return k->depth <= MAX_DEPTH && walk(s, b, k);
 }
 
-struct sp_ctx *sp_kid(const struct sp_ctx *x, uint32_t at, const struct chain *c)
+struct sp_ctx *sp_kid(const struct sp_ctx *x, uint32_t at, const struct verdict *v)
 {
 	vec_foreach(&x->kids, it)
-		if ((*it)->at == at && (*it)->chain == c)
+		if ((*it)->at == at && (*it)->chain == v->chain &&
+		    (*it)->is_goto == (v->code == V_GOTO))
 			return *it;
 	return NULL;
 }
@@ -537,6 +538,37 @@ static bool punt_all(struct split *s, struct sp_base *b)
 	return true;
 }
 
+/*
+ * A limit must not stand in two places. In a base chain it never does; of a user chain, the suffix and the whole may both be
+ * asked for: then all ask for the whole.
+ */
+static void state_once(struct split *s)
+{
+	const struct rule *twice = sp_state_twice(s);
+	const struct chain *c = twice ? twice->chain : NULL;
+
+	vec_foreach(&s->bases, it) {
+		struct sp_base *b = *it;
+		struct sp_rule *x;
+
+		if (!c || b->state != SP_SPLIT || b->c->table != c->table || !b->rules[c->index])
+			continue;
+		x = &b->rules[c->index][0];
+		if (c == b->c || c->is_bound || (x->punt && !x->n_match)) {
+			whole_nft(s, b, FBR_SHARED, expr_kind_name(EX_LIMIT));
+			continue;
+		}
+		if (!x->punt)
+			sp_punt(x, FBR_SHARED,
+				reason_text(s, FBR_SHARED, "the state of a later rule"));
+		x->n_match = 0;
+		memset(&x->pfacts, 0, sizeof(x->pfacts));
+		s->changed = true;
+	}
+	if (c && !s->changed)
+		BUG("rule %u of chain %s stands twice", twice->index, c->name);
+}
+
 /* Residual texts and costs: what cannot be said, or does not pay, stays whole. True: something changed. */
 static bool settle(struct split *s)
 {
@@ -559,6 +591,8 @@ static bool settle(struct split *s)
 					       "common packet, %.0f in nftables alone",
 					       b->c->name, b->ns_split, b->ns_nft));
 	}
+	if (!s->changed)
+		state_once(s);
 	if (!s->changed && !sp_priorities(s))
 		s->changed = true;
 	return s->changed;

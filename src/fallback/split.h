@@ -27,6 +27,8 @@ struct fb_facts {
 };
 /* Facts of the first n expressions of a rule (all must be pure). */
 void fb_facts_of(struct arena *a, const struct rule *r, uint32_t n, struct fb_facts *f);
+/* Both load the same. */
+bool sp_same_load(const struct expr *a, const struct expr *b);
 /* No packet can have both. False when that cannot be shown. */
 bool fb_disjoint(const struct fb_facts *a, const struct fb_facts *b);
 
@@ -92,7 +94,8 @@ struct sp_base {
 
 /* The residual text's parts: one chain each. */
 struct sp_line {
-	const struct rule *r; /* a rule printed whole; NULL: only text */
+	const struct rule *r;	 /* a rule printed whole; or NULL and ... */
+	const struct rule *cond; /* ... a condition with a verdict, pure; or NULL and only text */
 	const char *text, *note;
 };
 struct sp_rchain {
@@ -102,6 +105,7 @@ struct sp_rchain {
 struct sp_resid {
 	VEC(struct sp_rchain *) chains; /* [0]: the residual base chain */
 	VEC(const struct set *) sets;
+	VEC(const struct chain *) whole; /* chains of the original that it jumps to */
 	uint32_t n_lines;
 };
 
@@ -123,7 +127,8 @@ struct fb_facts sp_facts(struct arena *a, const struct sp_base *b, const struct 
 
 /* The verdict of a rule that has one; code V_CONTINUE: none. *vmap: the verdict map that decides, or NULL. */
 struct verdict sp_verdict(const struct rule *r, const struct set **vmap);
-struct sp_ctx *sp_kid(const struct sp_ctx *x, uint32_t at, const struct chain *c);
+/* The context that a verdict of rule `at` leads to; a map may both jump and go to one chain. */
+struct sp_ctx *sp_kid(const struct sp_ctx *x, uint32_t at, const struct verdict *v);
 /* A punt later than step i that may see the packets of facts f. */
 bool sp_later_punt(struct split *s, const struct sp_base *b, uint32_t i, const struct fb_facts *f);
 void sp_punt(struct sp_rule *r, enum fb_reason reason, const char *why);
@@ -132,7 +137,12 @@ void sp_punt(struct sp_rule *r, enum fb_reason reason, const char *why);
 bool sp_residual(struct split *s,
 		 struct sp_base *b); /* makes the text's parts; false: it cannot be said */
 void sp_fallback(struct split *s);   /* the whole fallback, into the plan */
+/* merge.c: fewer guards */
+void sp_merge(struct split *s, struct sp_rchain *c);
+/* text.c: a rule with state that would stand twice in the fallback; NULL: none */
+const struct rule *sp_state_twice(struct split *s);
 /* cost.c */
+double sp_rule_ns(const struct rule *r); /* all of it */
 void sp_cost(struct split *s, struct sp_base *b);
 /* prio.c */
 bool sp_priorities(struct split *s);

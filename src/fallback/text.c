@@ -58,13 +58,6 @@ static void need_chain(struct split *s, struct need *n, const struct chain *c)
 		need_rule(s, n, *it);
 }
 
-static struct chain *chain_by_text(const struct table *t, const char *text)
-{
-	const char *p = strstr(text, "jump ");
-
-	return p ? table_chain(t, p + 5) : NULL;
-}
-
 static void need_base(struct split *s, struct need *n, const struct sp_base *b)
 {
 	if (b->state == SP_WHOLE_BPF)
@@ -76,15 +69,73 @@ static void need_base(struct split *s, struct need *n, const struct sp_base *b)
 	}
 	vec_foreach(&b->res->sets, it)
 		need_set(s, n, *it);
+	vec_foreach(&b->res->whole, it)
+		need_chain(s, n, *it);
 	vec_foreach(&b->res->chains, c)
-		vec_foreach(&(*c)->lines, l) {
-			struct chain *c2 = (*l).r ? NULL : chain_by_text(n->t, (*l).text);
-
+		vec_foreach(&(*c)->lines, l)
 			if (l->r)
 				need_rule(s, n, l->r);
-			else if (c2)
-				need_chain(s, n, c2);
-		}
+}
+
+/* -- state ---------------------------------------------------------------------------------------------------------- */
+
+/* What it remembers is its own, so that it must not stand in two places. */
+static bool has_own_state(const struct rule *r)
+{
+	vec_foreach(&r->exprs, it) {
+		const struct expr *e = *it;
+
+		if (e->kind == EX_LIMIT || e->kind == EX_QUOTA || e->kind == EX_CONNLIMIT ||
+		    (e->kind == EX_NUMGEN && e->numgen.type != NFT_NG_RANDOM))
+			return true;
+		if (e->kind == EX_LOOKUP && e->lookup.set->flags & SET_ANONYMOUS)
+			vec_foreach(&e->lookup.set->elems, el)
+				if ((*el)->n_exprs)
+					return true;
+	}
+	return false;
+}
+
+static const struct rule *count_copy(struct strmap *m, const struct rule *r)
+{
+	void **slot;
+
+	if (!has_own_state(r))
+		return NULL;
+	slot = strmap_put(m, (const char *)&r, sizeof(r));
+	if (*slot)
+		return r;
+	*slot = (void *)r;
+	return NULL;
+}
+
+const struct rule *sp_state_twice(struct split *s)
+{
+	struct strmap m;
+
+	strmap_init(&m, s->arena);
+	vec_foreach(&s->rs->tables, t) {
+		struct need n = { .t = *t };
+		const struct rule *twice = NULL;
+
+		n.chains = arena_alloc(s->arena, (*t)->chains.n + 1);
+		vec_foreach(&s->bases, b)
+			if ((*b)->c->table == *t)
+				need_base(s, &n, *b);
+		vec_foreach(&(*t)->chains, c)
+			if (n.chains[(*c)->index])
+				vec_foreach(&(*c)->rules, r)
+					twice = twice ? twice : count_copy(&m, *r);
+		vec_foreach(&s->bases, b)
+			if ((*b)->c->table == *t && (*b)->state == SP_SPLIT)
+				vec_foreach(&(*b)->res->chains, c)
+					vec_foreach(&(*c)->lines, l)
+						if (l->r && !twice)
+							twice = count_copy(&m, l->r);
+		if (twice)
+			return twice;
+	}
+	return NULL;
 }
 
 /* -- printing ----------------------------------------------------------------------------------------------------- */

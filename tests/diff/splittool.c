@@ -1,18 +1,21 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * splittool: proves splits by packets. For generated packets the original base chain must give what the programs give, followed by
- * the residual chain where they accept: verdict, mark, logs; and the counters of both sides must add up.
+ * the residual chain where they accept: verdict, mark, logs; and the counters of both sides must add up. The residual chain is
+ * read back from the fallback's text.
  *
- *	splittool always|auto|never plan|check PACKETS ORIGINAL.nl [FALLBACK.nl]
- *
- * `plan` prints the fallback; `check` compares. FALLBACK.nl is the dump of a kernel that loaded the fallback; without it the text
- * front end reads the fallback.
+ *	splittool always|auto|never plan FILE
+ *	splittool always|auto|never check PACKETS FILE...
+ *	splittool always|auto|never random PACKETS SEED COUNT     rulesets from genrules; SEED 0: by the clock
+ *	splittool always|auto|never text SEED                     prints the ruleset of a seed
  */
 #include <stdlib.h>
+#include <time.h>
 
 #include "fallback.h"
 #include "frontend.h"
 #include "genpkt.h"
+#include "genrules.h"
 #include "interp.h"
 
 static uint32_t n_runs, n_skipped, n_differ, n_second;
@@ -326,67 +329,113 @@ static void check_prog(struct arena *a, struct diag *d, const struct plan *p,
 		interp_free(r.in);
 }
 
-static const char *read_all(struct arena *a, const char *file, size_t *len)
+static struct ruleset *read_text(struct arena *a, struct diag *d, const char *name,
+				 const char *text)
 {
-	FILE *f = fopen(file, "r");
-	struct sbuf b;
-	char buf[65536];
-	size_t n;
-
-	if (!f) {
-		perror(file);
-		exit(1);
-	}
-	sb_init(&b, a);
-	while ((n = fread(buf, 1, sizeof(buf), f)) > 0)
-		sb_add(&b, buf, n);
-	fclose(f);
-	*len = b.n;
-	return b.s;
-}
-
-static struct ruleset *read_dump(struct arena *a, struct diag *d, const char *file)
-{
-	size_t len;
-	const char *buf = read_all(a, file, &len);
-	struct ruleset *rs = frontend_read_netlink(a, d, file, buf, len);
+	struct ruleset *rs = text ? frontend_read_buffer(a, d, name, text, strlen(text))
+				  : frontend_read_text(a, d, name, &(struct parse_opts){ 0 });
 
 	diag_flush(d, stderr);
 	return rs;
 }
 
-int main(int argc, char **argv)
+/* text NULL: path is a file. False: it cannot be read, or something differs. */
+static bool check(enum fb_partial partial, const char *text, uint32_t packets)
 {
-	struct fb_options o = { 0 };
-	struct ruleset *rs, *res = NULL;
+	struct fb_options o = { .partial = partial };
+	uint32_t before = n_differ;
 	struct arena *a = arena_new();
+	struct ruleset *rs, *res;
 	struct plan *p;
 	struct diag d;
 
-	if (argc < 5) {
-		fprintf(stderr, "usage: splittool always|auto|never plan|check PACKETS ORIGINAL.nl "
-				"[FALLBACK.nl]\n");
-		return 1;
-	}
 	diag_init(&d, a);
-	o.partial = !strcmp(argv[1], "always") ? FB_PARTIAL_ALWAYS
-		    : !strcmp(argv[1], "auto") ? FB_PARTIAL_AUTO
-					       : FB_PARTIAL_NEVER;
-	path = argv[4];
-	rs = read_dump(a, &d, path);
+	rs = read_text(a, &d, path, text);
+	if (!rs)
+		return false;
+	p = fb_plan(rs, &o);
+	res = read_text(a, &d, "the fallback", p->fallback_body);
+	if (!res) {
+		printf("%s: the fallback does not read back:\n%s", path, p->fallback_body);
+		return false;
+	}
+	vec_foreach(&p->progs, it)
+		check_prog(a, &d, p, *it, res, packets);
+	arena_free(a);
+	return n_differ == before;
+}
+
+static bool check_random(enum fb_partial partial, uint32_t packets, uint32_t seed, uint32_t n)
+{
+	bool ok = true;
+
+	if (!seed)
+		seed = (uint32_t)time(NULL);
+	printf("seed %u\n", seed);
+	for (; n--; seed++) {
+		struct arena *a = arena_new();
+		const char *text = genrules(a, seed);
+
+		path = arena_printf(a, "seed %u", seed);
+		if (!check(partial, text, packets)) {
+			printf("%s: see `splittool always text %u`\n", path, seed);
+			ok = false;
+		}
+		arena_free(a);
+	}
+	return ok;
+}
+
+static bool check_files(enum fb_partial partial, uint32_t packets, char **v)
+{
+	bool ok = true;
+
+	for (; *v; v++) {
+		path = *v;
+		if (!check(partial, NULL, packets)) {
+			printf("%s: differs, or cannot be read\n", path);
+			ok = false;
+		}
+	}
+	return ok;
+}
+
+static int print_plan(enum fb_partial partial, const char *file)
+{
+	struct fb_options o = { .partial = partial };
+	struct arena *a = arena_new();
+	struct ruleset *rs;
+	struct diag d;
+
+	diag_init(&d, a);
+	rs = read_text(a, &d, file, NULL);
 	if (!rs)
 		return 1;
-	p = fb_plan(rs, &o);
-	if (!strcmp(argv[2], "plan")) {
-		fputs(p->fallback, stdout);
-		return 0;
-	}
-	if (argc > 5)
-		res = read_dump(a, &d, argv[5]);
-	vec_foreach(&p->progs, it)
-		check_prog(a, &d, p, *it, res, (uint32_t)atoi(argv[3]));
-	printf("%s: %u runs, %u reached the residual chain, %u not modelled, %u different\n", path,
-	       n_runs, n_second, n_skipped, n_differ);
-	arena_free(a);
-	return n_differ != 0;
+	fputs(fb_plan(rs, &o)->fallback, stdout);
+	return 0;
+}
+
+int main(int argc, char **argv)
+{
+	const char *partial = argc > 1 ? argv[1] : "", *what = argc > 3 ? argv[2] : "";
+	enum fb_partial m = !strcmp(partial, "always") ? FB_PARTIAL_ALWAYS
+			    : !strcmp(partial, "auto") ? FB_PARTIAL_AUTO
+						       : FB_PARTIAL_NEVER;
+	bool ok = false;
+
+	setvbuf(stdout, NULL, _IOLBF, 0);
+	if (!strcmp(what, "plan"))
+		return print_plan(m, argv[3]);
+	if (!strcmp(what, "text"))
+		return fputs(genrules(arena_new(), (uint32_t)atoi(argv[3])), stdout) < 0;
+	if (!strcmp(what, "check"))
+		ok = check_files(m, (uint32_t)atoi(argv[3]), argv + 4);
+	else if (!strcmp(what, "random") && argc == 6)
+		ok = check_random(m, (uint32_t)atoi(argv[3]), (uint32_t)atoi(argv[4]),
+				  (uint32_t)atoi(argv[5]));
+	else
+		fprintf(stderr, "usage: see the head of splittool.c\n");
+	printf("%u runs, %u reached a residual chain, %u not modelled, %u different\n", n_runs,
+	       n_second, n_skipped, n_differ);
+	return !ok;
 }
