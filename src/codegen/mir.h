@@ -92,7 +92,8 @@ struct mir_fn {
 	VEC(struct mir_vreg) vregs; /* [0] unused, [1] r10 */
 	VEC(struct mir_buf) bufs;
 	uint32_t n_globals, n_ins, n_block_ids;
-	int32_t frame;	   /* bytes of stack in use, a multiple of 8 */
+	int32_t frame; /* bytes of stack in use, a multiple of 8 */
+	int32_t spill_base; /* bytes of the frame before the first register is spilled, + 1; 0: none was */
 	int32_t save_area; /* where cold calls keep registers: offset from r10 */
 };
 
@@ -129,6 +130,8 @@ static inline void mir_set_add(uint64_t *s, uint32_t n)
 }
 /* regalloc.c: gives every register its place; false if the stack does not suffice. */
 bool mir_regalloc(struct mir_fn *fn);
+/* slots.c: stack slots of spilled registers lie behind the first `base` bytes of the frame; as few as will do. */
+void mir_merge_slots(struct mir_fn *fn, int32_t base);
 /* encode.c: writes the instructions; false if a jump does not reach its target. */
 bool mir_encode(struct mir_fn *fn, struct obj_file *o, struct obj_fn *out);
 

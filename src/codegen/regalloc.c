@@ -12,6 +12,8 @@
 #include "mir.h"
 
 #define STACK_MAX 400 /* of 512 bytes; the rest is for the functions that are called */
+#define SLOTS_MAX                                                                                  \
+	16384 /* bytes of stack slots before those that are not in use together are merged */
 
 struct range {
 	uint32_t from, to;
@@ -548,9 +550,13 @@ static bool scan(struct mir_fn *fn)
 	vec_foreach(&al.ivs, iv)
 		place(&al, iv);
 	if (al.n_spilled) {
+		if (!fn->spill_base)
+			fn->spill_base = fn->frame + 1;
 		rewrite(&al);
 		return false;
 	}
+	if (fn->spill_base)
+		mir_merge_slots(fn, fn->spill_base - 1);
 	find_saves(&al);
 	return true;
 }
@@ -558,7 +564,7 @@ static bool scan(struct mir_fn *fn)
 bool mir_regalloc(struct mir_fn *fn)
 {
 	for (int round = 0; !scan(fn); round++)
-		if (fn->frame > STACK_MAX || round > 20)
+		if (fn->frame > SLOTS_MAX || round > 20)
 			return false;
 	return fn->frame <= STACK_MAX;
 }
