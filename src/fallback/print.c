@@ -97,7 +97,7 @@ bool fb_print_obj(const struct obj *ob, const struct fb_print_opts *o, struct sb
 	sb_init(&b, out->arena);
 	switch (ob->type) {
 	case NFT_OBJECT_COUNTER:
-		if (!o->zero && e && (e->counter.packets || e->counter.bytes))
+		if (!o->zero && e)
 			sb_printf(out, "\t\tpackets %llu bytes %llu\n",
 				  (unsigned long long)e->counter.packets,
 				  (unsigned long long)e->counter.bytes);
