@@ -13,6 +13,7 @@
 
 struct build_opts {
 	bool static_sets; /* --static: named sets do not change; they become read-only data */
+	bool dispatch;	  /* runs of rules become lookups (-O2) */
 };
 
 /*

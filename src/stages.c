@@ -107,7 +107,8 @@ int stage_build(struct run *r)
 		text = read_file(r, r->o->ir, &len);
 		r->ir = text ? ir_parse(r->arena, &r->diag, r->o->ir, text, len) : NULL;
 	} else {
-		struct build_opts opts = { .static_sets = r->o->fb.static_sets };
+		struct build_opts opts = { .static_sets = r->o->fb.static_sets,
+					   .dispatch = r->o->level == OPT_O2 };
 
 		r->ir = build_module(r->arena, &r->diag, r->plan, &opts);
 	}

@@ -21,20 +21,26 @@ static uint32_t runtime(struct isel *s, const char *name, uint32_t n_args,
 }
 
 /* The address of an element of an array map: never NULL, which the verifier may not know; then the packet is dropped. */
-static uint32_t array_elem(struct isel *s, uint32_t map, uint32_t index)
+static uint32_t array_at(struct isel *s, uint32_t map, int32_t key)
 {
-	int32_t key = isel_scratch(s, 4);
 	struct mir_block *there = mir_block_new(s->fn), *never = mir_block_new(s->fn);
 	struct mir_arg args[2] = { isel_arg_map(map), isel_arg_fp(key) };
 	uint32_t p;
 
-	isel_storei(s, MIR_FP, key, 4, index);
 	p = isel_helper(s, BPF_FUNC_map_lookup_elem, 2, args);
 	isel_jcc(s, BPF_JNE, false, p, 0, 0, there, never);
 	s->cur = never;
 	isel_ins(s, MIR_RET)->imm = 0;
 	s->cur = there;
 	return p;
+}
+
+static uint32_t array_elem(struct isel *s, uint32_t map, uint32_t index)
+{
+	int32_t key = isel_scratch(s, 4);
+
+	isel_storei(s, MIR_FP, key, 4, index);
+	return array_at(s, map, key);
 }
 
 static void add_to(struct isel *s, uint32_t p, int32_t off, uint32_t by, int64_t imm)
@@ -47,8 +53,17 @@ static void add_to(struct isel *s, uint32_t p, int32_t off, uint32_t by, int64_t
 
 static void sel_count(struct isel *s, struct ir_ins *i)
 {
-	uint32_t p = array_elem(s, s->cg->counters_map, s->cg->counter_index[i->aux]);
+	uint32_t first = s->cg->counter_index[i->aux], p, at;
+	int32_t key;
 
+	if (i->op == IR_COUNT) {
+		p = array_elem(s, s->cg->counters_map, first);
+	} else { /* counters in a row have their places in a row */
+		key = isel_scratch(s, 4);
+		at = isel_alui(s, BPF_ADD, true, isel_val(s, i->args[1]), first);
+		isel_store(s, MIR_FP, key, 4, at);
+		p = array_at(s, s->cg->counters_map, key);
+	}
 	add_to(s, p, 0, 0, 1);
 	add_to(s, p, 8, isel_val(s, i->args[0]), 0);
 }
@@ -163,6 +178,7 @@ void isel_state(struct isel *s, struct ir_ins *i)
 		sel_rt(s, i);
 		break;
 	case IR_COUNT:
+	case IR_COUNTAT:
 		sel_count(s, i);
 		break;
 	case IR_LIMIT:

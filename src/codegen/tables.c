@@ -332,7 +332,7 @@ struct tabres tab_small(struct tabcur *c)
 	struct tabset *t = c->t;
 	struct tabres r = { 0 };
 
-	for (uint32_t k = 0; k < t->elems.n; k++) {
+	for (uint32_t k = t->elems.n; k-- > 0;) { /* where they overlap the first one counts */
 		struct ir_ins *m = elem_match(c, t->elems.v[k]);
 
 		r.cond = join(c, IR_OR, r.cond, m);

@@ -3,7 +3,7 @@
  * Builds IR from a plan: a function for each program, chains lowered in place where one jump reaches them or they are small, else
  * a function of their own. Rules, jumps and verdicts stand here; expressions in build_*.c.
  */
-#include "lower.h"
+#include "dispatch.h"
 
 /* A chain reached by several jumps is copied into each of them up to this many expressions. */
 #define INLINE_MAX 16
@@ -12,7 +12,7 @@
 #define COPIES_MAX 400
 #define WEIGHT_MAX 100000000u
 
-static struct rule_act act_of(const struct bld *b, const struct rule *r)
+struct rule_act lower_act(const struct bld *b, const struct rule *r)
 {
 	const struct rule_act *row = b->prog->acts[r->chain->index];
 
@@ -70,7 +70,7 @@ static void visit_chain(struct bld *b, const struct chain *c)
 		return;
 	bc->seen = true;
 	vec_foreach(&c->rules, r) {
-		if (act_of(b, *r).act != RULE_LOWER)
+		if (lower_act(b, *r).act != RULE_LOWER)
 			continue;
 		vec_foreach(&(*r)->exprs, e) {
 			if (is_verdict(*e))
@@ -97,7 +97,7 @@ static void weigh_target(struct bld *b, struct bchain *from, const struct verdic
 
 static void weigh_rule(struct bld *b, struct bchain *bc, const struct rule *r)
 {
-	struct rule_act act = act_of(b, r);
+	struct rule_act act = lower_act(b, r);
 
 	bc->weight += act.act == RULE_LOWER ? r->exprs.n : act.act == RULE_PUNT ? act.n_match : 0;
 	if (act.act != RULE_LOWER)
@@ -208,7 +208,7 @@ void lower_verdict(struct bld *b, const struct verdict *v)
 
 /* -- rules ------------------------------------------------------------------------------------------------------- */
 
-static void lower_expr(struct bld *b, const struct rule *r, uint32_t index, const struct expr *e)
+void lower_expr(struct bld *b, const struct rule *r, uint32_t index, const struct expr *e)
 {
 	switch (e->kind) {
 	case EX_IMMEDIATE:
@@ -263,7 +263,7 @@ static void lower_expr(struct bld *b, const struct rule *r, uint32_t index, cons
  * Packet information of IPv6 has a branch in it, which no pass can merge with its like; so it is made once, where the first rule
  * that needs it begins, and holds for all that follows in the chain and below.
  */
-static void prepare_info(struct bld *b, const struct rule *r, uint32_t n)
+void lower_prepare(struct bld *b, const struct rule *r, uint32_t n)
 {
 	struct binfo *info;
 
@@ -289,7 +289,7 @@ static void lower_rule(struct bld *b, const struct rule *r, struct rule_act act,
 	b->brk = next;
 	b->dead = false;
 	memset(b->regs, 0, sizeof(b->regs));
-	prepare_info(b, r, n);
+	lower_prepare(b, r, n);
 	for (uint32_t i = 0; i < n && !b->dead; i++)
 		lower_expr(b, r, i, r->exprs.v[i]);
 	if (b->dead)
@@ -303,18 +303,27 @@ static void lower_rule(struct bld *b, const struct rule *r, struct rule_act act,
 /* From the cursor on; every way through it that is not final ends at b->end. */
 static void lower_chain(struct bld *b, const struct chain *c)
 {
-	vec_foreach(&c->rules, r) {
-		struct rule_act act = act_of(b, *r);
+	struct dchain dc;
+
+	dispatch_open(b, &dc, c);
+	for (uint32_t i = 0, n; i < c->rules.n; i += n) {
+		struct rule_act act = lower_act(b, c->rules.v[i]);
 		struct ir_block *next;
 
+		n = 1;
 		if (act.act == RULE_NEVER)
 			continue;
-		next = ir_block_new(b->c.fn);
-		lower_rule(b, *r, act, next);
+		b->brk = next = ir_block_new(b->c.fn);
+		n = dispatch_run(b, &dc, i);
+		if (!n) {
+			lower_rule(b, c->rules.v[i], act, next);
+			n = 1;
+		}
 		b->c.blk = next;
 		if (!next->preds.n) /* no packet comes further */
 			break;
 	}
+	dispatch_close(&dc);
 	b->c.rule = NULL;
 	ir_jmp(&b->c, b->end);
 }

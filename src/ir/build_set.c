@@ -200,7 +200,7 @@ static enum ir_state_kind state_kind(enum expr_kind k)
 	}
 }
 
-void lower_state(struct bld *b, const struct rule *r, uint32_t index, const struct expr *e)
+uint32_t lower_state_of(struct bld *b, const struct rule *r, uint32_t index, const struct expr *e)
 {
 	const struct obj *obj = e->kind == EX_OBJREF ? e->objref.obj : NULL;
 	const struct expr *what = obj ? obj->expr : e;
@@ -211,17 +211,24 @@ void lower_state(struct bld *b, const struct rule *r, uint32_t index, const stru
 		.expr_index = obj ? 0 : index,
 		.obj = obj,
 	};
-	uint32_t n = lower_state_number(b, &st, obj ? (const void *)obj : e);
+
+	return lower_state_number(b, &st, obj ? (const void *)obj : e);
+}
+
+void lower_state(struct bld *b, const struct rule *r, uint32_t index, const struct expr *e)
+{
+	uint32_t n = lower_state_of(b, r, index, e);
+	const struct ir_state *st = &b->m->states.v[n];
 	struct ir_ins *i;
 
-	switch (st.kind) {
+	switch (st->kind) {
 	case ST_COUNTER:
 		i = ir_emit1(&b->c, IR_COUNT, IR_V, lower_skb_len(b));
 		i->aux = n;
 		break;
 	case ST_LIMIT:
 	case ST_QUOTA:
-		i = ir_emit1(&b->c, st.kind == ST_LIMIT ? IR_LIMIT : IR_QUOTA, IR_B,
+		i = ir_emit1(&b->c, st->kind == ST_LIMIT ? IR_LIMIT : IR_QUOTA, IR_B,
 			     lower_skb_len(b));
 		i->aux = n;
 		btest(b, i);
@@ -233,7 +240,7 @@ void lower_state(struct bld *b, const struct rule *r, uint32_t index, const stru
 	case ST_NUMGEN:
 		i = ir_emit(&b->c, IR_NUMGEN, IR_W, 0, NULL);
 		i->aux = n;
-		breg_set(b, REG_WORD(what->numgen.dreg), i);
+		breg_set(b, REG_WORD(st->expr->numgen.dreg), i);
 		break;
 	}
 }

@@ -92,6 +92,8 @@ static uint64_t ask_env(const struct frame *f, const struct ir_ins *i)
 		return w[0] ? e->eldw(e->data, i->aux, w[0], i->imm) : 0;
 	case IR_ELTEST:
 		return e->eltest(e->data, i->aux, w[0], (uint32_t)w[1]);
+	case IR_COUNTAT:
+		return e->state(e->data, IR_COUNT, i->aux + (uint32_t)w[1], (uint32_t)w[0]);
 	case IR_COUNT:
 	case IR_LIMIT:
 	case IR_QUOTA:

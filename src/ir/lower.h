@@ -122,6 +122,14 @@ void lower_state(struct bld *b, const struct rule *r, uint32_t index, const stru
 uint32_t lower_state_number(struct bld *b, const struct ir_state *st, const void *key);
 bool set_is_const(const struct set *s, const struct build_opts *o);
 
+/* The number of the state that an expression of a rule keeps. */
+uint32_t lower_state_of(struct bld *b, const struct rule *r, uint32_t index, const struct expr *e);
+
+struct rule_act lower_act(const struct bld *b, const struct rule *r);
+/* One expression of a rule; nothing behind it is reached when b->dead is set. */
+void lower_expr(struct bld *b, const struct rule *r, uint32_t index, const struct expr *e);
+/* To be called where a rule begins; n: how many of its expressions will be lowered. */
+void lower_prepare(struct bld *b, const struct rule *r, uint32_t n);
 /* A verdict ends the rule: jumps and gotos are lowered in place or called. */
 void lower_verdict(struct bld *b, const struct verdict *v);
 

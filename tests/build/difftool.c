@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * difftool: reads netlink dumps, builds IR by the plainest plan, and compares for generated packets what the interpreter of the
+ * difftool: reads netlink dumps (or nft text, *.nft), builds IR by the plainest plan, and compares for generated packets what the interpreter of the
  * hinge and the IR say: verdicts and counters. With -p the plan is the splitter's; with -v the
  * generated instructions run too. Prints every difference; status 1 if there is one.
  */
@@ -41,18 +41,29 @@ static void pair_close(struct pair *p)
 	arena_free(p->a);
 }
 
+/* The same counter in another module, where it may have another number; NULL: it is not there. */
+static const struct irrun_state *state_in(const struct irrun *r, const struct expr *e)
+{
+	for (uint32_t k = 0; k < r->m->states.n; k++)
+		if (r->m->states.v[k].expr == e)
+			return &r->states[k];
+	return NULL;
+}
+
 /* Counters of rules and objects: their growth. */
 static void compare_counters(const struct pair *p, const struct ir_mod *m)
 {
 	for (uint32_t k = 0; k < m->states.n; k++) {
 		const struct ir_state *st = &m->states.v[k];
 		const struct irrun_state *got = &p->ir->states[k];
+		const struct irrun_state *opt = state_in(p->opt, st->expr);
 		const struct interp_state *want;
 
 		if (st->kind != ST_COUNTER || st->policy_of)
 			continue;
 		want = interp_state_of(p->in, st->expr);
-		if (p->opt->states[k].packets != got->packets) {
+		if ((opt ? opt->packets : 0) != got->packets ||
+		    (opt ? opt->bytes : 0) != got->bytes) {
 			n_differ++;
 			printf("%s: counter %u differs when optimised\n", path, k);
 		}
@@ -266,19 +277,25 @@ int main(int argc, char **argv)
 		struct ir_mod *m, *mo;
 		struct plan *plan;
 		struct diag d;
-		size_t len;
+		size_t len, n_buf;
 		char *buf;
 		uint32_t fn = 0;
 
 		path = argv[i];
 		diag_init(&d, a);
-		buf = read_all(a, &len);
-		rs = frontend_read_netlink(a, &d, path, buf, len);
+		buf = read_all(a, &n_buf);
+		len = strlen(path);
+		if (len > 4 && !strcmp(path + len - 4, ".nft"))
+			rs = frontend_read_text(a, &d, path, &(struct parse_opts){ 0 });
+		else
+			rs = frontend_read_netlink(a, &d, path, buf, n_buf);
 		diag_flush(&d, stderr);
 		if (!rs)
 			return 1;
 		plan = fo.can_lower ? fb_plan(rs, &fo) : plain_plan(rs, NULL);
+		o.dispatch = false;
 		m = build_module(a, &d, plan, &o);
+		o.dispatch = level == OPT_O2;
 		mo = build_module(a, &d, plan, &o);
 		opt_run(mo, level, true);
 		if (machine) {

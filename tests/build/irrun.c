@@ -425,6 +425,12 @@ static uint64_t value(struct frame *f, const struct ir_ins *i)
 	case IR_CELDW:
 		f->v[i->args[0]->id] = arg(f, i, 0);
 		return elem_word(f, i);
+	case IR_COUNTAT:
+		a0 = i->aux + arg(f, i, 1);
+		BUG_ON(a0 >= r->m->states.n || r->m->states.v[a0].kind != ST_COUNTER);
+		r->states[a0].packets++;
+		r->states[a0].bytes += r->p->len;
+		return 0;
 	case IR_COUNT:
 	case IR_LIMIT:
 	case IR_QUOTA:
