@@ -111,6 +111,9 @@ void pctx_learn(struct sema *s, const struct tx *l, const struct tx *r)
 {
 	const struct proto *base, *up;
 
+	/* Some transport, but none in particular: a named set may hold any. */
+	if (l->key && r->kind == TX_SETREF && l->kind == TX_META && l->load.key == KEY_META_L4PROTO)
+		pctx_set(l->load.inner ? &s->ipctx : &s->pctx, PBASE_TRANS, &unknown);
 	if (!l->key || r->kind != TX_VALUE)
 		return;
 	if (l->kind == TX_PAYLOAD) {

@@ -201,7 +201,7 @@ static bool elem_opts(struct sema *s, struct sset *set, const struct ast_elem_op
 	e->n_exprs = set->set.n_exprs;
 	if (!o->stmts.n)
 		return true;
-	if (!set->set.n_exprs && !(set->set.flags & SET_EVAL)) {
+	if (!set->set.n_exprs && !(set->set.flags & (SET_EVAL | SET_ANONYMOUS))) {
 		diag_error(s->diag, o->stmts.v[0]->loc, "missing statement in set declaration");
 		return false;
 	}

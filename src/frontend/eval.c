@@ -325,7 +325,7 @@ static struct tx *ev_meta(struct sema *s, struct ast_expr *e)
 		diag_error(s->diag, e->loc, "meta nfproto is only useful in the inet family");
 		return NULL;
 	}
-	if (s->pctx.family != FAM_BRIDGE &&
+	if (s->pctx.family != FAM_BRIDGE && !s->is_typeof &&
 	    (t->load.key == KEY_META_BRI_IIFNAME || t->load.key == KEY_META_BRI_OIFNAME ||
 	     t->load.key == KEY_META_BRI_IIFPVID || t->load.key == KEY_META_BRI_IIFVPROTO ||
 	     t->load.key == KEY_META_BRI_IIFHWADDR)) {
@@ -894,6 +894,20 @@ static struct tx *rel_flags(struct sema *s, struct ast_expr *e)
 	return ev_rel(s, pr);
 }
 
+/* `ip saddr . 80 @set`: constants on the left are read as the set's fields. */
+static bool set_gives_types(struct sema *s, struct ast_expr *e)
+{
+	struct ast_expr *right = ast_strip(e->rel.right);
+	struct sset *set;
+
+	if (right->kind != AX_SETREF || ast_strip(e->rel.left)->kind != AX_CONCAT)
+		return true;
+	set = find_set(s, right->loc, right->text);
+	if (set)
+		s->ctx.key = set->key_tx;
+	return set;
+}
+
 struct tx *ev_rel(struct sema *s, struct ast_expr *e)
 {
 	struct tx *rel = tx_new(s, TX_REL, e->loc), *l, *r;
@@ -902,6 +916,8 @@ struct tx *ev_rel(struct sema *s, struct ast_expr *e)
 		return rel_flags(s, e);
 	rel->rel.op = e->rel_op;
 	ctx_set(s, NULL, ORDER_NONE, 0, 0);
+	if (!set_gives_types(s, e))
+		return NULL;
 	l = ev(s, e->rel.left);
 	if (!l)
 		return NULL;

@@ -1017,10 +1017,6 @@ static struct ts *st_dynset(struct sema *s, struct ast_stmt *st)
 	key = ev(s, d->elem.key);
 	if (!key)
 		return NULL;
-	if (key->constant) {
-		diag_error(s->diag, key->loc, "key expression can not be constant");
-		return NULL;
-	}
 	if (key->type->num != TYPE_INTEGER && !type_equal(key->type, set->key)) {
 		diag_error(s->diag, key->loc,
 			   "datatype mismatch: expected %s, expression has type %s", set->key->desc,

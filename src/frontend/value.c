@@ -224,7 +224,7 @@ static bool field_ctx(struct sema *s, const struct ectx *outer, const struct dty
 {
 	const struct tx *key = outer->key && outer->key->kind == TX_CONCAT ? outer->key : NULL;
 
-	if (key) {
+	if (key && i < key->concat.n) {
 		const struct tx *f = key->concat.v[i];
 
 		ctx_set(s, f->type, f->order, f->len, 0);
