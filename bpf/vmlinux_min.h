@@ -67,8 +67,23 @@ struct ida_bitmap {
 	unsigned long bitmap[16];
 };
 
+struct uid_gid_extent {
+	__u32 first, lower_first, count;
+};
+
+struct uid_gid_map {
+	struct uid_gid_extent extent[5];
+	__u32 nr_extents;
+	struct uid_gid_extent *reverse;
+};
+
+struct user_namespace {
+	struct uid_gid_map uid_map, gid_map;
+};
+
 struct net {
 	__u32 ifindex;
+	struct user_namespace *user_ns;
 };
 
 struct rtnl_link_ops {
@@ -84,13 +99,113 @@ struct net_device {
 	int group;
 };
 
+typedef struct {
+	__u32 val;
+} kuid_t, kgid_t;
+
+struct cred {
+	kuid_t fsuid;
+	kgid_t fsgid;
+};
+
+struct file {
+	const struct cred *f_cred;
+};
+
+struct socket {
+	struct file *file;
+};
+
+typedef struct {
+	struct net *net;
+} possible_net_t;
+
+struct sock;
+struct sock_common {
+	unsigned char skc_state;
+	possible_net_t skc_net;
+	struct sock *skc_listener;
+};
+
+struct sock_cgroup_data {
+	__u32 classid;
+};
+
 struct sock {
-	int sk_unused;
+	struct sock_common __sk_common;
+	struct socket *sk_socket;
+	struct sock_cgroup_data sk_cgrp_data;
+};
+
+/* Views of sk_buff's cb. */
+struct inet_skb_parm {
+	int iif;
+	__u16 flags;
+};
+
+struct inet6_skb_parm {
+	int iif;
+	__u16 flags;
+};
+
+struct xfrm_state;
+struct dst_entry {
+	struct xfrm_state *xfrm;
+	__u32 tclassid;
+};
+
+struct rtable {
+	struct dst_entry dst;
+	__u8 rt_gw_family;
+	__be32 rt_gw4;
+};
+
+struct rt6key {
+	struct in6_addr addr;
+};
+
+struct rt6_info {
+	struct dst_entry dst;
+	struct rt6key rt6i_dst;
+	struct in6_addr rt6i_gateway;
+	__u32 rt6i_flags;
+};
+
+enum skb_ext_id { SKB_EXT_SEC_PATH = 1 };
+
+enum hrtimer_base_type { HRTIMER_BASE_REALTIME = 1, HRTIMER_BASE_TAI = 3 };
+
+struct hrtimer_cpu_base;
+struct hrtimer_clock_base {
+	struct hrtimer_cpu_base *cpu_base;
+	__s64 offset;
+};
+
+struct hrtimer_cpu_base {
+	struct hrtimer_clock_base clock_base[8];
+};
+
+struct hrtimer {
+	struct hrtimer_clock_base *base;
+};
+
+struct signal_struct {
+	struct hrtimer real_timer;
+};
+
+struct list_head {
+	struct list_head *next, *prev;
+};
+
+struct task_struct {
+	struct list_head tasks;
+	struct signal_struct *signal;
 };
 
 struct sk_buff {
 	struct net_device *dev;
 	struct sock *sk;
+	char cb[48];
 	unsigned long _skb_refdst;
 	unsigned long _nfct;
 	unsigned int len, data_len;
@@ -104,6 +219,7 @@ struct sk_buff {
 	__u16 vlan_tci;
 	__u32 secmark;
 	__u32 mark;
+	__u8 active_extensions;
 	__be16 protocol;
 	__u16 transport_header, network_header, mac_header;
 	unsigned char *head, *data;
@@ -155,7 +271,30 @@ struct nf_conntrack_zone {
 };
 
 struct nf_ct_ext {
+	__u8 offset[9];
 	__u8 len;
+};
+
+enum nf_ct_ext_id {
+	NF_CT_EXT_HELPER = 0,
+	NF_CT_EXT_ACCT = 3,
+	NF_CT_EXT_LABELS = 7,
+};
+
+typedef struct {
+	__s64 counter;
+} atomic64_t;
+
+struct nf_conn_counter {
+	atomic64_t packets, bytes;
+};
+
+struct nf_conntrack_helper {
+	char name[16];
+};
+
+struct nf_conn_help {
+	struct nf_conntrack_helper *helper;
 };
 
 struct nf_conn {

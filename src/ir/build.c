@@ -234,8 +234,17 @@ void lower_expr(struct bld *b, const struct rule *r, uint32_t index, const struc
 	case EX_PAYLOAD:
 		lower_payload(b, e);
 		break;
+	case EX_EXTHDR:
+		lower_exthdr(b, e);
+		break;
 	case EX_META:
 		lower_meta(b, e);
+		break;
+	case EX_RT:
+		lower_rt(b, e);
+		break;
+	case EX_HASH:
+		lower_hash(b, e);
 		break;
 	case EX_CT:
 		lower_ct(b, e);

@@ -54,7 +54,21 @@ static bool can_meta(const struct expr *e, const char **why)
 	case KEY_META_IIFGROUP:
 	case KEY_META_OIFGROUP:
 	case KEY_META_PKTTYPE:
+	case KEY_META_SKUID:
+	case KEY_META_SKGID:
+	case KEY_META_CGROUP:
+	case KEY_META_RTCLASSID:
+	case KEY_META_CPU:
+	case KEY_META_PRANDOM:
+	case KEY_META_SECPATH:
+	case KEY_META_SDIF:
+	case KEY_META_IIFKIND:
+	case KEY_META_OIFKIND:
+	case KEY_META_TIME:
+	case KEY_META_HOUR:
 		return true;
+	case KEY_META_DAY:
+		return no(why, "meta day: no program can read the kernel's time zone");
 	default:
 		return no(why, key_words_of(EX_META, e->meta.key));
 	}
@@ -81,6 +95,12 @@ static bool can_ct(const struct expr *e, const char **why)
 	case KEY_CT_DST_IP6:
 	case KEY_CT_PROTO_SRC:
 	case KEY_CT_PROTO_DST:
+	case KEY_CT_EXPIRATION:
+	case KEY_CT_HELPER:
+	case KEY_CT_LABEL:
+	case KEY_CT_PACKETS:
+	case KEY_CT_BYTES:
+	case KEY_CT_AVGPKT:
 		return true;
 	default:
 		return no(why, key_words_of(EX_CT, e->ct.key));
@@ -89,21 +109,53 @@ static bool can_ct(const struct expr *e, const char **why)
 
 static bool can_payload(const struct expr *e, const char **why)
 {
-	uint32_t end = e->payload.off + e->payload.len;
-
 	if (e->payload.dreg == REG_NONE)
 		return no(why, "writing to the packet");
 	switch (e->payload.base) {
 	case PB_NETWORK:
 	case PB_TRANSPORT:
-		return true;
 	case PB_LL:
-		if (end <= 12 || (e->payload.off == 12 && e->payload.len == 2))
-			return true;
-		return no(why, "this part of the link layer header");
+	case PB_INNER:
+		return true;
 	default:
-		return no(why, "headers inside the transport header");
+		return no(why, "headers of a tunnelled packet");
 	}
+}
+
+static bool can_exthdr(const struct expr *e, const char **why)
+{
+	if (e->exthdr.dreg == REG_NONE)
+		return no(why, "writing to the packet");
+	switch (e->exthdr.op) {
+	case XH_IPV6:
+	case XH_TCPOPT:
+	case XH_SCTP:
+		return true;
+	case XH_IPV4:
+		return no(why, "options of IPv4");
+	default:
+		return no(why, "options of DCCP");
+	}
+}
+
+static bool can_rt(const struct expr *e, const char **why)
+{
+	switch (e->rt.key) {
+	case KEY_RT_CLASSID:
+	case KEY_RT_NEXTHOP4:
+	case KEY_RT_NEXTHOP6:
+	case KEY_RT_IPSEC:
+		return true;
+	default:
+		return no(why, key_words_of(EX_RT, e->rt.key));
+	}
+}
+
+static bool can_hash(const struct expr *e, const char **why)
+{
+	if (e->hash.sreg == REG_NONE)
+		return no(why, "symhash");
+	return e->hash.has_seed || no(why, "jhash with a seed of the kernel's choice");
 }
 
 static bool can_bitwise(const struct expr *e, const char **why)
@@ -208,6 +260,10 @@ bool build_can_lower(const struct expr *e, const struct chain *base, const char 
 		return can_byteorder(e, why);
 	case EX_PAYLOAD:
 		return can_payload(e, why);
+	case EX_EXTHDR:
+		return can_exthdr(e, why);
+	case EX_HASH:
+		return can_hash(e, why);
 	case EX_META:
 		return can_meta(e, why);
 	case EX_CT:
@@ -221,7 +277,7 @@ bool build_can_lower(const struct expr *e, const struct chain *base, const char 
 			return no(why, "a map of objects");
 		return build_can_lower_obj(e->objref.obj, why);
 	case EX_RT:
-		return no(why, key_words_of(EX_RT, e->rt.key));
+		return can_rt(e, why);
 	case EX_SOCKET:
 		return no(why, key_words_of(EX_SOCKET, e->socket.key));
 	default:

@@ -318,3 +318,68 @@ void lower_byteorder(struct bld *b, const struct expr *e)
 		break;
 	}
 }
+
+/* -- jhash ------------------------------------------------------------------------------------------------------- */
+
+static struct ir_ins *rol(struct bld *b, struct ir_ins *v, uint32_t k)
+{
+	return bop(b, IR_OR, bop(b, IR_SHL, v, bw(b, k)), bop(b, IR_LSHR, v, bw(b, 32 - k)));
+}
+
+/* x = (x op y) op' rol(z, k), as Bob Jenkins' mixers are made of */
+static struct ir_ins *sub_rol(struct bld *b, struct ir_ins *x, struct ir_ins *y, uint32_t k)
+{
+	return bop(b, IR_XOR, bop(b, IR_SUB, x, y), rol(b, y, k));
+}
+
+static struct ir_ins *xor_rol(struct bld *b, struct ir_ins *x, struct ir_ins *y, uint32_t k)
+{
+	return bop(b, IR_SUB, bop(b, IR_XOR, x, y), rol(b, y, k));
+}
+
+static void jhash_mix(struct bld *b, struct ir_ins *v[3])
+{
+	static const uint8_t rots[] = { 4, 6, 8, 16, 19, 4 };
+
+	for (uint32_t i = 0; i < 6; i++) {
+		uint32_t x = i % 3, y = (i + 2) % 3, z = (i + 1) % 3;
+
+		v[x] = sub_rol(b, v[x], v[y], rots[i]);
+		v[y] = bop(b, IR_ADD, v[y], v[z]);
+	}
+}
+
+static void jhash_final(struct bld *b, struct ir_ins *v[3])
+{
+	static const uint8_t rots[] = { 14, 11, 25, 16, 4, 14, 24 };
+
+	for (uint32_t i = 0; i < 7; i++) {
+		uint32_t x = (i + 2) % 3, y = (i + 1) % 3;
+
+		v[x] = xor_rol(b, v[x], v[y], rots[i]);
+	}
+}
+
+/* The kernel's jhash() of len bytes from a register on, scaled to [0, mod). */
+void lower_hash(struct bld *b, const struct expr *e)
+{
+	uint32_t len = e->hash.len, w = REG_WORD(e->hash.sreg), k = 0;
+	uint32_t start = 0xdeadbeef + len + e->hash.seed;
+	struct ir_ins *v[3] = { bw(b, start), bw(b, start), bw(b, start) }, *h;
+
+	for (; len > 12; len -= 12) {
+		for (uint32_t i = 0; i < 3; i++)
+			v[i] = bop(b, IR_ADD, v[i], breg_get(b, w++));
+		jhash_mix(b, v);
+	}
+	for (; len; len -= MIN(len, 4), k++) {
+		h = breg_get(b, w++);
+		if (len < 4)
+			h = band(b, h, (1u << 8 * len) - 1);
+		v[k] = bop(b, IR_ADD, v[k], h);
+	}
+	jhash_final(b, v);
+	h = bop(b, IR_MUL, ir_emit1(&b->c, IR_ZEXT, IR_L, v[2]), bl(b, e->hash.mod));
+	h = ir_emit1(&b->c, IR_TRUNC, IR_W, bop(b, IR_LSHR, h, bl(b, 32)));
+	breg_set(b, REG_WORD(e->hash.dreg), bop(b, IR_ADD, h, bw(b, e->hash.offset)));
+}

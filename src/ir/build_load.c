@@ -33,6 +33,8 @@ bool expr_needs_info(const struct expr *e)
 	switch (e->kind) {
 	case EX_PAYLOAD:
 		return e->payload.base == PB_TRANSPORT || e->payload.base == PB_INNER;
+	case EX_EXTHDR:
+		return e->exthdr.op == XH_TCPOPT || e->exthdr.op == XH_SCTP;
 	case EX_META:
 		return e->meta.key == KEY_META_L4PROTO;
 	default:
@@ -170,6 +172,25 @@ static void payload_transport(struct bld *b, const struct expr *e)
 	}
 }
 
+/* len bytes at off of the packet, which starts somewhere; BREAK where the packet is too short. */
+static void load_at(struct bld *b, uint32_t w, struct ir_ins *from, uint32_t off, uint32_t len)
+{
+	struct ir_ins *end = bop(b, IR_ADD, from, bw(b, off + len));
+
+	btest(b, ir_emit2(&b->c, IR_UGE, IR_B, lower_skb_len(b), end));
+	load_regs(b, w, pkt(b, off ? bop(b, IR_ADD, from, bw(b, off)) : from, len), 0, len);
+}
+
+static void payload_inner(struct bld *b, const struct expr *e)
+{
+	struct binfo info = lower_info(b);
+	struct ir_ins *args[2] = { info.thoff, info.proto }, *from;
+
+	test_transport(b, &info);
+	from = brt_found(b, RT_inner, 2, args);
+	load_at(b, REG_WORD(e->payload.dreg), from, e->payload.off, e->payload.len);
+}
+
 /* len bytes (at most 16) of memory at an address into registers from w on. */
 static void load_raw(struct bld *b, uint32_t w, struct ir_ins *addr, uint32_t len)
 {
@@ -186,6 +207,19 @@ static void load_raw(struct bld *b, uint32_t w, struct ir_ins *addr, uint32_t le
 	}
 }
 
+/* Behind the addresses a VLAN tag may be put back: word by word by the runtime. */
+static void payload_tagged(struct bld *b, const struct expr *e)
+{
+	uint32_t off = e->payload.off, len = e->payload.len, w = REG_WORD(e->payload.dreg);
+
+	for (uint32_t k = 0; k < len; k += 4) {
+		struct ir_ins *args[3] = { bw(b, off + k), bw(b, MIN(4, len - k)),
+					   bw(b, off + len) };
+
+		breg_set(b, w++, brt_found(b, RT_link, 3, args));
+	}
+}
+
 /*
  * Link layer: in front of the network header, so not in pkt's range; always linear. The Ethernet type of a frame whose VLAN tag
  * the kernel took off is that of the tag.
@@ -195,6 +229,10 @@ static void payload_link(struct bld *b, const struct expr *e)
 	uint32_t off = e->payload.off, len = e->payload.len, w = REG_WORD(e->payload.dreg);
 	struct ir_ins *skb = lower_skb(b), *mac, *addr, *tci, *proto, *type;
 
+	if (off + len > 12 && (off != 12 || len != 2)) {
+		payload_tagged(b, e);
+		return;
+	}
 	mac = ir_ldf(&b->c, FLD_skb_mac_header, skb, 0);
 	btest(b, bcond(b, IR_NE, mac, 0xffff));
 	btest(b, ir_emit2(&b->c, IR_NE, IR_B, mac, ir_ldf(&b->c, FLD_skb_network_header, skb, 0)));
@@ -223,7 +261,132 @@ void lower_payload(struct bld *b, const struct expr *e)
 	case PB_TRANSPORT:
 		payload_transport(b, e);
 		break;
+	case PB_INNER:
+		payload_inner(b, e);
+		break;
 	default:
 		BUG("payload base %d", (int)e->payload.base);
+	}
+}
+
+/* -- exthdr ------------------------------------------------------------------------------------------------------ */
+
+#define ETH_P_IPV6_MEM 0xdd86 /* 0x86dd as memory holds it */
+enum { TCP = 6, SCTP = 132 };
+
+/* Its presence as 0 or 1 where that is asked for, else BREAK if it is not there. */
+static void header_result(struct bld *b, const struct expr *e, struct ir_ins *found)
+{
+	uint32_t w = REG_WORD(e->exthdr.dreg);
+
+	if (e->exthdr.flags & 1)
+		breg_set(b, w, ir_emit1(&b->c, IR_B2W, IR_W, found));
+	else
+		btest(b, found);
+}
+
+static void exthdr_ip6(struct bld *b, const struct expr *e)
+{
+	struct ir_ins *kind = bw(b, e->exthdr.type), *proto, *r;
+
+	proto = ir_ldf(&b->c, FLD_skb_protocol, lower_skb(b), 0);
+	btest(b, bcond(b, IR_EQ, proto, ETH_P_IPV6_MEM));
+	if (b->c.fn->pf != FAM_IP6) {
+		bbreak(b);
+		return;
+	}
+	r = brt(b, true, RT_ip6_find, 1, &kind);
+	header_result(b, e, bcond(b, IR_UGE, r, 1ull << 32));
+	if (!(e->exthdr.flags & 1))
+		load_at(b, REG_WORD(e->exthdr.dreg), ir_emit1(&b->c, IR_TRUNC, IR_W, r),
+			e->exthdr.off, e->exthdr.len);
+}
+
+/* Where the packet has no such protocol, 0 for presence, else BREAK: a join of the way with and the way without header. */
+static struct ir_ins *find_header(struct bld *b, const struct expr *e, enum ir_rt fn,
+				  struct ir_ins *is_proto, struct ir_ins *thoff)
+{
+	struct ir_block *look, *join;
+	struct ir_ins *args[2] = { thoff, bw(b, e->exthdr.type) }, *r;
+
+	if (!(e->exthdr.flags & 1)) {
+		btest(b, is_proto);
+		return brt(b, true, fn, 2, args);
+	}
+	look = ir_block_new(b->c.fn);
+	join = ir_block_new(b->c.fn);
+	ir_br(&b->c, is_proto, look, join);
+	b->c.blk = look;
+	r = brt(b, true, fn, 2, args);
+	ir_jmp(&b->c, join);
+	b->c.blk = join;
+	return ir_emit2(&b->c, IR_PHI, IR_L, bl(b, 0), r);
+}
+
+/* No later fragment of a packet whose transport header is known. */
+static struct ir_ins *first_part(struct bld *b, const struct binfo *info)
+{
+	struct ir_ins *frag;
+
+	if (info->flags)
+		return bcond(b, IR_EQ, info->flags, 2);
+	frag = ir_ldp(&b->c, net_header(b), 6, 2);
+	return bcond(b, IR_EQ, bop(b, IR_AND, frag, bw(b, 0xff1f)), 0);
+}
+
+/* The length that the runtime found: bits 33 to 48. */
+static struct ir_ins *found_len(struct bld *b, struct ir_ins *r)
+{
+	r = ir_emit1(&b->c, IR_TRUNC, IR_W, bop(b, IR_LSHR, r, bl(b, 33)));
+	return band(b, r, 0xffff);
+}
+
+/* A field past the end of its option is not there, and with it the option. */
+static void exthdr_tcp(struct bld *b, const struct expr *e)
+{
+	struct binfo info = lower_info(b);
+	struct ir_ins *is_tcp, *r, *found;
+
+	is_tcp = bop(b, IR_AND, bcond(b, IR_EQ, info.proto, TCP), first_part(b, &info));
+	r = find_header(b, e, RT_tcp_opt, is_tcp, info.thoff);
+	found = bop(b, IR_AND, bcond(b, IR_UGE, r, 1ull << 32),
+		    bcond(b, IR_UGE, found_len(b, r), e->exthdr.off + e->exthdr.len));
+	header_result(b, e, found);
+	if (!(e->exthdr.flags & 1))
+		load_at(b, REG_WORD(e->exthdr.dreg), ir_emit1(&b->c, IR_TRUNC, IR_W, r),
+			e->exthdr.off, e->exthdr.len);
+}
+
+/* Fragments are not looked at. A field is there if its chunk reaches over it and is whole. */
+static void exthdr_sctp(struct bld *b, const struct expr *e)
+{
+	struct binfo info = lower_info(b);
+	struct ir_ins *r, *len, *off;
+
+	r = find_header(b, e, RT_sctp_chunk, bcond(b, IR_EQ, info.proto, SCTP), info.thoff);
+	header_result(b, e, bcond(b, IR_UGE, r, 1ull << 32));
+	if (e->exthdr.flags & 1)
+		return;
+	len = found_len(b, r);
+	off = ir_emit1(&b->c, IR_TRUNC, IR_W, r);
+	btest(b, bcond(b, IR_UGE, len, e->exthdr.off + e->exthdr.len));
+	btest(b, ir_emit2(&b->c, IR_UGE, IR_B, lower_skb_len(b), bop(b, IR_ADD, off, len)));
+	load_at(b, REG_WORD(e->exthdr.dreg), off, e->exthdr.off, e->exthdr.len);
+}
+
+void lower_exthdr(struct bld *b, const struct expr *e)
+{
+	switch (e->exthdr.op) {
+	case XH_IPV6:
+		exthdr_ip6(b, e);
+		break;
+	case XH_TCPOPT:
+		exthdr_tcp(b, e);
+		break;
+	case XH_SCTP:
+		exthdr_sctp(b, e);
+		break;
+	default:
+		BUG("exthdr op %d", (int)e->exthdr.op);
 	}
 }

@@ -29,6 +29,17 @@ static void device_name(struct bld *b, bool out, uint32_t w)
 		      ir_ldf(&b->c, FLD_dev_name, dev, 8));
 }
 
+/* The driver's name for what kind of device it is: at most 15 bytes count. */
+static void device_kind(struct bld *b, bool out, uint32_t w)
+{
+	struct ir_ins *ops = device_field(b, out, FLD_dev_link_ops), *kind, *hi;
+
+	btest(b, bcond(b, IR_NE, ops, 0));
+	kind = ir_ldf(&b->c, FLD_ops_kind, ops, 0);
+	hi = bop(b, IR_AND, ir_ldf(&b->c, FLD_raw_bytes, kind, 8), bl(b, ~0ull >> 8));
+	breg_set_name(b, w, ir_ldf(&b->c, FLD_raw_bytes, kind, 0), hi);
+}
+
 enum { PACKET_BROADCAST = 1, PACKET_MULTICAST = 2, PACKET_LOOPBACK = 5 };
 
 /* Looped packets count as what they were sent as. */
@@ -62,6 +73,8 @@ static struct ir_ins *skb_field(struct bld *b, enum ir_field f)
 
 static struct ir_ins *meta_word(struct bld *b, const struct expr *e)
 {
+	struct ir_ins *arg;
+
 	switch (e->meta.key) {
 	case KEY_META_LEN:
 		return lower_skb_len(b);
@@ -91,6 +104,25 @@ static struct ir_ins *meta_word(struct bld *b, const struct expr *e)
 		return device_field(b, true, FLD_dev_group);
 	case KEY_META_PKTTYPE:
 		return pkttype(b);
+	case KEY_META_SKUID:
+	case KEY_META_SKGID:
+		arg = bw(b, e->meta.key == KEY_META_SKGID);
+		return brt_found(b, RT_sk_owner, 1, &arg);
+	case KEY_META_CGROUP:
+		return brt_found(b, RT_sk_class, 0, NULL);
+	case KEY_META_RTCLASSID:
+		return brt_found(b, RT_realm, 0, NULL);
+	case KEY_META_CPU:
+		return brt(b, true, RT_cpu, 0, NULL);
+	case KEY_META_PRANDOM:
+		return brt(b, false, RT_prandom, 0, NULL);
+	case KEY_META_HOUR:
+		return brt(b, false, RT_hour, 0, NULL);
+	case KEY_META_SECPATH:
+		return brt(b, true, RT_secpath, 0, NULL);
+	case KEY_META_SDIF:
+		arg = bw(b, b->c.fn->pf == FAM_IP6);
+		return brt(b, true, RT_sdif, 1, &arg);
 	default:
 		BUG("meta key %u", e->meta.key);
 	}
@@ -100,10 +132,57 @@ void lower_meta(struct bld *b, const struct expr *e)
 {
 	uint32_t w = REG_WORD(e->meta.dreg);
 
-	if (e->meta.key == KEY_META_IIFNAME || e->meta.key == KEY_META_OIFNAME)
+	switch (e->meta.key) {
+	case KEY_META_IIFNAME:
+	case KEY_META_OIFNAME:
 		device_name(b, e->meta.key == KEY_META_OIFNAME, w);
-	else
+		break;
+	case KEY_META_IIFKIND:
+	case KEY_META_OIFKIND:
+		device_kind(b, e->meta.key == KEY_META_OIFKIND, w);
+		break;
+	case KEY_META_TIME:
+		breg_set_pair(b, w, brt(b, false, RT_time, 0, NULL));
+		break;
+	default:
 		breg_set(b, w, meta_word(b, e));
+	}
+}
+
+/* -- routes ------------------------------------------------------------------------------------------------------ */
+
+void lower_rt(struct bld *b, const struct expr *e)
+{
+	uint32_t w = REG_WORD(e->rt.dreg);
+	bool ip6 = b->c.fn->pf == FAM_IP6;
+	struct ir_ins *word;
+
+	switch (e->rt.key) {
+	case KEY_RT_CLASSID:
+		breg_set(b, w, brt_found(b, RT_realm, 0, NULL));
+		break;
+	case KEY_RT_IPSEC:
+		breg_set(b, w, brt_found(b, RT_route_xfrm, 0, NULL));
+		break;
+	case KEY_RT_NEXTHOP4:
+		if (ip6)
+			bbreak(b);
+		else
+			breg_set(b, w, brt_found(b, RT_nexthop4, 0, NULL));
+		break;
+	case KEY_RT_NEXTHOP6:
+		if (!ip6) {
+			bbreak(b);
+			break;
+		}
+		for (uint32_t k = 0; k < 4; k++) {
+			word = bw(b, k);
+			breg_set(b, w + k, brt_found(b, RT_nexthop6, 1, &word));
+		}
+		break;
+	default:
+		BUG("rt key %u", e->rt.key);
+	}
 }
 
 /* -- conntrack --------------------------------------------------------------------------------------------------- */
@@ -242,8 +321,38 @@ static struct ir_ins *ct_word(struct bld *b, struct ir_ins *ct, const struct exp
 		return ir_ldf(&b->c, reply ? FLD_ct_reply_sport : FLD_ct_orig_sport, ct, 0);
 	case KEY_CT_PROTO_DST:
 		return ir_ldf(&b->c, reply ? FLD_ct_reply_dport : FLD_ct_orig_dport, ct, 0);
+	case KEY_CT_EXPIRATION:
+		return brt(b, false, RT_ct_expiration, 0, NULL);
 	default:
 		BUG("ct key %u", e->ct.key);
+	}
+}
+
+/* What lies outside of the entry itself; false: not such a key. */
+static bool ct_extension(struct bld *b, const struct expr *e, uint32_t w)
+{
+	struct ir_ins *lo[] = { bw(b, 0) }, *hi[] = { bw(b, 1) }, *args[2], *v;
+
+	switch (e->ct.key) {
+	case KEY_CT_PACKETS:
+	case KEY_CT_BYTES:
+	case KEY_CT_AVGPKT:
+		args[0] = bw(b, e->ct.key - KEY_CT_PACKETS);
+		args[1] = bw(b, e->ct.has_dir ? e->ct.dir : 2);
+		breg_set_pair(b, w, brt(b, false, RT_ct_count, 2, args));
+		return true;
+	case KEY_CT_LABEL:
+		breg_set_pair(b, w, brt(b, false, RT_ct_label, 1, lo));
+		breg_set_pair(b, w + 2, brt(b, false, RT_ct_label, 1, hi));
+		return true;
+	case KEY_CT_HELPER:
+		v = brt(b, true, RT_ct_helper, 1, lo);
+		btest(b, bcond(b, IR_NE, v, 0));
+		breg_set_name(b, w, v,
+			      bop(b, IR_AND, brt(b, true, RT_ct_helper, 1, hi), bl(b, ~0ull >> 8)));
+		return true;
+	default:
+		return false;
 	}
 }
 
@@ -258,6 +367,8 @@ void lower_ct(struct bld *b, const struct expr *e)
 		return;
 	}
 	ct = entry(b);
+	if (ct_extension(b, e, w))
+		return;
 	src = key == KEY_CT_SRC || key == KEY_CT_SRC_IP || key == KEY_CT_SRC_IP6;
 	if (!src && key != KEY_CT_DST && key != KEY_CT_DST_IP && key != KEY_CT_DST_IP6) {
 		breg_set(b, w, ct_word(b, ct, e));

@@ -80,6 +80,27 @@ struct ir_ins *bsel(struct bld *b, struct ir_ins *cond, struct ir_ins *x, struct
 	return ir_emit(&b->c, IR_SEL, x->type, 3, (struct ir_ins *[]){ cond, x, y });
 }
 
+struct ir_ins *brt(struct bld *b, bool pure, enum ir_rt fn, uint32_t n, struct ir_ins *const *args)
+{
+	static const enum ir_type types[] = {
+#define R(id, fn, res, n_args) IR_##res,
+#include "runtime.def"
+#undef R
+	};
+	struct ir_ins *i = ir_emit(&b->c, pure ? IR_RTP : IR_RTE, types[fn], n, args);
+
+	i->aux = fn;
+	return i;
+}
+
+struct ir_ins *brt_found(struct bld *b, enum ir_rt fn, uint32_t n, struct ir_ins *const *args)
+{
+	struct ir_ins *r = brt(b, true, fn, n, args);
+
+	btest(b, bcond(b, IR_UGE, r, 1ull << 32));
+	return ir_emit1(&b->c, IR_TRUNC, IR_W, r);
+}
+
 uint64_t bdata_mem(const struct data *d, uint32_t off, uint32_t n)
 {
 	uint64_t v = 0;

@@ -89,6 +89,10 @@ struct ir_ins *band(struct bld *b, struct ir_ins *v,
 struct ir_ins *bop(struct bld *b, enum ir_op op, struct ir_ins *x,
 		   struct ir_ins *y); /* typed as x */
 struct ir_ins *bcond(struct bld *b, enum ir_op op, struct ir_ins *x, uint64_t y);
+/* A call of the runtime, pure or (time, chance) not. */
+struct ir_ins *brt(struct bld *b, bool pure, enum ir_rt fn, uint32_t n, struct ir_ins *const *args);
+/* A call whose result is there if it has bit 32, else BREAK: its low half. */
+struct ir_ins *brt_found(struct bld *b, enum ir_rt fn, uint32_t n, struct ir_ins *const *args);
 struct ir_ins *bsel(struct bld *b, struct ir_ins *cond, struct ir_ins *x, struct ir_ins *y);
 /* n bytes (at most 8) of data from byte off as memory holds them, zeros past its length. */
 uint64_t bdata_mem(const struct data *d, uint32_t off, uint32_t n);
@@ -104,7 +108,10 @@ void lower_range(struct bld *b, const struct expr *e);
 void lower_bitwise(struct bld *b, const struct expr *e);
 void lower_byteorder(struct bld *b, const struct expr *e);
 void lower_payload(struct bld *b, const struct expr *e);
+void lower_exthdr(struct bld *b, const struct expr *e);
 void lower_meta(struct bld *b, const struct expr *e);
+void lower_rt(struct bld *b, const struct expr *e);
+void lower_hash(struct bld *b, const struct expr *e);
 void lower_ct(struct bld *b, const struct expr *e);
 /* conntrack's state & mask as a word; and whether it equals v. */
 struct ir_ins *lower_ct_state(struct bld *b, uint32_t mask);

@@ -118,6 +118,10 @@ static const char setup[] =
 	"done\n"
 	"echo 1 >/proc/sys/net/ipv4/ip_forward\n"
 	"echo 0 >/proc/sys/net/ipv4/icmp_ratelimit\n"
+	"echo 0 >/proc/sys/net/ipv4/icmp_ratemask\n"
+	"for w in per_sec burst; do\n"
+	" echo 10000000 >/proc/sys/net/ipv4/icmp_msgs_$w\n"
+	"done\n"
 	"echo 0 >/proc/sys/net/ipv6/icmp/ratelimit\n"
 	"echo 1 >/proc/sys/net/netfilter/nf_conntrack_acct\n"
 	"ip link set lo up\n";
