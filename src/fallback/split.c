@@ -16,6 +16,7 @@
 
 #define MAX_STEPS 50000u
 #define MAX_DEPTH 15u
+#define PAYS	  0.95 /* a split must be cheaper than that part of nftables' cost */
 
 struct sp_rule *sp_rule(const struct sp_base *b, const struct rule *r)
 {
@@ -584,7 +585,7 @@ static bool settle(struct split *s)
 			continue;
 		}
 		sp_cost(s, b);
-		if (s->opt->partial == FB_PARTIAL_AUTO && b->ns_split > b->ns_nft)
+		if (s->opt->partial == FB_PARTIAL_AUTO && b->ns_split > b->ns_nft * PAYS)
 			whole_nft(s, b, FBR_COST,
 				  arena_printf(s->arena,
 					       "splitting chain %s does not pay: %.0f ns for the "
