@@ -71,7 +71,7 @@ static bool elem_field(const struct etype *ty, const uint8_t *a, const uint8_t *
 		       struct sbuf *out)
 {
 	uint32_t i, len = ty->len;
-	uint8_t mask[DATA_MAX];
+	uint8_t mask[DATA_MAX] = { 0 };
 	int plen;
 
 	if (!interval || !memcmp(a, b, len)) {
@@ -125,12 +125,45 @@ static bool elem_key(const struct set *s, const struct etype *ty, const struct s
 	return true;
 }
 
+/* Types of a map's values, by field; *interval: each value is a first and a last one. */
+static bool data_types(const struct set *s, const struct pval *data, struct etype *ty, uint32_t *n,
+		       bool *interval)
+{
+	const char *p = s->data_decl ? s->data_decl : s->data_typeof;
+	struct etype said[16];
+	uint32_t i, sum = 0;
+
+	for (*n = 1; p && (p = strstr(p, " . ")); p += 3)
+		++*n;
+	if (*n > ARRAY_SIZE(said))
+		return false;
+	memset(said, 0, sizeof(said));
+	if (!decl_types(s->data_decl, ty, *n)) {
+		if (*n > 1)
+			return false;
+		ty[0].t = pv_number_type(s->data_type, &ty[0].host);
+	}
+	if (decl_types(s->data_typeof, said, *n))
+		for (i = 0; i < *n; i++) {
+			ty[i].t = said[i].t;
+			ty[i].host = said[i].host;
+		}
+	if (data && *n == 1 && ty[0].t == PT_INT)
+		ty[0].host = data->host;
+	for (i = 0; i < *n; i++)
+		sum += ALIGN_UP(ty[i].len, 4u);
+	*interval = sum && s->data_len == 2 * sum;
+	if (*n == 1 && !*interval)
+		ty[0].len = s->data_len;
+	return true;
+}
+
 static bool elem_data(const struct set *s, const struct set_elem *el, struct pval *data,
 		      struct sbuf *out)
 {
-	struct etype ty[16];
-	uint32_t n = 1, i, off = 0;
-	const char *p;
+	struct etype ty[16] = { 0 };
+	uint32_t n = 1, i, off = 0, half;
+	bool interval;
 
 	if (!(s->flags & (SET_MAP | SET_OBJECT)))
 		return true;
@@ -145,29 +178,30 @@ static bool elem_data(const struct set *s, const struct set_elem *el, struct pva
 		pv_string(out, el->obj->name);
 		return true;
 	}
-	p = s->data_typeof ? s->data_typeof : s->data_decl;
-	for (i = 0; p && (p = strstr(p, " . ")); p += 3)
-		n++;
-	if (n > 16)
+	if (!data_types(s, data, ty, &n, &interval))
 		return false;
-	memset(ty, 0, sizeof(ty));
-	if (!decl_types(s->data_typeof, ty, n) && !decl_types(s->data_decl, ty, n)) {
-		ty[0].t = pv_number_type(s->data_type, &ty[0].host);
-		if (n > 1)
-			return false;
-	}
-	if (data && n == 1 && ty[0].t == PT_INT)
-		ty[0].host = data->host;
+	half = interval ? el->data.len / 2u : 0;
 	for (i = 0; i < n; i++) {
-		uint32_t len = n == 1 ? s->data_len : ty[i].len;
-
-		if (ty[i].t == PT_NONE || !len || off + len > el->data.len)
+		if (ty[i].t == PT_NONE || !ty[i].len || half + off + ty[i].len > el->data.len)
 			return false;
 		sb_puts(out, i ? " . " : "");
-		pv_data(out, ty[i].t, ty[i].host, el->data.b + off, len);
-		off += ALIGN_UP(len, 4u);
+		if (!elem_field(&ty[i], el->data.b + off, el->data.b + off + half, interval, out))
+			return false;
+		off += ALIGN_UP(ty[i].len, 4u);
 	}
 	return true;
+}
+
+/* "interval " where the values of a map are intervals. */
+static const char *data_interval(const struct set *s)
+{
+	struct etype ty[16] = { 0 };
+	bool interval;
+	uint32_t n;
+
+	if (s->is_vmap || s->flags & SET_OBJECT || !data_types(s, NULL, ty, &n, &interval))
+		return "";
+	return interval ? "interval " : "";
 }
 
 static bool elem_text(const struct set *s, const struct etype *ty, const struct set_elem *el,
@@ -256,7 +290,7 @@ bool fb_print_set(const struct set *s, const struct fb_print_opts *o, struct sbu
 	if (map) {
 		if (!s->data_decl && !s->data_typeof)
 			return false;
-		sb_printf(out, " : %s",
+		sb_printf(out, " : %s%s", data_interval(s),
 			  s->key_typeof && s->data_typeof ? s->data_typeof : s->data_decl);
 	}
 	sb_puts(out, "\n");
