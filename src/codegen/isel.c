@@ -538,8 +538,15 @@ static void sel_ins(struct isel *s, struct ir_ins *i)
 	}
 }
 
+#define OPAQUE_TESTS 64
+
 static void count_uses(struct isel *s)
 {
+	uint32_t tests = 0;
+
+	vec_foreach(&s->ir->blocks, b)
+		tests += (*b)->last->op == IR_BR;
+	s->opaque = tests > OPAQUE_TESTS;
 	vec_foreach(&s->ir->blocks, b)
 		for (struct ir_ins *i = (*b)->first; i; i = i->next)
 			for (uint32_t k = 0; k < i->n_args; k++)

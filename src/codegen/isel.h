@@ -62,6 +62,7 @@ struct isel {
 	/* The last address that was cast from a number, for a second load from it in the same block. */
 	uint32_t cast_base, cast_field, cast_ptr;
 	struct mir_block *cast_blk;
+	bool opaque; /* many tests: the verifier shall learn nothing from them (iselcond.c) */
 };
 
 /* -- isel.c: building blocks -- */

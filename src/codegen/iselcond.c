@@ -259,6 +259,23 @@ static bool jset_mask(const struct ir_ins *a)
 	return k->op != IR_CONST || a->type == IR_W || k->imm == (int32_t)k->imm;
 }
 
+/*
+ * What the verifier learns of a register from a test against a constant makes the states of the two ways differ; if a later test then
+ * is decided by it, ways that meet again are followed apart to the end: for a thousand rules, a thousand ways. (Tests that are
+ * decided for us too are gone: pass facts.) So in functions of many tests a register that lives on is tested by way of a copy of
+ * which the verifier does not know that it is one.
+ */
+static void branch_opaque(struct isel *s, uint8_t bop, bool w32, uint32_t a, int64_t k,
+			  struct mir_block *t, struct mir_block *f)
+{
+	bool equal = bop == BPF_JEQ || bop == BPF_JNE;
+
+	if (equal)
+		isel_jcc(s, bop, w32, isel_alui(s, BPF_XOR, w32, a, k), 0, 0, t, f);
+	else
+		isel_jcc(s, bop, w32, isel_alui(s, BPF_AND, w32, a, -1), 0, k, t, f);
+}
+
 static void branch_cmp(struct isel *s, struct ir_ins *c, struct mir_block *t, struct mir_block *f)
 {
 	struct ir_ins *a = ir_val(c->args[0]), *b = ir_val(c->args[1]);
@@ -283,7 +300,9 @@ static void branch_cmp(struct isel *s, struct ir_ins *c, struct mir_block *t, st
 		return;
 	}
 	ra = w32 ? isel_low(s, a) : isel_val(s, a);
-	if (b->op == IR_CONST)
+	if (b->op == IR_CONST && s->opaque && s->uses[a->id] > 1 && !on_pointers(c))
+		branch_opaque(s, bop, w32, ra, b->imm, t, f);
+	else if (b->op == IR_CONST)
 		isel_jcc(s, bop, w32, ra, 0, b->imm, t, f);
 	else
 		isel_jcc(s, bop, w32, ra, w32 ? isel_low(s, b) : isel_val(s, b), 0, t, f);

@@ -25,7 +25,7 @@
 
 #define CHEAP 8
 
-uint32_t opt_onebr_min = 1024;
+uint32_t opt_onebr_min = 256;
 
 struct onebr {
 	struct ir_fn *fn;
