@@ -14,6 +14,11 @@
 struct build_opts {
 	bool static_sets; /* --static: named sets do not change; they become read-only data */
 	bool dispatch;	  /* runs of rules become lookups (-O2) */
+	/*
+	 * What build_weights() said of a first attempt: chains are cut into functions of their own, each verified on its own. NULL:
+	 * no chain is cut.
+	 */
+	const struct strmap *weights;
 };
 
 /*
@@ -28,5 +33,13 @@ bool build_can_lower_obj(const struct obj *o, const char **why);
 /* One function for each program of the plan, and for chains shared by calls. NULL after errors in d. */
 struct ir_mod *build_module(struct arena *a, struct diag *d, const struct plan *plan,
 			    const struct build_opts *o);
+
+/*
+ * Instructions that each rule (by its address) has left in the optimised module, if one of its functions is too large to be
+ * verified in one piece; else NULL.
+ */
+struct strmap *build_weights(const struct ir_mod *m);
+/* IR instructions of a function that is not cut, and of a part; tests lower them. */
+extern uint32_t build_fn_max, build_part_max;
 
 #endif

@@ -16,4 +16,7 @@ void cg_print(const struct obj_file *o, FILE *f);
 /* Instructions in `o` that line information gives to the rule. */
 uint32_t cg_rule_insns(const struct obj_file *o, const struct rule *r);
 
+/* Functions with more tests than this get code that the verifier is quick with; tests lower it. */
+extern uint32_t cg_large;
+
 #endif

@@ -115,6 +115,24 @@ int stage_build(struct run *r)
 	return r->ir ? 0 : 1;
 }
 
+static void optimise(struct run *r)
+{
+	opt_run(r->ir, r->o->level, getenv("NFT2BPF_VERIFY") != NULL);
+}
+
+/* Once more, in parts, if a function has become too large for one. */
+static void cut(struct run *r)
+{
+	struct build_opts opts = { .static_sets = r->o->fb.static_sets,
+				   .dispatch = r->o->level == OPT_O2,
+				   .weights = build_weights(r->ir) };
+
+	if (!opts.weights)
+		return;
+	r->ir = build_module(r->arena, &r->diag, r->plan, &opts);
+	optimise(r);
+}
+
 int stage_optimise(struct run *r)
 {
 	const char *fault = ir_verify(r->ir);
@@ -125,7 +143,9 @@ int stage_optimise(struct run *r)
 		diag_error(&r->diag, (struct loc){ .name = r->o->ir }, "%s", fault);
 		return 1;
 	}
-	opt_run(r->ir, r->o->level, getenv("NFT2BPF_VERIFY") != NULL);
+	optimise(r);
+	if (r->plan)
+		cut(r);
 	if (r->o->emit != EMIT_IR)
 		return 0;
 	ir_print(r->ir, stdout);

@@ -110,15 +110,29 @@ static int add_ctx_proto(struct ow *w)
 	return proto;
 }
 
+/* int fn(int, ...) */
+static int add_number_proto(struct ow *w, uint32_t n)
+{
+	int i32 = btf__find_by_name_kind(w->btf, "int", BTF_KIND_INT);
+	int proto = btf__add_func_proto(w->btf, i32), err = 0;
+
+	for (uint32_t k = 0; k < n && !err; k++)
+		err = btf__add_func_param(w->btf, arena_printf(w->o->arena, "a%u", k), i32);
+	return proto < 0 || err ? ow_fail(w, "BTF", -ENOMEM) : proto;
+}
+
 static int add_fns(struct ow *w)
 {
-	int proto = add_ctx_proto(w), id;
+	int ctx_proto = add_ctx_proto(w), proto, id;
 
-	if (proto < 0)
-		return proto;
+	if (ctx_proto < 0)
+		return ctx_proto;
 	for (uint32_t i = 0; i < w->o->fns.n; i++) {
 		const struct obj_fn *fn = w->o->fns.v[i];
 
+		proto = fn->n_numbers ? add_number_proto(w, fn->n_numbers) : ctx_proto;
+		if (proto < 0)
+			return proto;
 		id = btf__add_func(w->btf, fn->name,
 				   fn->is_prog || fn->is_global ? BTF_FUNC_GLOBAL : BTF_FUNC_STATIC,
 				   proto);

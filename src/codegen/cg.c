@@ -75,6 +75,8 @@ struct obj_file *cg_module(struct ir_mod *m)
 	vec_foreach(&m->fns, fn)
 		if (!function(&cg, *fn))
 			return NULL;
+	if (cg.counts_by_call)
+		cg_count_fn(&cg);
 	return cg.o;
 }
 

@@ -538,7 +538,7 @@ static void sel_ins(struct isel *s, struct ir_ins *i)
 	}
 }
 
-#define OPAQUE_TESTS 64
+uint32_t cg_large = 64;
 
 static void count_uses(struct isel *s)
 {
@@ -546,7 +546,7 @@ static void count_uses(struct isel *s)
 
 	vec_foreach(&s->ir->blocks, b)
 		tests += (*b)->last->op == IR_BR;
-	s->opaque = tests > OPAQUE_TESTS;
+	s->large = tests > cg_large;
 	vec_foreach(&s->ir->blocks, b)
 		for (struct ir_ins *i = (*b)->first; i; i = i->next)
 			for (uint32_t k = 0; k < i->n_args; k++)

@@ -30,6 +30,7 @@ struct cg {
 	uint32_t *state_map;   /* by state: its map, for limit, quota, last, numgen */
 	uint32_t *state_index; /* and its element there */
 	uint32_t *set_map;     /* by set: its map */
+	bool counts_by_call;   /* some function calls the one that counts: function m->fns.n of o */
 };
 
 /* A packet address in parts, each 56 bytes behind the one before: as number and as pointer. */
@@ -62,7 +63,7 @@ struct isel {
 	/* The last address that was cast from a number, for a second load from it in the same block. */
 	uint32_t cast_base, cast_field, cast_ptr;
 	struct mir_block *cast_blk;
-	bool opaque; /* many tests: the verifier shall learn nothing from them (iselcond.c) */
+	bool large; /* many tests: the verifier shall learn nothing from them (iselcond.c), and code be short */
 };
 
 /* -- isel.c: building blocks -- */
@@ -122,6 +123,9 @@ uint32_t isel_helper(struct isel *s, int helper, uint32_t n_args, const struct m
 uint32_t isel_limit(struct isel *s, const struct expr *e, uint32_t p, struct ir_ins *len);
 uint32_t isel_quota(struct isel *s, const struct expr *e, uint32_t p, struct ir_ins *len);
 void isel_last(struct isel *s, uint32_t p);
+
+/* -- count.c: the function that counts, for large programs -- */
+void cg_count_fn(struct cg *cg);
 
 /* -- iselset.c: sets in maps -- */
 void isel_look(struct isel *s, struct ir_ins *i);

@@ -300,7 +300,7 @@ static void branch_cmp(struct isel *s, struct ir_ins *c, struct mir_block *t, st
 		return;
 	}
 	ra = w32 ? isel_low(s, a) : isel_val(s, a);
-	if (b->op == IR_CONST && s->opaque && s->uses[a->id] > 1 && !on_pointers(c))
+	if (b->op == IR_CONST && s->large && s->uses[a->id] > 1 && !on_pointers(c))
 		branch_opaque(s, bop, w32, ra, b->imm, t, f);
 	else if (b->op == IR_CONST)
 		isel_jcc(s, bop, w32, ra, 0, b->imm, t, f);

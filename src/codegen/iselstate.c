@@ -51,11 +51,30 @@ static void add_to(struct isel *s, uint32_t p, int32_t off, uint32_t by, int64_t
 	isel_store(s, p, off, 8, v);
 }
 
+static void count_by_call(struct isel *s, struct ir_ins *i)
+{
+	uint32_t first = s->cg->counter_index[i->aux];
+	struct mir_arg args[2] = { isel_arg_imm(first), isel_arg_val(s, i->args[0]) };
+	struct mir_ins *c;
+
+	if (i->op == IR_COUNTAT)
+		args[0] = isel_arg_reg(isel_alui(s, BPF_ADD, true, isel_val(s, i->args[1]), first));
+	c = isel_call(s, MIR_CALL, 2, args);
+
+	c->has_rel = true;
+	c->rel = (struct obj_reloc){ .kind = OBJ_REL_CALL, .id = s->cg->m->fns.n };
+	s->cg->counts_by_call = true;
+}
+
 static void sel_count(struct isel *s, struct ir_ins *i)
 {
 	uint32_t first = s->cg->counter_index[i->aux], p, at;
 	int32_t key;
 
+	if (s->large) {
+		count_by_call(s, i);
+		return;
+	}
 	if (i->op == IR_COUNT) {
 		p = array_elem(s, s->cg->counters_map, first);
 	} else { /* counters in a row have their places in a row */

@@ -129,19 +129,25 @@ static void weigh_chain(struct bld *b, const struct chain *c)
 
 static void lower_chain(struct bld *b, const struct chain *c);
 
+struct ir_fn *lower_fn_new(struct bld *b, const struct chain *c, const char *name)
+{
+	struct ir_fn *fn = ir_fn_new(b->m, IR_FN_CHAIN, name);
+
+	fn->pf = b->prog->pf;
+	fn->chain = c;
+	fn->hook = b->prog->hook;
+	fn->prio = b->prog->prio;
+	return fn;
+}
+
 static struct ir_fn *chain_fn(struct bld *b, const struct chain *c)
 {
 	struct bchain *bc = &b->chains[c->index];
 
 	if (bc->fn)
 		return bc->fn;
-	bc->fn = ir_fn_new(b->m, IR_FN_CHAIN,
-			   arena_printf(b->m->arena, "%s_c%u", b->prog->name, c->index));
-	bc->fn->pf = b->prog->pf;
-	bc->fn->chain = c;
-	bc->fn->hook = b->prog->hook;
-	bc->fn->prio = b->prog->prio;
-	*vec_push(b->m->arena, &b->todo) = c;
+	bc->fn = lower_fn_new(b, c, arena_printf(b->m->arena, "%s_c%u", b->prog->name, c->index));
+	*vec_push(b->m->arena, &b->todo) = (struct btodo){ bc->fn, c, 0, c->rules.n, false };
 	return bc->fn;
 }
 
@@ -309,13 +315,12 @@ static void lower_rule(struct bld *b, const struct rule *r, struct rule_act act,
 		ir_jmp(&b->c, next);
 }
 
-/* From the cursor on; every way through it that is not final ends at b->end. */
-static void lower_chain(struct bld *b, const struct chain *c)
+void lower_rules(struct bld *b, const struct chain *c, uint32_t from, uint32_t to)
 {
 	struct dchain dc;
 
-	dispatch_open(b, &dc, c);
-	for (uint32_t i = 0, n; i < c->rules.n; i += n) {
+	dispatch_open(b, &dc, c, from, to);
+	for (uint32_t i = from, n; i < to; i += n) {
 		struct rule_act act = lower_act(b, c->rules.v[i]);
 		struct ir_block *next;
 
@@ -334,6 +339,15 @@ static void lower_chain(struct bld *b, const struct chain *c)
 	}
 	dispatch_close(&dc);
 	b->c.rule = NULL;
+}
+
+/* From the cursor on; every way through it that is not final ends at b->end. */
+static void lower_chain(struct bld *b, const struct chain *c)
+{
+	if (lower_in_parts(b, c))
+		lower_parts(b, c);
+	else
+		lower_rules(b, c, 0, c->rules.n);
 	ir_jmp(&b->c, b->end);
 }
 
@@ -347,15 +361,21 @@ static void begin_fn(struct bld *b, struct ir_fn *fn)
 	b->dead = false;
 }
 
-static void fill_chain_fn(struct bld *b, const struct chain *c)
+/* A part's end (2) is not its chain's end (3): a return passes over the parts that follow. */
+static void fill_fn(struct bld *b, struct btodo t)
 {
 	struct ir_block *end;
 
-	begin_fn(b, b->chains[c->index].fn);
+	begin_fn(b, t.fn);
 	end = b->end;
-	lower_chain(b, c);
+	if (t.part) {
+		lower_rules(b, t.chain, t.from, t.to);
+		ir_ret(&b->c, 2);
+	} else {
+		lower_chain(b, t.chain);
+	}
 	b->c.blk = end;
-	ir_ret(&b->c, 2);
+	ir_ret(&b->c, t.part ? 3 : 2);
 	ir_cfg(b->c.fn);
 }
 
@@ -394,7 +414,7 @@ static void build_prog(struct bld *b, const struct plan_prog *p)
 	policy(b, p->base);
 	ir_cfg(fn);
 	for (uint32_t i = 0; i < b->todo.n; i++)
-		fill_chain_fn(b, b->todo.v[i]);
+		fill_fn(b, b->todo.v[i]);
 }
 
 struct ir_mod *build_module(struct arena *a, struct diag *d, const struct plan *plan,

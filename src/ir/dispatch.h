@@ -43,7 +43,8 @@ struct drule {
 struct dchain {
 	struct arena *tmp;
 	const struct chain *chain;
-	struct drule **rules; /* by index; NULL: not of this kind, or not looked at */
+	uint32_t from, to;    /* its rules that are lowered here */
+	struct drule **rules; /* by index - from; NULL: not of this kind, or not looked at */
 	bool *seen;
 };
 
@@ -58,7 +59,8 @@ bool dispatch_same_test(const struct drule *r, const struct dunit *x, const stru
 /* The register that the load of a unit writes. */
 uint8_t dispatch_load_reg(const struct expr *e);
 
-void dispatch_open(struct bld *b, struct dchain *dc, const struct chain *c);
+void dispatch_open(struct bld *b, struct dchain *dc, const struct chain *c, uint32_t from,
+		   uint32_t to);
 void dispatch_close(struct dchain *dc);
 /*
  * Lowers the run that begins with rule `at`, to where b's cursor stands; b->brk is where packets go on that no rule of it decides.

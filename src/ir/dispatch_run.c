@@ -544,14 +544,15 @@ static void lower_run(struct drun *run)
 
 /* -- runs -------------------------------------------------------------------------------------------------------- */
 
-void dispatch_open(struct bld *b, struct dchain *dc, const struct chain *c)
+void dispatch_open(struct bld *b, struct dchain *dc, const struct chain *c, uint32_t from,
+		   uint32_t to)
 {
-	*dc = (struct dchain){ .chain = c };
-	if (!b->opts->dispatch || c->rules.n < DISPATCH_MIN)
+	*dc = (struct dchain){ .chain = c, .from = from, .to = to };
+	if (!b->opts->dispatch || to - from < DISPATCH_MIN)
 		return;
 	dc->tmp = arena_new();
-	dc->rules = arena_array(dc->tmp, struct drule *, c->rules.n);
-	dc->seen = arena_array(dc->tmp, bool, c->rules.n);
+	dc->rules = arena_array(dc->tmp, struct drule *, to - from);
+	dc->seen = arena_array(dc->tmp, bool, to - from);
 }
 
 void dispatch_close(struct dchain *dc)
@@ -562,11 +563,13 @@ void dispatch_close(struct dchain *dc)
 
 static struct drule *rule_at(struct bld *b, struct dchain *dc, uint32_t i, struct rule_act act)
 {
-	if (!dc->seen[i]) {
-		dc->seen[i] = true;
-		dc->rules[i] = dispatch_rule(b, dc->tmp, dc->chain->rules.v[i], act);
+	uint32_t k = i - dc->from;
+
+	if (!dc->seen[k]) {
+		dc->seen[k] = true;
+		dc->rules[k] = dispatch_rule(b, dc->tmp, dc->chain->rules.v[i], act);
 	}
-	return dc->rules[i];
+	return dc->rules[k];
 }
 
 static bool same_shape(const struct bld *b, const struct drule *x, const struct drule *y)
@@ -604,7 +607,7 @@ static void add_rule(struct drun *run, struct drule *d, uint32_t place)
 static void collect(struct drun *run, struct dchain *dc, uint32_t at, uint32_t max)
 {
 	run->n = 0;
-	for (uint32_t i = at; i < dc->chain->rules.n && run->n < max; i++) {
+	for (uint32_t i = at; i < dc->to && run->n < max; i++) {
 		struct rule_act act = lower_act(run->b, dc->chain->rules.v[i]);
 		struct drule *d;
 
@@ -644,7 +647,7 @@ uint32_t dispatch_run(struct bld *b, struct dchain *dc, uint32_t at)
 	struct drun run = { .b = b, .tmp = dc->tmp };
 	uint32_t max = FIRST_TRY, n;
 
-	if (!dc->tmp || at + DISPATCH_MIN > dc->chain->rules.n)
+	if (!dc->tmp || at + DISPATCH_MIN > dc->to)
 		return 0;
 	for (;; max = UINT32_MAX) {
 		collect(&run, dc, at, max);

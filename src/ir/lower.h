@@ -51,6 +51,16 @@ struct bchain {
 	uint32_t height; /* calls nested below it */
 	bool seen, call;
 	struct ir_fn *fn; /* once asked for */
+	uint64_t
+		cost; /* instructions, those of chains inlined into it included; + 1, 0: not known yet */
+};
+
+/* Rules [from, to) of a chain that become a function: a whole chain, or a part of one. */
+struct btodo {
+	struct ir_fn *fn;
+	const struct chain *chain;
+	uint32_t from, to;
+	bool part;
 };
 
 struct bld {
@@ -60,8 +70,9 @@ struct bld {
 	struct strmap states; /* address of the expression or object -> state number + 1 */
 	struct strmap sets;   /* address of the set -> set number + 1 */
 
-	struct bchain *chains;		/* of the program at hand, by chain->index */
-	VEC(const struct chain *) todo; /* functions still to be filled */
+	struct bchain *chains;	/* of the program at hand, by chain->index */
+	VEC(struct btodo) todo; /* functions still to be filled */
+	uint32_t n_parts;
 
 	struct ir_cur c;
 	bool dead;		  /* nothing of this rule can be reached any more */
@@ -137,6 +148,13 @@ struct rule_act lower_act(const struct bld *b, const struct rule *r);
 void lower_expr(struct bld *b, const struct rule *r, uint32_t index, const struct expr *e);
 /* To be called where a rule begins; n: how many of its expressions will be lowered. */
 void lower_prepare(struct bld *b, const struct rule *r, uint32_t n);
+/* Rules [from, to) from the cursor on; every way through them that is not final ends at b->end. */
+void lower_rules(struct bld *b, const struct chain *c, uint32_t from, uint32_t to);
+struct ir_fn *lower_fn_new(struct bld *b, const struct chain *c, const char *name);
+/* build_part.c: is the chain too large for one function, and its rules in parts. */
+bool lower_in_parts(struct bld *b, const struct chain *c);
+void lower_parts(struct bld *b, const struct chain *c);
+
 /* A verdict ends the rule: jumps and gotos are lowered in place or called. */
 void lower_verdict(struct bld *b, const struct verdict *v);
 

@@ -88,7 +88,7 @@ static void check_term(struct checker *c, struct ir_block *b)
 	if (t->op == IR_BR && (t->imm < 0 || t->imm > 2))
 		fault(c, t, "immediate must be 0, 1 or 2");
 	if (t->op == IR_RET && t->n_args == 1 && t->args[0]->op == IR_CONST &&
-	    t->args[0]->imm > (c->fn->kind == IR_FN_PROG ? 1 : 2))
+	    t->args[0]->imm > (c->fn->kind == IR_FN_PROG ? 1 : 3))
 		fault(c, t, "verdict %lld", (long long)t->args[0]->imm);
 }
 

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * difftool: reads netlink dumps (or nft text, *.nft), builds IR by the plainest plan, and compares for generated packets what the interpreter of the
+ * difftool: reads rulesets, builds IR by the plainest plan, and compares for generated packets what the interpreter of the
  * hinge and the IR say: verdicts and counters. With -p the plan is the splitter's; with -v the
- * generated instructions run too. Prints every difference; status 1 if there is one.
+ * generated instructions run too; with -s chains are cut into small parts and code is made as for large programs. Dumps whose name
+ * ends in .nft are text. Prints every difference; status 1 if there is one.
  */
 #include <stdlib.h>
 
@@ -11,6 +12,7 @@
 #include "frontend.h"
 #include "irrun.h"
 #include "../vm/vmrun.h"
+#include "ir/pass.h"
 #include "plain.h"
 
 static uint32_t n_runs, n_punts, n_skipped, n_differ, n_machine;
@@ -250,6 +252,26 @@ static char *read_all(struct arena *a, size_t *len)
 	return b.s;
 }
 
+static struct ruleset *read_rules(struct arena *a, struct diag *d)
+{
+	struct parse_opts opts = { 0 };
+	size_t len = strlen(path);
+	char *buf;
+
+	if (len > 4 && !strcmp(path + len - 4, ".nft"))
+		return frontend_read_text(a, d, path, &opts);
+	buf = read_all(a, &len);
+	return frontend_read_netlink(a, d, path, buf, len);
+}
+
+static void cut_small(void)
+{
+	build_fn_max = 1;
+	build_part_max = 40;
+	cg_large = 0;
+	opt_onebr_min = 0;
+}
+
 int main(int argc, char **argv)
 {
 	struct build_opts o = { .static_sets = true };
@@ -265,10 +287,13 @@ int main(int argc, char **argv)
 			fo.can_lower = build_can_lower;
 		else if (argv[1][1] == 'v')
 			machine = true;
+		else if (argv[1][1] == 's')
+			cut_small();
 	}
 	n = argc > 2 ? (uint32_t)atoi(argv[1]) : 0;
 	if (!n) {
-		fprintf(stderr, "usage: difftool [-O0|-O1|-O2] [-p] [-v] PACKETS DUMP...\n");
+		fprintf(stderr,
+			"usage: difftool [-O0|-O1|-O2] [-p] [-v] [-s] PACKETS RULESET...\n");
 		return 1;
 	}
 	for (int i = 2; i < argc; i++) {
@@ -277,22 +302,20 @@ int main(int argc, char **argv)
 		struct ir_mod *m, *mo;
 		struct plan *plan;
 		struct diag d;
-		size_t len, n_buf;
-		char *buf;
 		uint32_t fn = 0;
 
 		path = argv[i];
 		diag_init(&d, a);
-		buf = read_all(a, &n_buf);
-		len = strlen(path);
-		if (len > 4 && !strcmp(path + len - 4, ".nft"))
-			rs = frontend_read_text(a, &d, path, &(struct parse_opts){ 0 });
-		else
-			rs = frontend_read_netlink(a, &d, path, buf, n_buf);
+		rs = read_rules(a, &d);
 		diag_flush(&d, stderr);
 		if (!rs)
 			return 1;
 		plan = fo.can_lower ? fb_plan(rs, &fo) : plain_plan(rs, NULL);
+		o.dispatch = level == OPT_O2;
+		o.weights = NULL;
+		mo = build_module(a, &d, plan, &o);
+		opt_run(mo, level, true);
+		o.weights = build_weights(mo);
 		o.dispatch = false;
 		m = build_module(a, &d, plan, &o);
 		o.dispatch = level == OPT_O2;

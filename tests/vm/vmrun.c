@@ -346,6 +346,9 @@ static uint64_t call_fn(struct frame *f, uint32_t n)
 	g->r[10] = (uintptr_t)(g->stack + STACK);
 	for (int k = 2; k < 10; k++)
 		g->r[k] = 0xbadbadbadbadull;
+	/* Of a number, the callee may rely on the low half only. */
+	for (uint32_t k = 1; k <= g->fn->n_numbers; k++)
+		g->r[k] = f->r[k] | 0xabcdull << 32;
 	r = run(g);
 	free(g);
 	return r;
