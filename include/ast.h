@@ -31,12 +31,13 @@ enum ast_expr_kind {
 	AX_WILDCARD, /* bare `*`: catch-all element, any */
 	AX_LIST,     /* a, b, c (flag lists, right-hand comma lists): list */
 	AX_SET,	     /* { elements }: set */
-	AX_CONCAT,   /* a . b . c: list */
-	AX_MAP,	     /* map.key map map.map; AX_SETREF or AX_SET (elements with data) or AX_VAR */
-	AX_VMAP,     /* map.key vmap map.map, when a statement (ast_stmt AS_VMAP holds one) */
-	AX_SETREF,   /* @name: text */
-	AX_REL,	     /* rel.left op rel.right */
-	AX_BINOP,    /* bin.left op bin.right */
+	AX_RUN, /* key of an entry of set.elems that stands for many plain elements: run; see run_next() */
+	AX_CONCAT, /* a . b . c: list */
+	AX_MAP,	   /* map.key map map.map; AX_SETREF or AX_SET (elements with data) or AX_VAR */
+	AX_VMAP,   /* map.key vmap map.map, when a statement (ast_stmt AS_VMAP holds one) */
+	AX_SETREF, /* @name: text */
+	AX_REL,	   /* rel.left op rel.right */
+	AX_BINOP,  /* bin.left op bin.right */
 	AX_PAYLOAD, /* pay.proto pay.field; `th` as any other protocol; field NULL: `ip` alone in typeof-less places */
 	AX_RAW,	  /* @base,offset,length: raw */
 	AX_INNER, /* inner.tunnel ("vxlan", "geneve", "gre", "gretap") around inner.expr */
@@ -162,6 +163,11 @@ struct ast_expr {
 		} range;
 		struct ast_list_body *list; /* AX_LIST, AX_CONCAT */
 		struct ast_set_body *set;
+		struct {
+			const char *text; /* in the source, not terminated */
+			size_t len;
+			bool has_data; /* its elements have a value behind a colon */
+		} run;
 		struct {
 			struct ast_expr *key, *map;
 		} map; /* AX_MAP, AX_VMAP */
@@ -588,6 +594,16 @@ struct ast_script *ast_parse(struct arena *a, struct diag *d, const char *path,
 /* The same from memory; path is for messages. The text must stay. */
 struct ast_script *ast_parse_text(struct arena *a, struct diag *d, const char *path,
 				  const char *text, size_t len, const struct parse_opts *opts);
+
+/* The elements of an AX_RUN one by one, in order, their nodes in an arena that may be emptied between them. */
+struct run_iter {
+	const char *p, *end;
+	struct arena *arena;
+	uint32_t file, line, col; /* of p */
+	bool has_data;
+};
+struct run_iter run_start(const struct ast_expr *run, struct arena *a);
+bool run_next(struct run_iter *it, struct ast_elem *out);
 
 /* The expression behind variables: never AX_VAR. */
 struct ast_expr *ast_strip(struct ast_expr *e);

@@ -338,10 +338,15 @@ static void renumber(struct chain *c)
 static bool put_rule(struct sema *s, struct chain *c, struct ast_rule *a, uint32_t at)
 {
 	struct rule *r = arena_new_of(s->arena, struct rule);
+	bool ok;
 
 	s->chain = c;
 	r->chain = c;
-	if (!ev_rule(s, a, r))
+	s->tmp_users++;
+	ok = ev_rule(s, a, r);
+	s->tmp_users--;
+	tmp_reset(s);
+	if (!ok)
 		return false;
 	r->text = ast_rule_text(s->arena, s->diag, a);
 	*vec_push(s->arena, &c->rules) = r;
@@ -901,7 +906,7 @@ static bool apply_flush(struct sema *s, struct ast_cmd *c)
 		set = find_set(s, c->loc, c->ref.name);
 		if (set) {
 			set->set.elems.n = 0;
-			strmap_init(&set->seen, s->arena);
+			set->seen_cap = 0;
 		}
 		return set != NULL;
 	default:
@@ -1055,6 +1060,17 @@ static bool check_jumps(struct sema *s)
 	return ok;
 }
 
+/* How much is kept before it is given back: most rules take a few hundred bytes. */
+#define TMP_KEEP (1u << 20)
+
+void tmp_reset(struct sema *s)
+{
+	if (s->tmp_users || arena_used(s->tmp) < TMP_KEEP)
+		return;
+	arena_free(s->tmp);
+	s->tmp = arena_new();
+}
+
 /* -- the ways in -------------------------------------------------------------------------------------------------------- */
 
 static struct ruleset *evaluate(struct arena *a, struct diag *d, struct ast_script *script)
@@ -1065,6 +1081,7 @@ static struct ruleset *evaluate(struct arena *a, struct diag *d, struct ast_scri
 	if (!script || d->errors)
 		return NULL;
 	s->arena = a;
+	s->tmp = arena_new();
 	s->diag = d;
 	s->rs = ruleset_new(a, d);
 	s->script = script;
@@ -1076,6 +1093,7 @@ static struct ruleset *evaluate(struct arena *a, struct diag *d, struct ast_scri
 			break;
 	}
 	ok = ok && !d->errors && sets_finish(s) && check_jumps(s);
+	arena_free(s->tmp);
 	return ok && !d->errors ? s->rs : NULL;
 }
 

@@ -10,18 +10,19 @@ struct ast_expr *ast_strip(struct ast_expr *e)
 }
 
 static const char *const expr_names[] = {
-	[AX_SYMBOL] = "symbol", [AX_NUMBER] = "number",	  [AX_STRING] = "string",
-	[AX_GLOB] = "glob",	[AX_VAR] = "var",	  [AX_PREFIX] = "prefix",
-	[AX_RANGE] = "range",	[AX_WILDCARD] = "any",	  [AX_LIST] = "list",
-	[AX_SET] = "set",	[AX_CONCAT] = "concat",	  [AX_MAP] = "map",
-	[AX_VMAP] = "vmap",	[AX_SETREF] = "setref",	  [AX_REL] = "rel",
-	[AX_BINOP] = "binop",	[AX_PAYLOAD] = "payload", [AX_RAW] = "raw",
-	[AX_INNER] = "inner",	[AX_EXTHDR] = "exthdr",	  [AX_TCPOPT] = "tcpopt",
-	[AX_IPOPT] = "ipopt",	[AX_SCTP] = "sctp",	  [AX_DCCP] = "dccp",
-	[AX_META] = "meta",	[AX_CT] = "ct",		  [AX_RT] = "rt",
-	[AX_SOCKET] = "socket", [AX_OSF] = "osf",	  [AX_FIB] = "fib",
-	[AX_XFRM] = "ipsec",	[AX_TUNNEL] = "tunnel",	  [AX_NUMGEN] = "numgen",
-	[AX_HASH] = "hash",	[AX_VERDICT] = "verdict", [AX_EXISTS] = "boolean",
+	[AX_SYMBOL] = "symbol",	 [AX_NUMBER] = "number", [AX_STRING] = "string",
+	[AX_GLOB] = "glob",	 [AX_VAR] = "var",	 [AX_PREFIX] = "prefix",
+	[AX_RANGE] = "range",	 [AX_WILDCARD] = "any",	 [AX_LIST] = "list",
+	[AX_SET] = "set",	 [AX_RUN] = "run",	 [AX_CONCAT] = "concat",
+	[AX_MAP] = "map",	 [AX_VMAP] = "vmap",	 [AX_SETREF] = "setref",
+	[AX_REL] = "rel",	 [AX_BINOP] = "binop",	 [AX_PAYLOAD] = "payload",
+	[AX_RAW] = "raw",	 [AX_INNER] = "inner",	 [AX_EXTHDR] = "exthdr",
+	[AX_TCPOPT] = "tcpopt",	 [AX_IPOPT] = "ipopt",	 [AX_SCTP] = "sctp",
+	[AX_DCCP] = "dccp",	 [AX_META] = "meta",	 [AX_CT] = "ct",
+	[AX_RT] = "rt",		 [AX_SOCKET] = "socket", [AX_OSF] = "osf",
+	[AX_FIB] = "fib",	 [AX_XFRM] = "ipsec",	 [AX_TUNNEL] = "tunnel",
+	[AX_NUMGEN] = "numgen",	 [AX_HASH] = "hash",	 [AX_VERDICT] = "verdict",
+	[AX_EXISTS] = "boolean",
 };
 static const char *const stmt_names[] = {
 	[AS_MATCH] = "match",

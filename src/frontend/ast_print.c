@@ -90,6 +90,18 @@ static void verdict(struct out *o, const char *role, const struct ast_expr *e)
 	o->in--;
 }
 
+/* What a run stands for: whoever reads the tree need not know of it. */
+static void run(struct out *o, const struct ast_expr *e)
+{
+	struct arena *a = arena_new();
+	struct run_iter it = run_start(e, a);
+	struct ast_elem el;
+
+	while (run_next(&it, &el))
+		elem(o, &el);
+	arena_free(a);
+}
+
 /* The kinds that hold other expressions. */
 static void compound(struct out *o, const char *role, const struct ast_expr *e)
 {
@@ -122,8 +134,14 @@ static void compound(struct out *o, const char *role, const struct ast_expr *e)
 		expr(o, "key", e->map.key);
 		expr(o, "map", e->map.map);
 	} else if (e->kind == AX_SET) {
-		for (uint32_t i = 0; i < e->set->elems.n; i++)
-			elem(o, &e->set->elems.v[i]);
+		for (uint32_t i = 0; i < e->set->elems.n; i++) {
+			const struct ast_elem *el = &e->set->elems.v[i];
+
+			if (el->key->kind == AX_RUN)
+				run(o, el->key);
+			else
+				elem(o, el);
+		}
 	} else {
 		for (uint32_t i = 0; i < e->list->items.n; i++)
 			expr(o, "item", e->list->items.v[i]);

@@ -132,11 +132,11 @@ void pctx_learn(struct sema *s, const struct tx *l, const struct tx *r)
 
 struct ts *ts_emit(struct sema *s, enum ts_kind k, struct loc loc)
 {
-	struct ts *t = arena_new_of(s->arena, struct ts);
+	struct ts *t = arena_new_of(s->tmp, struct ts);
 
 	t->kind = k;
 	t->loc = loc;
-	*vec_push(s->arena, &s->out) = t;
+	*vec_push(s->tmp, &s->out) = t;
 	return t;
 }
 
@@ -353,10 +353,10 @@ static bool icmp_type_dep(struct sema *s, struct tx *p)
 							   : addr;
 		struct sset *set = anon_set(s, p->loc, "__set%u", l, 0);
 
-		el = arena_new_of(s->arena, struct telems);
+		el = arena_new_of(s->tmp, struct telems);
 		for (int i = 0; i < (dep == ICMP6_DEP_ADDRESS ? 3 : 2); i++)
-			vec_push(s->arena, &el->v)->key = tx_value(s, p->loc, l->type, ORDER_BIG, 8,
-								   v[i]);
+			vec_push(s->tmp, &el->v)->key = tx_value(s, p->loc, l->type, ORDER_BIG, 8,
+								 v[i]);
 		if (!set_fill(s, set, el))
 			return false;
 		rel->rel.r = tx_new(s, TX_SETREF, p->loc);

@@ -17,13 +17,38 @@ struct sset *sset_new(struct sema *s, struct tabinfo *t, const char *name, struc
 	set->set.name = name;
 	set->set.loc = loc;
 	set->set.index = t->table->sets.n;
-	strmap_init(&set->seen, s->arena);
 	*vec_push(s->arena, &t->table->sets) = &set->set;
 	remember(t, set);
 	return set;
 }
 
-static void set_key(struct sema *s, struct sset *set, struct tx *key)
+/*
+ * A copy of a concatenation, for its fields' types, orders and lengths: the expression itself goes with its rule, and may be
+ * converted before while the set keeps its order. NULL for other expressions.
+ */
+static struct tx *fields_copy(struct sema *s, const struct tx *key)
+{
+	struct tx *c, *f;
+
+	if (key->kind != TX_CONCAT)
+		return NULL;
+	c = arena_dup(s->arena, key, sizeof(*key));
+	c->concat.v = arena_array(s->arena, struct tx *, key->concat.n);
+	f = arena_array(s->arena, struct tx, key->concat.n);
+	for (uint32_t i = 0; i < key->concat.n; i++) {
+		const struct tx *from = key->concat.v[i];
+
+		f[i] = (struct tx){ .loc = from->loc,
+				    .kind = TX_VALUE,
+				    .order = from->order,
+				    .type = from->type,
+				    .len = from->len };
+		c->concat.v[i] = &f[i];
+	}
+	return c;
+}
+
+static void set_key(struct sema *s, struct sset *set, const struct tx *key)
 {
 	struct set *st = &set->set;
 
@@ -33,7 +58,7 @@ static void set_key(struct sema *s, struct sset *set, struct tx *key)
 	st->key_type = type_number(key->type);
 	st->key_decl = key->type->name;
 	if (key->kind == TX_CONCAT) {
-		set->key_tx = key;
+		set->key_tx = fields_copy(s, key);
 		st->n_fields = key->concat.n;
 		st->key_len = (uint8_t)(key->len / 8);
 		for (uint32_t i = 0; i < key->concat.n; i++)
@@ -56,19 +81,6 @@ static void set_data(struct sset *set, const struct dtype *t, enum byte_order o,
 	set->set.data_len = (uint8_t)DIV_ROUND_UP(bits, 8u);
 }
 
-/* A copy, since the expression on the left may be converted later while the set keeps its order. */
-static struct tx *key_copy(struct sema *s, const struct tx *key)
-{
-	struct tx *c = arena_dup(s->arena, key, sizeof(*key));
-
-	if (key->kind == TX_CONCAT) {
-		c->concat.v = arena_array(s->arena, struct tx *, key->concat.n);
-		for (uint32_t i = 0; i < key->concat.n; i++)
-			c->concat.v[i] = arena_dup(s->arena, key->concat.v[i], sizeof(*key));
-	}
-	return c;
-}
-
 struct sset *anon_set(struct sema *s, struct loc loc, const char *fmt, struct tx *key,
 		      uint32_t flags)
 {
@@ -83,7 +95,7 @@ struct sset *anon_set(struct sema *s, struct loc loc, const char *fmt, struct tx
 						 (*n)++),
 				    loc);
 
-	set_key(s, set, key_copy(s, key));
+	set_key(s, set, key);
 	set->set.flags = SET_ANONYMOUS | SET_CONSTANT | flags;
 	if (!(flags & SET_INTERVAL))
 		set->set.flags &= ~(uint32_t)SET_CONCAT;
@@ -234,27 +246,68 @@ static bool same_value(const struct set_elem *a, const struct set_elem *b)
 	       a->verdict.chain == b->verdict.chain && a->obj == b->obj;
 }
 
-static const char *slot_key(const struct set_elem *e, char *buf, size_t *n)
+static bool same_key(const struct set_elem *a, const struct set_elem *b)
 {
-	*n = e->catchall ? 1 : (size_t)e->key.len + e->key_end.len + 2;
-	buf[0] = e->catchall ? '*' : ' ';
-	memcpy(buf + 1, e->key.b, e->key.len);
-	memcpy(buf + 1 + e->key.len, e->key_end.b, e->key_end.len);
-	buf[1 + e->key.len + e->key_end.len] = 0;
-	return buf;
+	return a->catchall == b->catchall && data_eq(&a->key, &b->key) &&
+	       data_eq(&a->key_end, &b->key_end);
+}
+
+static uint64_t hash_data(uint64_t h, const struct data *d)
+{
+	uint64_t w;
+	uint32_t i = 0;
+
+	for (; i + 8 <= d->len; i += 8) {
+		memcpy(&w, d->b + i, 8);
+		h = (h ^ w) * 0x9e3779b97f4a7c15ull;
+		h ^= h >> 32;
+	}
+	w = 0;
+	memcpy(&w, d->b + i, d->len - i);
+	h = (h ^ w) * 0x9e3779b97f4a7c15ull;
+	return h ^ h >> 32;
+}
+
+/* The place of e's key in the index: of the element that has it, or the free one where it goes. */
+static struct seen *seen_slot(const struct sset *set, const struct set_elem *e)
+{
+	uint32_t h = (uint32_t)hash_data(hash_data(e->catchall, &e->key), &e->key_end);
+
+	for (uint32_t i = h;; i++) {
+		struct seen *slot = &set->seen[i & (set->seen_cap - 1)];
+
+		if (slot->at && (slot->hash != h || !same_key(set->set.elems.v[slot->at - 1], e)))
+			continue;
+		slot->hash = h;
+		return slot;
+	}
+}
+
+/* Indexes all elements anew, with room for as many again. */
+static void seen_rebuild(struct sema *s, struct sset *set)
+{
+	uint32_t n = set->set.elems.n;
+
+	set->seen_cap = 16;
+	while (set->seen_cap < n * 4)
+		set->seen_cap *= 2;
+	set->seen = arena_array(s->arena, struct seen, set->seen_cap);
+	for (uint32_t i = 0; i < n; i++)
+		seen_slot(set, set->set.elems.v[i])->at = i + 1;
 }
 
 /* True: new. An element given twice counts once; with other data it is an error. */
 static bool add_once(struct sema *s, struct sset *set, const struct set_elem *e, bool *err)
 {
-	char buf[2 * DATA_MAX + 2];
-	size_t n;
-	const char *k = slot_key(e, buf, &n);
-	void **slot = strmap_put(&set->seen, k, n);
-	uintptr_t at = (uintptr_t)*slot;
+	struct seen *slot;
+	uint32_t at;
 
+	if (set->set.elems.n * 2 >= set->seen_cap)
+		seen_rebuild(s, set);
+	slot = seen_slot(set, e);
+	at = slot->at;
 	if (!at) {
-		*slot = (void *)(uintptr_t)(set->set.elems.n + 1);
+		slot->at = set->set.elems.n + 1;
 		return true;
 	}
 	if (!same_value(set->set.elems.v[at - 1], e)) {
@@ -351,6 +404,7 @@ static bool normalize(struct sema *s, struct sset *set)
 	uint32_t n = 0;
 
 	set->dirty = false;
+	set->seen_cap = 0;
 	if (set->key->num == TYPE_CONCAT) /* the first that matches counts: they stay in order */
 		return true;
 	for (uint32_t i = 1; i < st->elems.n && sorted; i++)
@@ -469,14 +523,7 @@ bool set_delete(struct sema *s, struct sset *set, struct telems *el)
 		if (!delete_range(s, set, &d))
 			return false;
 	}
-	strmap_init(&set->seen, s->arena);
-	for (uint32_t i = 0; i < set->set.elems.n; i++) {
-		char buf[2 * DATA_MAX + 2];
-		size_t n;
-		const char *k = slot_key(set->set.elems.v[i], buf, &n);
-
-		*strmap_put(&set->seen, k, n) = (void *)(uintptr_t)(i + 1);
-	}
+	seen_rebuild(s, set);
 	return true;
 }
 
@@ -484,8 +531,9 @@ bool set_delete(struct sema *s, struct sset *set, struct telems *el)
 
 struct elem_ctx {
 	struct ectx key, data;
-	bool want_data, objects, named;
+	bool want_data, objects;
 	struct telems *out;
+	struct sset *fill; /* named sets: takes what is in out from time to time; else NULL */
 	uint32_t depth;
 };
 
@@ -524,6 +572,54 @@ static struct tx *ev_data(struct sema *s, struct elem_ctx *c, struct ast_expr *e
 static bool add_elems(struct sema *s, struct ast_expr *set, struct elem_ctx *c,
 		      struct ast_expr *data);
 
+static bool data_has_interval(const struct tx *t)
+{
+	if (t->kind == TX_CONCAT)
+		for (uint32_t i = 0; i < t->concat.n; i++)
+			if (data_has_interval(t->concat.v[i]))
+				return true;
+	return t->kind == TX_RANGE || t->kind == TX_PREFIX;
+}
+
+static bool check_data(struct sema *s, const struct telems *el, bool may)
+{
+	for (uint32_t i = 0; i < el->v.n; i++)
+		if (el->v.v[i].data && data_has_interval(el->v.v[i].data) && !may) {
+			diag_error(s->diag, el->v.v[i].data->loc, "value must be a singleton");
+			return false;
+		}
+	return true;
+}
+
+/* Moves what was read into the set, and forgets its typed form: a set may hold millions of elements. */
+#define CHUNK 4096
+static bool move_chunk(struct sema *s, struct elem_ctx *c)
+{
+	bool ok = check_data(s, c->out, c->fill->data_interval) && set_fill(s, c->fill, c->out);
+
+	*c->out = (struct telems){ 0 };
+	s->tmp_users--;
+	tmp_reset(s);
+	s->tmp_users++;
+	return ok;
+}
+
+static bool add_elem(struct sema *s, struct ast_elem *el, struct elem_ctx *c,
+		     struct ast_expr *data);
+
+static bool add_run(struct sema *s, struct ast_expr *run, struct elem_ctx *c, struct ast_expr *data)
+{
+	struct run_iter it = run_start(run, s->tmp);
+	struct ast_elem el;
+	bool ok = true;
+
+	while (run_next(&it, &el) && s->diag->errors < DIAG_MAX_ERRORS) {
+		ok &= add_elem(s, &el, c, data);
+		it.arena = s->tmp;
+	}
+	return ok;
+}
+
 static bool add_elem(struct sema *s, struct ast_elem *el, struct elem_ctx *c, struct ast_expr *data)
 {
 	struct ast_expr *key = ast_strip(el->key), *d = el->data ? el->data : data;
@@ -532,6 +628,8 @@ static bool add_elem(struct sema *s, struct ast_elem *el, struct elem_ctx *c, st
 
 	if (key->kind == AX_SET)
 		return add_elems(s, key, c, d);
+	if (key->kind == AX_RUN)
+		return add_run(s, key, c, d);
 	if (!!d != c->want_data) {
 		diag_error(s->diag, key->loc,
 			   c->want_data ? "element of a map has no value"
@@ -558,11 +656,11 @@ static bool add_elem(struct sema *s, struct ast_elem *el, struct elem_ctx *c, st
 	}
 	if (d && !(v = ev_data(s, c, d)))
 		return false;
-	out = vec_push(s->arena, &c->out->v);
+	out = vec_push(s->tmp, &c->out->v);
 	*out = (struct telem){ .key = k, .data = v, .opts = el->opts, .loc = el->key->loc };
 	if (k->kind != TX_CATCHALL && !is_singleton(k))
 		c->out->flags |= SET_INTERVAL | (k->kind == TX_CONCAT ? SET_CONCAT : 0u);
-	return true;
+	return !c->fill || c->out->v.n < CHUNK || move_chunk(s, c);
 }
 
 static bool add_elems(struct sema *s, struct ast_expr *set, struct elem_ctx *c,
@@ -593,7 +691,7 @@ struct tx *ev_elems(struct sema *s, struct ast_expr *e, bool want_data)
 		diag_error(s->diag, e->loc, "you cannot use a set here, unknown value to use");
 		return NULL;
 	}
-	c.out = arena_new_of(s->arena, struct telems);
+	c.out = arena_new_of(s->tmp, struct telems);
 	if (!add_elems(s, e, &c, NULL))
 		return NULL;
 	t->elems = c.out;
@@ -611,25 +709,6 @@ struct tx *ev_elems(struct sema *s, struct ast_expr *e, bool want_data)
 }
 
 /* -- maps --------------------------------------------------------------------------------------------------------- */
-
-static bool data_has_interval(const struct tx *t)
-{
-	if (t->kind == TX_CONCAT)
-		for (uint32_t i = 0; i < t->concat.n; i++)
-			if (data_has_interval(t->concat.v[i]))
-				return true;
-	return t->kind == TX_RANGE || t->kind == TX_PREFIX;
-}
-
-static bool check_data(struct sema *s, const struct telems *el, bool may)
-{
-	for (uint32_t i = 0; i < el->v.n; i++)
-		if (el->v.v[i].data && data_has_interval(el->v.v[i].data) && !may) {
-			diag_error(s->diag, el->v.v[i].data->loc, "value must be a singleton");
-			return false;
-		}
-	return true;
-}
 
 static struct tx *anon_map(struct sema *s, struct tx *t, struct ast_expr *map, struct elem_ctx *c,
 			   uint32_t objtype)
@@ -660,7 +739,7 @@ static struct tx *anon_map(struct sema *s, struct tx *t, struct ast_expr *map, s
 
 			set->data_interval |= data_has_interval(d);
 			if (d->kind == TX_CONCAT)
-				set->data_tx = d;
+				set->data_tx = fields_copy(s, d);
 		}
 		if (set->data_interval)
 			set->set.data_len = (uint8_t)(ALIGN_UP(set->set.data_len, 4) * 2);
@@ -702,7 +781,7 @@ struct tx *ev_map(struct sema *s, struct ast_expr *e, bool objects, uint32_t obj
 			   "a map cannot stand here: nothing says what its values are");
 		return NULL;
 	}
-	c.out = arena_new_of(s->arena, struct telems);
+	c.out = arena_new_of(s->tmp, struct telems);
 	ctx_set(s, NULL, ORDER_NONE, 0, 0);
 	t->map.key = ev(s, e->map.key);
 	if (!t->map.key)
@@ -826,7 +905,7 @@ static bool decl_data(struct sema *s, struct sset *set, struct ast_set *a)
 		return false;
 	set_data(set, d->type, d->order, d->len);
 	if (d->kind == TX_CONCAT)
-		set->data_tx = d;
+		set->data_tx = fields_copy(s, d);
 	if (a->data->typeof_expr)
 		set->set.data_typeof = ast_text(s->arena, s->diag, a->data->typeof_expr->loc);
 	if (a->data->interval) {
@@ -900,7 +979,7 @@ bool declare_set(struct sema *s, struct ast_set *a)
 		return false;
 	}
 	set = sset_new(s, s->tab, a->name, a->name_loc);
-	set_key(s, set, key_copy(s, key));
+	set_key(s, set, key);
 	if (a->key->typeof_expr)
 		set->set.key_typeof = ast_text(s->arena, s->diag, a->key->typeof_expr->loc);
 	if (a->is_map && !decl_data(s, set, a))
@@ -908,52 +987,19 @@ bool declare_set(struct sema *s, struct ast_set *a)
 	return decl_props(s, set, a);
 }
 
-struct tx *concat_or_key(const struct sset *set)
+static bool with_data(const struct ast_elem *e)
 {
-	return set->key_tx;
-}
-
-/*
- * A set may hold millions of elements: their typed form lives in an arena of its own, freed every few thousand. Verdicts
- * are not read this way, since the chain of a `jump { }` must stay.
- */
-#define CHUNK 4096
-static bool fill_chunks(struct sema *s, struct sset *set, struct ast_expr *e, struct elem_ctx *c)
-{
-	struct arena *keep = s->arena;
-	bool ok = true;
-
-	for (uint32_t at = 0; at < e->set->elems.n && s->diag->errors < DIAG_MAX_ERRORS;
-	     at += CHUNK) {
-		struct ast_set_body part = { .elems = { .v = e->set->elems.v + at,
-							.n = MIN(e->set->elems.n - at,
-								 (uint32_t)CHUNK) } };
-		struct ast_expr slice = *e;
-		struct telems out = { 0 };
-		bool good;
-
-		slice.set = &part;
-		c->out = &out;
-		s->arena = arena_new();
-		good = add_elems(s, &slice, c, NULL) && check_data(s, &out, set->data_interval);
-		{
-			struct arena *scratch = s->arena;
-
-			s->arena = keep;
-			ok &= good && set_fill(s, set, &out);
-			arena_free(scratch);
-		}
-	}
-	return ok;
+	return e->data || (e->key->kind == AX_RUN && e->key->run.has_data);
 }
 
 /* Elements written in a declaration or an `add element`. */
 bool fill_set(struct sema *s, struct sset *set, struct ast_expr *e, bool del)
 {
 	bool map = set->set.flags & (SET_MAP | SET_OBJECT), ok;
+	struct telems out = { 0 };
 	struct elem_ctx c = { .want_data = map,
-			      .objects = set->set.flags & SET_OBJECT,
-			      .named = true };
+			      .out = &out,
+			      .objects = set->set.flags & SET_OBJECT };
 
 	e = ast_strip(e);
 	if (e->kind != AX_SET) {
@@ -971,14 +1017,17 @@ bool fill_set(struct sema *s, struct sset *set, struct ast_expr *e, bool del)
 		s->ctx.key = set->data_tx;
 		c.data = s->ctx;
 	}
-	c.out = arena_new_of(s->arena, struct telems);
-	if (del) /* `delete element t m { key }` may leave the value out */
-		c.want_data = map && e->set->elems.n && e->set->elems.v[0].data;
-	if (del || set->set.is_vmap) {
-		ok = add_elems(s, e, &c, NULL) && check_data(s, c.out, set->data_interval);
-		return ok && (del ? set_delete(s, set, c.out) : set_fill(s, set, c.out));
+	s->tmp_users++;
+	if (del) { /* `delete element t m { key }` may leave the value out */
+		c.want_data = map && e->set->elems.n && with_data(&e->set->elems.v[0]);
+		ok = add_elems(s, e, &c, NULL) && check_data(s, c.out, set->data_interval) &&
+		     set_delete(s, set, c.out);
+	} else {
+		c.fill = set;
+		ok = add_elems(s, e, &c, NULL) && move_chunk(s, &c);
 	}
-	return fill_chunks(s, set, e, &c);
+	s->tmp_users--;
+	return ok;
 }
 
 bool fill_declared(struct sema *s, struct ast_set *a)

@@ -344,7 +344,7 @@ static struct tx *ev_ct(struct sema *s, struct ast_expr *e)
 	struct tx *t;
 
 	if (e->ct.family)
-		name = arena_printf(s->arena, "%s %s", e->ct.family, name);
+		name = arena_printf(s->tmp, "%s %s", e->ct.family, name);
 	t = tx_key(s, e->loc, TX_CT, name);
 	if (!t)
 		return NULL;
@@ -366,7 +366,7 @@ static struct tx *ev_rt(struct sema *s, struct ast_expr *e)
 	struct tx *t;
 
 	if (e->key.family)
-		name = arena_printf(s->arena, "%s %s", e->key.family, name);
+		name = arena_printf(s->tmp, "%s %s", e->key.family, name);
 	else if (!strcmp(name, "nexthop") && net && net->id == PROTO_IP)
 		name = "ip nexthop";
 	else if (!strcmp(name, "nexthop") && net && net->id == PROTO_IP6)
@@ -477,7 +477,7 @@ static struct tx *ev_xfrm(struct sema *s, struct ast_expr *e)
 	struct tx *t;
 
 	if (e->xfrm.family)
-		name = arena_printf(s->arena, "%s %s", e->xfrm.family, name);
+		name = arena_printf(s->tmp, "%s %s", e->xfrm.family, name);
 	if (s->pctx.family != FAM_INET && s->pctx.family != FAM_IP && s->pctx.family != FAM_IP6) {
 		diag_error(s->diag, e->loc,
 			   "ipsec expression is only valid in ip, ip6 and inet tables");
@@ -877,8 +877,8 @@ static bool rel_equal(struct sema *s, struct tx *rel)
 
 static struct tx *rel_flags(struct sema *s, struct ast_expr *e)
 {
-	struct ast_expr mask = *e, rel = *e, *pm = arena_new_of(s->arena, struct ast_expr),
-			*pr = arena_new_of(s->arena, struct ast_expr);
+	struct ast_expr mask = *e, rel = *e, *pm = arena_new_of(s->tmp, struct ast_expr),
+			*pr = arena_new_of(s->tmp, struct ast_expr);
 
 	memset(&mask, 0, sizeof(mask));
 	mask.loc = e->loc;
@@ -1083,6 +1083,7 @@ static struct tx *ev_by_kind(struct sema *s, struct ast_expr *e)
 	case AX_EXISTS:
 		return ev_exists(s, e);
 	case AX_VAR:
+	case AX_RUN:
 		break;
 	}
 	diag_error(s->diag, e->loc, "%s cannot stand here", ast_expr_kind_name(e->kind));

@@ -367,6 +367,7 @@ static int open_brace(struct parser *p, struct loc loc)
 		return 0;
 	}
 	p->depth++;
+	p->run_depth = 0;
 	lex_ctx(p)->ctx = object ? from->ctx : CTX_NONE;
 	lex_ctx(p)->sticky = object;
 	return '{';
@@ -515,6 +516,13 @@ static int next_token(struct parser *p, struct tok *t, struct loc *loc)
 	}
 	if (p->done)
 		return 0;
+	if (!p->n_look &&
+	    (p->prev == '{' || (p->prev == ',' && p->run_depth && p->run_depth == p->depth)) &&
+	    !p->recovering && (t->run = run_take(p))) {
+		p->run_depth = p->depth;
+		*loc = t->run->loc;
+		return T_RUN;
+	}
 	*loc = (struct loc){ 0 };
 	r = lex_take(p, loc);
 	return lex_raw(&h, &r);

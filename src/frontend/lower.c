@@ -768,7 +768,7 @@ static void merge(struct sema *s, struct ts **v, uint32_t n)
 			at = i;
 			continue;
 		}
-		l = arena_dup(s->arena, a->rel.l, sizeof(*l));
+		l = arena_dup(s->tmp, a->rel.l, sizeof(*l));
 		l->len += b->rel.l->len;
 		l->key |= b->rel.l->key;
 		l->loc = loc_span(a->rel.l->loc, b->rel.l->loc);
@@ -778,7 +778,7 @@ static void merge(struct sema *s, struct ts **v, uint32_t n)
 			dead = v[at];
 			at = i;
 		}
-		v[at]->expr = arena_dup(s->arena, v[at]->expr, sizeof(*a));
+		v[at]->expr = arena_dup(s->tmp, v[at]->expr, sizeof(*a));
 		v[at]->expr->rel.l = l;
 		v[at]->expr->rel.r = b->rel.r;
 		v[at]->expr->loc = loc_span(a->loc, b->loc);
@@ -799,7 +799,7 @@ static bool redundant(const struct sema *s, const struct tx *rel)
 
 static void reduce(struct sema *s)
 {
-	struct ts **v = arena_array(s->arena, struct ts *, s->out.n + 1);
+	struct ts **v = arena_array(s->tmp, struct ts *, s->out.n + 1);
 	uint32_t n = 0;
 
 	vec_foreach(&s->out, it) {

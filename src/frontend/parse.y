@@ -53,6 +53,7 @@ static struct loc empty_loc(struct loc before)
 }
 
 %token T_EQ "==" T_NEQ "!=" T_LT "<" T_LTE "<=" T_GT ">" T_GTE ">=" T_LSHIFT "<<" T_RSHIFT ">>"
+%token <tok> T_RUN "elements of a set"
 %token T_NL "end of line" T_JUNK "character" YYEOF 0 "end of input"
 %token <tok> T_WORD "name" T_SYM "address or time" T_NUM "number" T_STRING "string" T_GLOB "name with *"
 %token <tok> T_VAR "$variable" T_SETREF "@set"
@@ -893,7 +894,9 @@ set_expr:
 ;
 set_list:
 	nls elem nls			{ $$ = mk_set(p, @2); set_add(p, $$, $2); }
+|	nls T_RUN nls			{ $$ = mk_set(p, @2); set_add(p, $$, (struct ast_elem){ $2.run, NULL, NULL }); }
 |	set_list ',' nls		{ $$ = $1; }
+|	set_list ',' nls T_RUN nls	{ $$ = $1; set_add(p, $$, (struct ast_elem){ $4.run, NULL, NULL }); }
 |	set_list ',' nls elem nls	{ $$ = $1; set_add(p, $$, $4); }
 ;
 elem:

@@ -19,6 +19,8 @@
 #define BRACE_DEPTH_MAX	  256 /* any braces */
 #define EXPR_DEPTH_MAX	  256 /* expressions within expressions, left-hand chains of operators too */
 
+#define RUN_MIN 16 /* fewer plain elements in a row are read word by word */
+
 /* Raw words, as the scanner sees them; operators are themselves (`{`) or the T_ token. */
 enum raw_kind { RAW_EOF = 0, RAW_WORD = 1, RAW_SYM, RAW_NUM, RAW_STRING, RAW_GLOB, RAW_OP, RAW_NL };
 struct raw {
@@ -34,6 +36,7 @@ struct raw {
 struct tok {
 	const char *a, *b;
 	uint64_t num;
+	struct ast_expr *run; /* T_RUN */
 	int8_t dir;
 };
 
@@ -106,6 +109,7 @@ struct parser {
 	uint32_t look_at, n_look;
 	struct lex_ctx_level ctx[BRACE_DEPTH_MAX + 1];
 	uint32_t depth;		    /* of braces */
+	uint32_t run_depth;	    /* of the braces whose elements began with a run; 0: none */
 	int prev, prev2, start_tok; /* the tokens before; the first of the statement */
 	bool in_type, type_next;    /* behind `type`: names of types */
 	bool saw_nat, saw_hash, raw_opt;
@@ -140,6 +144,10 @@ int scan_init(struct parser *p);
 void scan_fini(struct parser *p);
 void scan_push(struct parser *p, struct input *in, size_t len);
 void scan_pop(struct parser *p, struct input *in);
+void scan_skip(struct parser *p, struct input *in, size_t n, uint32_t line, uint32_t col);
+
+/* run.c */
+struct ast_expr *run_take(struct parser *p); /* AX_RUN, if the input goes on with one */
 
 /* lex.c */
 void lex_init(struct parser *p);

@@ -48,6 +48,11 @@ enum tx_kind {
 	TX_HASH,
 };
 
+struct seen {
+	uint32_t hash;
+	uint32_t at; /* index of the element + 1; 0: free */
+};
+
 /* A set with the types that its declaration gave it. */
 struct sset {
 	struct set set; /* first: a struct set * of the ruleset is one of these */
@@ -57,8 +62,9 @@ struct sset {
 	struct tx *data_tx;
 	uint32_t key_bits, data_bits; /* data: of one value, not of an interval */
 	bool data_interval;
-	bool dirty;	    /* elements came since they were last put in order */
-	struct strmap seen; /* keys of a set without intervals, to elements by index + 1 */
+	bool dirty;	   /* elements came since they were last put in order */
+	struct seen *seen; /* elements of a set without intervals, by the hash of their key */
+	uint32_t seen_cap; /* a power of two */
 };
 
 struct telem {
@@ -197,7 +203,11 @@ struct tabinfo {
 };
 
 struct sema {
-	struct arena *arena;
+	struct arena *arena; /* of the ruleset */
+	struct arena
+		*tmp; /* typed expressions and statements: emptied between rules, see tmp_reset() */
+	uint32_t
+		tmp_users; /* who reads it: rules (those of `jump { }` within others), lists of elements */
 	struct diag *diag;
 	struct ruleset *rs;
 	struct lookups look;
@@ -214,6 +224,9 @@ struct sema {
 	uint32_t depth;
 	const struct ast_script *script;
 };
+
+/* Forgets all typed expressions and statements, unless somebody reads them. */
+void tmp_reset(struct sema *s);
 
 /* -- value.c */
 struct tx *tx_new(struct sema *s, enum tx_kind k, struct loc loc);
@@ -267,7 +280,6 @@ bool declare_set(struct sema *s, struct ast_set *a);
 bool fill_declared(struct sema *s, struct ast_set *a);
 bool fill_set(struct sema *s, struct sset *set, struct ast_expr *e, bool del);
 struct sset *sset_new(struct sema *s, struct tabinfo *t, const char *name, struct loc loc);
-struct tx *concat_or_key(const struct sset *set);
 
 /* -- stmt.c */
 bool ev_rule(struct sema *s, struct ast_rule *r, struct rule *out);

@@ -31,7 +31,7 @@ static const char *obj_word(uint32_t type)
 
 struct obj *find_obj(struct sema *s, struct loc loc, uint32_t type, const char *name)
 {
-	char *key = arena_printf(s->arena, "%u %s", type, name);
+	char *key = arena_printf(s->tmp, "%u %s", type, name);
 	struct obj *o = strmap_get(&s->tab->objs, key, strlen(key));
 
 	if (!o)
@@ -317,7 +317,7 @@ static bool widen(struct sema *s, struct tx *p, struct tx **val, bool csum)
 		sh->len = bits;
 		*val = sh;
 	}
-	load = arena_dup(s->arena, p, sizeof(*p));
+	load = arena_dup(s->tmp, p, sizeof(*p));
 	load->pay.off = off * 8;
 	load->len = bits;
 	load->type = type_of(TYPE_INTEGER);
@@ -696,9 +696,17 @@ static bool holds_concat(struct sema *s, struct ast_expr *e)
 		return false;
 	m = ast_strip(e->map.map);
 	if (m->kind == AX_SET) {
-		vec_foreach(&m->set->elems, it)
-			if (it->data && ast_strip(it->data)->kind == AX_CONCAT)
+		vec_foreach(&m->set->elems, it) {
+			struct ast_elem el = *it;
+
+			if (it->key->kind == AX_RUN) { /* its first element speaks for all */
+				struct run_iter r = run_start(it->key, s->tmp);
+
+				run_next(&r, &el);
+			}
+			if (el.data && ast_strip(el.data)->kind == AX_CONCAT)
 				return true;
+		}
 	} else if (m->kind == AX_SETREF) {
 		struct sset *set = strmap_get(&s->tab->sets, m->text, strlen(m->text));
 

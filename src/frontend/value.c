@@ -4,7 +4,7 @@
 
 struct tx *tx_new(struct sema *s, enum tx_kind k, struct loc loc)
 {
-	struct tx *t = arena_new_of(s->arena, struct tx);
+	struct tx *t = arena_new_of(s->tmp, struct tx);
 
 	t->kind = k;
 	t->loc = loc;
@@ -255,7 +255,7 @@ struct tx *ev_concat(struct sema *s, struct ast_expr *e)
 		diag_error(s->diag, e->loc, "unexpected concatenation, expecting %s", dt->desc);
 		return NULL;
 	}
-	t->concat.v = arena_array(s->arena, struct tx *, n);
+	t->concat.v = arena_array(s->tmp, struct tx *, n);
 	t->concat.n = n;
 	t->constant = true;
 	for (uint32_t i = 0; i < n; i++) {
