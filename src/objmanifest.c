@@ -146,6 +146,29 @@ static void add_elems(struct run *r, struct manifest *m)
 			};
 }
 
+/* Named sets that live in maps: codegen names the map by the set's number. */
+static void add_sets(struct run *r, struct manifest *m)
+{
+	for (uint32_t i = 0; i < r->ir->sets.n; i++) {
+		const struct set *s = r->ir->sets.v[i].set;
+		const char *name = arena_printf(r->arena, "set%u", i);
+
+		if (s->flags & SET_ANONYMOUS)
+			continue;
+		vec_foreach(&r->obj->maps, map)
+			if (!strcmp((*map)->name, name))
+				*vec_push(r->arena, &m->sets) = (struct mf_set){
+					.family = fam(s->table),
+					.table = s->table->name,
+					.set = s->name,
+					.map = name,
+					.layout = s->flags & SET_INTERVAL ? "lpm" : "hash",
+					.key_len = (*map)->key_size,
+					.data_len = (*map)->value_size,
+				};
+	}
+}
+
 const char *driver_manifest(struct run *r, size_t *len)
 {
 	struct manifest m = { .compiler = "nft2bpf " N2B_VERSION,
@@ -166,6 +189,7 @@ const char *driver_manifest(struct run *r, size_t *len)
 		for (uint32_t i = 0; i < r->ir->states.n; i++)
 			add_state(r, &m, &r->ir->states.v[i], &r->obj->states.v[i]);
 		add_rules(r, &m);
+		add_sets(r, &m);
 		add_elems(r, &m);
 	}
 	return manifest_write(r->arena, &m, len);

@@ -115,6 +115,8 @@ struct ruleset *manifest_ruleset(struct ctl *c, const struct manifest *m, struct
 
 /* The ruleset of generation gen, which is in force beside its fallback, with live counters and elements; NULL after error lines. */
 struct ruleset *live_ruleset(struct ctl *c, char gen, const struct manifest *m);
+/* elems.c: the elements that maps hold in place of the ruleset's own. */
+void live_elems(struct ctl *c, char gen, const struct manifest *m, struct ruleset *rs);
 struct table *live_table(const struct ruleset *rs, const char *family, const char *name);
 
 /* -- carry.c --------------------------------------------------------------------------------------- */

@@ -229,6 +229,7 @@ struct ruleset *live_ruleset(struct ctl *c, char gen, const struct manifest *m)
 	zero_states(rs, m);
 	zero_copies(m, rs);
 	fill_from_maps(c, gen, m, rs);
+	live_elems(c, gen, m, rs);
 	if (live) {
 		fill_rules_from_nft(m, rs, live);
 		fill_tables_from_nft(m, rs, live);

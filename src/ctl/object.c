@@ -7,6 +7,7 @@
 #include <libelf.h>
 #include <linux/netfilter.h>
 #include <stdlib.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "ctl.h"
@@ -130,7 +131,28 @@ int map_write_u64s(int fd, uint32_t key, const uint64_t *v, uint32_t n)
 }
 
 /* Counters that start at something, and the elements of mutable sets. */
-static int fill_maps(struct ctl_obj *o)
+/* The value of an element: a set's starts with the time that it has left, in ns, which becomes a moment; 0: it stays. */
+static const uint8_t *dated(struct ctl *c, const struct ctl_obj *o, const struct mf_elem *e)
+{
+	struct timespec now;
+	uint64_t expiry;
+	uint8_t *v;
+
+	memcpy(&expiry, e->value, sizeof(expiry));
+	if (!expiry)
+		return e->value;
+	vec_foreach(&o->mf->sets, s)
+		if (!strcmp(s->map, e->map)) {
+			clock_gettime(CLOCK_MONOTONIC, &now);
+			expiry += now.tv_sec * 1000000000ull + now.tv_nsec;
+			v = arena_dup(c->arena, e->value, e->value_len);
+			memcpy(v, &expiry, sizeof(expiry));
+			return v;
+		}
+	return e->value;
+}
+
+static int fill_maps(struct ctl *c, struct ctl_obj *o)
 {
 	vec_foreach(&o->mf->states, s) {
 		struct bpf_map *map = bpf_object__find_map_by_name(o->bpf, s->map);
@@ -149,7 +171,7 @@ static int fill_maps(struct ctl_obj *o)
 		if (!map || bpf_map__key_size(map) != e->key_len ||
 		    bpf_map__value_size(map) != e->value_len)
 			return ctl_error("the manifest's elements do not fit map %s", e->map);
-		if (bpf_map_update_elem(bpf_map__fd(map), e->key, e->value, BPF_ANY))
+		if (bpf_map_update_elem(bpf_map__fd(map), e->key, dated(c, o, e), BPF_ANY))
 			return ctl_error("cannot add an element to map %s: %s", e->map,
 					 strerror(errno));
 	}
@@ -168,7 +190,7 @@ int object_load(struct ctl *c, const char *path, struct ctl_obj *o)
 		return ctl_error("%s: libbpf cannot open it: %s", path, strerror(errno));
 	if (bpf_object__load(o->bpf))
 		return ctl_error("%s: the kernel does not take it: %s", path, strerror(errno));
-	return fill_maps(o);
+	return fill_maps(c, o);
 }
 
 void object_close(struct ctl_obj *o)

@@ -392,9 +392,12 @@ static bool stmt_dynset(struct pstate *ps, const struct expr *e, struct sbuf *b)
 		sb_puts(b, " timeout ");
 		pv_time(b, e->dynset.timeout);
 	}
-	for (i = 0; i < e->dynset.n_exprs; i++) {
+	for (i = 0; i < e->dynset.n_exprs; i++) { /* what an element starts with: not values */
+		struct fb_print_opts o = *ps->o;
+
+		o.zero = true;
 		sb_puts(b, " ");
-		ps_stateful(e->dynset.exprs[i], ps->o, b);
+		ps_stateful(e->dynset.exprs[i], &o, b);
 	}
 	if (e->dynset.sreg_data != REG_NONE) {
 		bool host = true;
