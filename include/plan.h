@@ -56,6 +56,8 @@ extern const char *const plan_where_name[];	      /* "", "bpf", "nftables", "bot
 struct plan_rule {
 	const struct rule *rule;
 	enum plan_where where;
+	enum plan_where
+		would; /* where is PW_NONE: PW_BPF or PW_NFT, where it would run if something reached it */
 	const char *why;   /* why it is, or is partly, in nftables; NULL when where is PW_BPF */
 	const char *group; /* the reason's name; NULL when where is PW_BPF */
 	uint32_t

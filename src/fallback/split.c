@@ -774,6 +774,22 @@ static void where_in(struct split *s, const struct sp_base *b, const struct rule
 	p->where |= (bpf ? PW_BPF : 0) | (nft ? PW_NFT : 0);
 }
 
+/* Where a rule that nothing reaches would run, were its chain called from a filter chain. */
+static enum plan_where would_run(const struct split *s, const struct rule *r)
+{
+	struct chain base = *r->chain;
+	enum family f = base.table->family;
+	uint32_t i;
+
+	base.is_base = true;
+	base.type = "filter";
+	base.hook = HOOK_INPUT;
+	for (i = 0; i < r->exprs.n; i++)
+		if (fb_rule_support(s->opt, &base, r, i).reason != FBR_NONE)
+			return PW_NFT;
+	return f == FAM_INET || f == FAM_IP || f == FAM_IP6 ? PW_BPF : PW_NFT;
+}
+
 static void plan_rules(struct split *s)
 {
 	struct plan *p = s->plan;
@@ -798,6 +814,7 @@ static void plan_rules(struct split *s)
 					break;
 				default:
 					p->n_none++;
+					x->would = would_run(s, *r);
 					x->why = fb_reason_text[FBR_UNREACHED];
 					x->group = fb_reason_name[FBR_UNREACHED];
 				}

@@ -1,0 +1,102 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+# Checks the form of --report (JSON), --explain (a table with aligned columns) and --strict, on every ruleset of fallback/.
+#     report.py COMPILER
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+
+compiler = os.path.abspath(sys.argv[1])
+here = os.path.join(os.path.dirname(os.path.abspath(__file__)), 'fallback')
+WHERE = ('bpf', 'nftables', 'both')
+failed = 0
+
+
+def check(ok, *what):
+    global failed
+    if not ok:
+        failed += 1
+        print(*what)
+
+
+def run(*args):
+    return subprocess.run([compiler, '--color=never', *args], capture_output=True, text=True, cwd=here)
+
+
+def check_report(name, d):
+    rules, lines = d['rules'], open(os.path.join(here, name)).read().split('\n')
+    count = dict.fromkeys(WHERE, 0)
+    at = {}
+    for r in rules:
+        check(r['where'] in WHERE, name, 'where', r)
+        count[r['where']] += 1
+        chain = (r['family'], r['table'], r['chain'])
+        check(r['index'] == at.get(chain, 0), name, 'index', r)
+        at[chain] = r['index'] + 1
+        check((r['reason'] is None) == (r['kind'] is None), name, 'a reason has a kind', r)
+        check(r['kind'] == 'unreached' or (r['reason'] is None) == (r['where'] == 'bpf'), name,
+              'all but bpf has a reason', r)
+        check(r['file'] == name and isinstance(r['line'], int), name, 'place', r)
+        check(lines[r['line'] - 1].strip() != '', name, 'line', r)
+        check(isinstance(r['insns'], int), name, 'insns', r)
+    t = d['totals']
+    check(t['rules'] == len(rules), name, 'total of rules', t)
+    for w in WHERE:
+        check(t[w] == count[w], name, 'total', w, t)
+    check(t['unreached'] == sum(r['kind'] == 'unreached' for r in rules), name, 'unreached', t)
+    for c in d['chains']:
+        check(c['where'] in WHERE, name, 'chain', c)
+        check((c['reason'] is None) == (c['where'] != 'nftables'), name, 'reason of a chain', c)
+        if c['where'] != 'both':
+            mine = [r for r in rules if (r['table'], r['chain']) == (c['table'], c['chain'])]
+            check(all(r['where'] == c['where'] for r in mine), name, 'rules of a whole chain', c)
+
+
+def check_explain(name, text, d):
+    head = None
+    seen = 0
+    for line in text.split('\n'):
+        m = re.match(r' +(?:line|rule)  where +insns  rule +why$', line)
+        if m:
+            check(head in (None, line), name, 'columns move:', line)
+            head = line
+        elif line.startswith('  '):
+            check(head, name, 'row before its header:', line)
+            r = d['rules'][seen]
+            seen += 1
+            w, n, t = (head.index(k) for k in ('where', 'insns', '  rule'))
+            check(line[w - 2:w] == '  ' and line[w:n].strip() in WHERE + ('-',), name, 'where:', line)
+            check(line[t:t + 2] == '  ' and line[t + 2] != ' ', name, 'rule:', line)
+            check(re.fullmatch(r' *(\d+|-)', line[n - 1:t]), name, 'insns:', line)
+            check(line[:w].strip() == str(r['line']), name, 'place:', line)
+    t = d['totals']
+    check(seen == t['rules'], name, 'rows', seen, 'of', t['rules'])
+    check(re.search(r'^%d rules?: \d+ bpf, \d+ both, \d+ nftables' % t['rules'], text, re.M), name, 'totals')
+
+
+def main():
+    with tempfile.TemporaryDirectory() as tmp:
+        for name in sorted(os.listdir(here)):
+            if not name.endswith('.nft'):
+                continue
+            for partial in 'auto', 'always', 'never':
+                out, rep = os.path.join(tmp, 'o'), os.path.join(tmp, 'r.json')
+                args = ['-o', out, '--partial', partial, name]
+                p = run('--explain', '--report', rep, *args)
+                check(p.returncode == 0, name, partial, p.stderr)
+                if p.returncode:
+                    continue
+                d = json.load(open(rep))
+                check_report(name, d)
+                check_explain(name, p.stdout, d)
+                q = run('--report', '-', *args)
+                check(json.loads(q.stdout) == d, name, 'on standard output')
+                left = any(r['where'] != 'bpf' and r['kind'] != 'unreached' for r in d['rules'])
+                check(run('--strict', *args).returncode == (2 if left else 0), name, partial, '--strict')
+    return failed != 0
+
+
+sys.exit(main())
