@@ -325,7 +325,7 @@ void lower_rules(struct bld *b, const struct chain *c, uint32_t from, uint32_t t
 		struct ir_block *next;
 
 		n = 1;
-		if (act.act == RULE_NEVER)
+		if (act.act == RULE_NEVER || dispatch_never(b, &dc, i))
 			continue;
 		b->brk = next = ir_block_new(b->c.fn);
 		n = dispatch_run(b, &dc, i);

@@ -421,15 +421,16 @@ struct drule *dispatch_rule(struct bld *b, struct arena *tmp, const struct rule 
 {
 	struct drule *d = arena_new_of(tmp, struct drule);
 	uint32_t n = act.act == RULE_PUNT ? act.n_match : r->exprs.n, i = 0;
-	bool never = false;
 
 	d->rule = r;
 	while (i < n && d->n_units < DISPATCH_UNITS &&
 	       take_unit(b, tmp, &d->units[d->n_units], r, i, n)) {
 		i += d->units[d->n_units].n;
-		if (!family_known(b, &d->units[d->n_units], &never))
+		if (!family_known(b, &d->units[d->n_units], &d->never))
 			d->n_units++;
 	}
+	if (d->never)
+		return d;
 	if (act.act == RULE_PUNT) {
 		d->verdict.code = V_ACCEPT;
 		if (i != n)
@@ -439,5 +440,5 @@ struct drule *dispatch_rule(struct bld *b, struct arena *tmp, const struct rule 
 	}
 	d->final = d->verdict.code != V_CONTINUE && d->verdict.code != V_JUMP;
 	sort_units(d);
-	return d->n_units && !never ? d : NULL;
+	return d->n_units ? d : NULL;
 }

@@ -34,6 +34,7 @@ struct drule {
 	const struct expr *counter; /* or a reference to a named one; NULL */
 	uint32_t counter_index;
 	struct verdict verdict; /* V_CONTINUE: none */
+	bool never;		/* matches no packet of this program; nothing else is known of it */
 	bool final;		/* no later rule of the chain sees a packet that matched */
 	uint32_t n_units;
 	struct dunit units[DISPATCH_UNITS]; /* in the order of their loads */
@@ -62,6 +63,8 @@ uint8_t dispatch_load_reg(const struct expr *e);
 void dispatch_open(struct bld *b, struct dchain *dc, const struct chain *c, uint32_t from,
 		   uint32_t to);
 void dispatch_close(struct dchain *dc);
+/* Whether rule `at` matches no packet of this program, whatever it does. */
+bool dispatch_never(struct bld *b, struct dchain *dc, uint32_t at);
 /*
  * Lowers the run that begins with rule `at`, to where b's cursor stands; b->brk is where packets go on that no rule of it decides.
  * How many rules of the chain it took; 0: there is no run worth it.

@@ -614,6 +614,8 @@ static void collect(struct drun *run, struct dchain *dc, uint32_t at, uint32_t m
 		if (act.act == RULE_NEVER)
 			continue;
 		d = rule_at(run->b, dc, i, act);
+		if (d && d->never)
+			continue;
 		if (!d || (run->n && !same_shape(run->b, run->r[0], d)))
 			return;
 		add_rule(run, d, i);
@@ -637,6 +639,16 @@ static uint32_t find_elements(struct drun *run)
 			return n;
 		run->n = n; /* fewer rules may have fewer fields */
 	}
+}
+
+bool dispatch_never(struct bld *b, struct dchain *dc, uint32_t at)
+{
+	const struct drule *d;
+
+	if (!dc->tmp)
+		return false;
+	d = rule_at(b, dc, at, lower_act(b, dc->chain->rules.v[at]));
+	return d && d->never;
 }
 
 /* A run that ends early is tried on few rules first, so that looking for runs stays in proportion. */
