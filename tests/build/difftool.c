@@ -23,6 +23,7 @@ static struct obj_file *object; /* -v: what was generated from the optimised mod
 struct pair {
 	struct interp *in;
 	struct irrun *ir, *opt; /* as built; optimised */
+	uint32_t fn, fn_opt;	/* the program's function in each */
 	struct vmrun *vm;	/* the instructions; NULL: not asked for */
 	struct arena *a;
 };
@@ -135,15 +136,25 @@ static void report(const struct plan_prog *prog, const struct pkt *k, const char
 	printf("\n");
 }
 
+/* The n-th program's number among the functions; a module has functions of chains besides. */
+static uint32_t nth_prog(const struct ir_mod *m, uint32_t n)
+{
+	uint32_t k = 0;
+
+	while (m->fns.v[k]->kind != IR_FN_PROG || n--)
+		k++;
+	return k;
+}
+
 /* The instructions, on a packet that is linear or not. */
-static bool check_vm(struct pair *p, const struct plan_prog *prog, uint32_t fn, const struct pkt *k,
-		     int want, const struct rule *r)
+static bool check_vm(struct pair *p, const struct plan_prog *prog, const struct pkt *k, int want,
+		     const struct rule *r)
 {
 	uint64_t got;
 
 	p->vm->data_len = n_runs % 3 ? 0 : k->len * (n_runs % 7) / 7;
 	p->vm->steps = 0;
-	got = vmrun_prog(p->vm, fn, k);
+	got = vmrun_prog(p->vm, p->fn_opt, k);
 	n_machine += !p->vm->cannot && !p->vm->env->cannot;
 	n_steps += p->vm->steps;
 	if (p->vm->cannot || p->vm->env->cannot || got == (uint64_t)want)
@@ -155,17 +166,16 @@ static bool check_vm(struct pair *p, const struct plan_prog *prog, uint32_t fn, 
 }
 
 /* Whether all went on alike, so that states may be compared further on. */
-static bool check_packet(struct pair *p, const struct plan_prog *prog, uint32_t fn,
-			 const struct pkt *k)
+static bool check_packet(struct pair *p, const struct plan_prog *prog, const struct pkt *k)
 {
 	struct interp_result want = { 0 };
 	int got, opt;
 
 	interp_run(p->in, prog->base, k, &want);
-	got = irrun_prog(p->ir, p->ir->m->fns.v[fn], k);
-	opt = irrun_prog(p->opt, p->opt->m->fns.v[fn], k);
+	got = irrun_prog(p->ir, p->ir->m->fns.v[p->fn], k);
+	opt = irrun_prog(p->opt, p->opt->m->fns.v[p->fn_opt], k);
 	n_runs++;
-	if (p->vm && got >= 0 && !check_vm(p, prog, fn, k, got, want.rule))
+	if (p->vm && got >= 0 && !check_vm(p, prog, k, got, want.rule))
 		return false;
 	if (opt != got && got >= 0 && opt >= 0) {
 		report(prog, k, "optimised IR", opt, got, want.rule);
@@ -187,7 +197,7 @@ static bool check_packet(struct pair *p, const struct plan_prog *prog, uint32_t 
 }
 
 static void check_prog(struct arena *a, const struct ruleset *rs, const struct ir_mod *m,
-		       const struct ir_mod *mo, const struct plan_prog *prog, uint32_t fn,
+		       const struct ir_mod *mo, uint32_t which, const struct plan_prog *prog,
 		       uint32_t n)
 {
 	struct genpkt *g = genpkt_new(a, rs, 1);
@@ -196,6 +206,8 @@ static void check_prog(struct arena *a, const struct ruleset *rs, const struct i
 	struct pkt_dev din, dout;
 	struct pair p;
 
+	p.fn = nth_prog(m, which);
+	p.fn_opt = nth_prog(mo, which);
 	pair_open(&p, rs, m, mo);
 	for (uint32_t i = 0; i < n; i++) {
 		uint8_t ll[14] = { 2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 8, 0 };
@@ -224,7 +236,7 @@ static void check_prog(struct arena *a, const struct ruleset *rs, const struct i
 		if (out)
 			k.out = device(g, &dout, gp->oface);
 		random_ct(g, &k, gp);
-		if (!check_packet(&p, prog, fn, &k)) {
+		if (!check_packet(&p, prog, &k)) {
 			pair_close(&p);
 			pair_open(&p, rs, m, mo);
 		}
@@ -302,7 +314,6 @@ int main(int argc, char **argv)
 		struct ir_mod *m, *mo;
 		struct plan *plan;
 		struct diag d;
-		uint32_t fn = 0;
 
 		path = argv[i];
 		diag_init(&d, a);
@@ -328,11 +339,8 @@ int main(int argc, char **argv)
 			object = cg_module(mc);
 			diag_flush(&d, stderr);
 		}
-		for (uint32_t k = 0; k < plan->progs.n; k++) {
-			while (m->fns.v[fn]->kind != IR_FN_PROG)
-				fn++;
-			check_prog(a, rs, m, mo, plan->progs.v[k], fn++, n);
-		}
+		for (uint32_t k = 0; k < plan->progs.n; k++)
+			check_prog(a, rs, m, mo, k, plan->progs.v[k], n);
 		arena_free(a);
 	}
 	printf("%u runs, %u punts, %u skipped, %u different\n", n_runs, n_punts, n_skipped,
