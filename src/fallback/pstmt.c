@@ -7,10 +7,27 @@
 
 #define NAT_NETMAP 64 /* NF_NAT_RANGE_NETMAP */
 
-void ps_verdict(struct verdict v, struct sbuf *out)
+/* The rules of an anonymous chain, a line each, one tab deeper than the rule that jumps to it. */
+static void bound_chain(const struct chain *c, struct sbuf *out)
 {
 	static const struct fb_print_opts o = { .elements = true };
 
+	sb_puts(out, "{\n");
+	vec_foreach(&c->rules, it) {
+		struct sbuf line;
+
+		sb_init(&line, out->arena);
+		fb_print_rule(*it, &o, &line);
+		sb_puts(out, "\t\t\t");
+		for (const char *p = line.s; *p; p++)
+			sb_add(out, *p == '\n' ? "\n\t" : p, *p == '\n' ? 2 : 1);
+		sb_puts(out, "\n");
+	}
+	sb_puts(out, "\t\t}");
+}
+
+void ps_verdict(struct verdict v, struct sbuf *out)
+{
 	switch (v.code) {
 	case V_DROP:
 		sb_puts(out, "drop");
@@ -34,12 +51,7 @@ void ps_verdict(struct verdict v, struct sbuf *out)
 			fb_print_name(v.chain->name, out);
 			return;
 		}
-		sb_puts(out, "{ ");
-		vec_foreach(&v.chain->rules, it) {
-			fb_print_rule(*it, &o, out);
-			sb_puts(out, "; ");
-		}
-		sb_puts(out, "}");
+		bound_chain(v.chain, out);
 		return;
 	default:
 		sb_puts(out, "continue");
