@@ -68,7 +68,7 @@ static bool can_meta(const struct expr *e, const char **why)
 	case KEY_META_HOUR:
 		return true;
 	case KEY_META_DAY:
-		return no(why, "meta day: no program can read the kernel's time zone");
+		return no(why, "meta day (it needs the kernel's time zone)");
 	default:
 		return no(why, key_words_of(EX_META, e->meta.key));
 	}

@@ -82,7 +82,10 @@ int main(int argc, char **argv)
 	}
 	diag_init(&d, a);
 	buf = read_all(a, path, &len);
-	rs = frontend_read_netlink(a, &d, path, buf, len);
+	if (strlen(path) > 4 && !strcmp(path + strlen(path) - 4, ".nft"))
+		rs = frontend_read_text(a, &d, path, &(struct parse_opts){ 0 });
+	else
+		rs = frontend_read_netlink(a, &d, path, buf, len);
 	diag_flush(&d, stderr);
 	if (!rs)
 		return 1;

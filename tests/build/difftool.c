@@ -97,6 +97,17 @@ static void random_ct(struct genpkt *g, struct pkt *p, const struct gp_packet *g
 	c->mark = genpkt_rand(g, 3);
 	c->l3num = genpkt_rand(g, 8) ? gp->pf : FAM_IP + FAM_IP6 - gp->pf;
 	c->proto = gp->len > 9 ? gp->b[v4 ? 9 : 6] : 6;
+	c->expiration = genpkt_rand(g, 20000);
+	c->has_acct = genpkt_rand(g, 3);
+	c->has_labels = genpkt_rand(g, 2);
+	c->labels[0] = (uint8_t)genpkt_rand(g, 4);
+	c->labels[12] = (uint8_t)genpkt_rand(g, 2);
+	c->helper = (const char *const[]){ NULL, "ftp", "a-longer-helper",
+					   "sip" }[genpkt_rand(g, 4)];
+	for (uint32_t k = 0; k < 2; k++) {
+		c->packets[k] = genpkt_rand(g, 4);
+		c->bytes[k] = c->packets[k] * (40 + genpkt_rand(g, 60));
+	}
 	c->zone = (uint16_t)genpkt_rand(g, 3);
 	c->zone_dir = (uint8_t)genpkt_rand(g, 4);
 	if (gp->len >= 44) {
@@ -122,6 +133,7 @@ static struct pkt_dev *device(struct genpkt *g, struct pkt_dev *d, uint32_t ifac
 	d->index = iface % n + 1;
 	d->type = d->index == 1 ? 772 : 1;
 	d->group = genpkt_rand(g, 2);
+	d->kind = (const char *const[]){ NULL, "veth", "bridge" }[genpkt_rand(g, 3)];
 	return d;
 }
 
@@ -222,6 +234,14 @@ static void check_prog(struct arena *a, const struct ruleset *rs, const struct i
 		k.mark = genpkt_rand(g, 4) ? gp->mark : genpkt_rand(g, 4);
 		k.priority = genpkt_rand(g, 2);
 		k.pkt_type = (uint8_t)genpkt_rand(g, 6);
+		k.cpu = genpkt_rand(g, 4);
+		k.has_sk = genpkt_rand(g, 2);
+		k.skuid = genpkt_rand(g, 3) * 1000;
+		k.skgid = genpkt_rand(g, 3) * 100;
+		k.has_cgroup = genpkt_rand(g, 2);
+		k.cgroup = genpkt_rand(g, 3);
+		k.secpath = genpkt_rand(g, 2);
+		k.real_ns = 1700000000000000000ull + genpkt_rand(g, 86400) * 1000000000ull;
 		k.mono_ns = 1000000000ull + i * 10000000ull;
 		if (in) {
 			k.in = device(g, &din, gp->iface);

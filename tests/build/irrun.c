@@ -5,7 +5,7 @@
 #include "irrun.h"
 
 /* What a pointer points to stands in its top bits. */
-enum { P_CTX = 1, P_SKB, P_STATE, P_IN, P_OUT, P_CT, P_HEAD, P_PKT };
+enum { P_CTX = 1, P_SKB, P_STATE, P_IN, P_OUT, P_CT, P_HEAD, P_PKT, P_OPS, P_KIND };
 #define PTR(kind) ((uint64_t)(kind) << 48)
 #define KIND(v)	  ((int)((v) >> 48))
 #define HEAD_ROOM 64u
@@ -121,9 +121,21 @@ static uint64_t dev_field(struct irrun *r, const struct pkt_dev *d, enum ir_fiel
 		memset(name, 'x', sizeof(name));
 		memcpy(name, d->name, strlen(d->name) + 1);
 		return bytes_at(name, 16, (uint64_t)off, 8);
+	case FLD_dev_link_ops:
+		return !d->kind ? 0 : PTR(P_OPS) | (d == r->p->in ? 0 : 8);
 	default:
 		return cannot(r, ir_field_info[f].name);
 	}
+}
+
+/* The driver's name, with something behind its end. */
+static uint64_t kind_bytes(const struct pkt_dev *d, uint64_t off)
+{
+	uint8_t b[16];
+
+	memset(b, 'y', sizeof(b));
+	memcpy(b, d->kind, MIN(strlen(d->kind) + 1, sizeof(b)));
+	return bytes_at(b, 16, off, 8);
 }
 
 static uint64_t ct_field(struct irrun *r, enum ir_field f, int64_t off)
@@ -171,6 +183,8 @@ static uint64_t load_field(struct irrun *r, const struct ir_ins *i, uint64_t bas
 {
 	enum ir_field f = (enum ir_field)i->aux;
 
+	if (f == FLD_raw_bytes && KIND(base) == P_KIND)
+		return kind_bytes(base & 8 ? r->p->out : r->p->in, (uint64_t)i->imm);
 	if (f == FLD_raw_bytes)
 		return KIND(base) == P_HEAD
 			       ? head_bytes(r->p, (base & 0xffff) + (uint64_t)i->imm, 8)
@@ -188,6 +202,9 @@ static uint64_t load_field(struct irrun *r, const struct ir_ins *i, uint64_t bas
 		return dev_field(r, r->p->in, f, i->imm);
 	case P_OUT:
 		return dev_field(r, r->p->out, f, i->imm);
+	case P_OPS:
+		return f == FLD_ops_kind ? PTR(P_KIND) | (base & 8)
+					 : cannot(r, ir_field_info[f].name);
 	case P_CT:
 		return base & 7 ? cannot(r, "misaligned conntrack") : ct_field(r, f, i->imm);
 	default:
@@ -302,32 +319,6 @@ static uint64_t state(struct irrun *r, const struct ir_ins *i)
 	}
 }
 
-static uint64_t ip6_walk(const struct pkt *p)
-{
-	uint32_t off = 40, nh = p->len > 6 ? p->l3[6] : 59;
-
-	while (nh == 0 || nh == 43 || nh == 44 || nh == 60) {
-		if (off + (nh == 43 || nh == 44 ? 4 : 2) > p->len)
-			return 0;
-		if (nh == 44) {
-			uint32_t frag = (p->l3[off + 2] << 8 | p->l3[off + 3]) & ~7u;
-			uint32_t next = p->l3[off];
-
-			if (frag)
-				return next == 0 || next == 43 || next == 44 || next == 51 ||
-						       next == 60
-					       ? 0
-					       : (uint64_t)next << 16 | 1u << 24 | 1u << 25;
-			nh = next;
-			off += 8;
-			continue;
-		}
-		nh = p->l3[off];
-		off += (p->l3[off + 1] + 1u) * 8;
-	}
-	return off > 65535 ? 0 : off | (uint64_t)nh << 16 | 1u << 25;
-}
-
 /* -- instructions ------------------------------------------------------------------------------------------------ */
 
 static uint64_t arg(struct frame *f, const struct ir_ins *i, uint32_t k)
@@ -394,6 +385,15 @@ static uint64_t alu(struct frame *f, const struct ir_ins *i)
 	}
 }
 
+static uint64_t runtime(struct frame *f, const struct ir_ins *i)
+{
+	uint64_t args[4] = { 0 };
+
+	for (uint32_t k = 0; k < MIN(i->n_args, 4u); k++)
+		args[k] = arg(f, i, k);
+	return irrun_rt(f->r, i->aux, args);
+}
+
 static int run(struct irrun *r, const struct ir_fn *fn);
 
 static uint64_t value(struct frame *f, const struct ir_ins *i)
@@ -438,12 +438,12 @@ static uint64_t value(struct frame *f, const struct ir_ins *i)
 	case IR_NUMGEN:
 		return state(r, i);
 	case IR_RTP:
-		return i->aux == RT_ip6_walk ? ip6_walk(r->p) : cannot(r, "runtime");
+	case IR_RTE:
+		return runtime(f, i);
 	case IR_CALL:
 		return (uint64_t)run(r, r->m->fns.v[i->aux]);
 	case IR_ELTEST:
 	case IR_DYNSET:
-	case IR_RTE:
 		return cannot(r, ir_op_info[i->op].name);
 	default:
 		return alu(f, i);
@@ -497,11 +497,6 @@ uint64_t irrun_field(struct irrun *r, enum ir_field f, uint64_t base, int64_t of
 	struct ir_ins i = { .op = IR_LDF, .aux = f, .imm = off };
 
 	return load_field(r, &i, base);
-}
-
-uint64_t irrun_ip6_walk(const struct irrun *r)
-{
-	return ip6_walk(r->p);
 }
 
 int irrun_prog(struct irrun *r, const struct ir_fn *fn, const struct pkt *p)

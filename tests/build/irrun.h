@@ -30,5 +30,7 @@ int irrun_prog(struct irrun *r, const struct ir_fn *fn, const struct pkt *p);
 /* For whoever runs the packet's programs in another form: a field as IR would load it, a runtime function. */
 uint64_t irrun_field(struct irrun *r, enum ir_field f, uint64_t base, int64_t off);
 uint64_t irrun_ip6_walk(const struct irrun *r);
+/* fn: RT_*; at most 4 operands. */
+uint64_t irrun_rt(struct irrun *r, uint32_t fn, const uint64_t *args);
 
 #endif

@@ -136,6 +136,12 @@ static uint64_t pull(struct frame *f)
 
 static uint64_t call_fn(struct frame *f, uint32_t n);
 
+static const char *const runtime_names[] = {
+#define R(id, fn, res, n_args) #fn,
+#include "runtime.def"
+#undef R
+};
+
 static uint64_t call(struct frame *f, const struct bpf_insn *i, const struct obj_reloc *rel)
 {
 	if (!rel && i->imm == BPF_FUNC_map_lookup_elem)
@@ -150,8 +156,9 @@ static uint64_t call(struct frame *f, const struct bpf_insn *i, const struct obj
 		return f->r[1];
 	if (!strncmp(rel->name, "n2b_pull", 8))
 		return pull(f);
-	if (!strcmp(rel->name, "n2b_ip6_walk"))
-		return irrun_ip6_walk(f->v->env);
+	for (uint32_t k = 0; k < RT_COUNT; k++)
+		if (!strcmp(rel->name, runtime_names[k]))
+			return irrun_rt(f->v->env, k, f->r + 2);
 	f->v->cannot = rel->name;
 	return 0;
 }
