@@ -51,8 +51,8 @@ static bool use_table(struct sema *s, const struct ast_cmd *c)
 	s->tab = tab_find(s, fam_of(c->ref.family), c->ref.table);
 	if (!s->tab)
 		diag_error(s->diag, c->ref.table_loc.line ? c->ref.table_loc : c->loc,
-			   "table %s %s does not exist", family_name(fam_of(c->ref.family)),
-			   c->ref.table);
+			   "table %s %s does not exist%s", family_name(fam_of(c->ref.family)),
+			   c->ref.table, near_table(s, fam_of(c->ref.family), c->ref.table));
 	return s->tab != NULL;
 }
 
@@ -367,7 +367,7 @@ static bool chain_rules(struct sema *s, struct ast_chain *a)
 
 	vec_foreach(&a->rules, it) {
 		ok &= put_rule(s, c, *it, UINT32_MAX);
-		if (s->diag->errors >= DIAG_MAX_ERRORS)
+		if (s->diag->errors >= ERRORS_COUNTED)
 			return false;
 	}
 	return ok;
@@ -612,9 +612,9 @@ static struct chain *need_chain(struct sema *s, const struct ast_cmd *c)
 
 	if (!ch)
 		diag_error(s->diag, c->ref.name_loc.line ? c->ref.name_loc : c->loc,
-			   "chain \"%s\" does not exist in table %s %s",
+			   "chain \"%s\" does not exist in table %s %s%s",
 			   c->ref.name ? c->ref.name : "", family_name(s->tab->table->family),
-			   s->tab->table->name);
+			   s->tab->table->name, near_chain(s, c->ref.name));
 	return ch;
 }
 
@@ -1089,10 +1089,10 @@ static struct ruleset *evaluate(struct arena *a, struct diag *d, struct ast_scri
 	vec_foreach(&script->cmds, it) {
 		s->depth = 0;
 		ok &= apply(s, *it);
-		if (d->errors >= DIAG_MAX_ERRORS)
+		if (d->errors >= ERRORS_COUNTED)
 			break;
 	}
-	ok = ok && !d->errors && sets_finish(s) && check_jumps(s);
+	ok = ok && !d->errors && sets_finish(s) && check_jumps(s) && check_hooks(s);
 	arena_free(s->tmp);
 	return ok && !d->errors ? s->rs : NULL;
 }

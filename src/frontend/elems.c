@@ -108,8 +108,9 @@ struct sset *find_set(struct sema *s, struct loc loc, const char *name)
 	struct sset *set = strmap_get(&s->tab->sets, name, strlen(name));
 
 	if (!set || (set->set.flags & SET_ANONYMOUS)) {
-		diag_error(s->diag, loc, "set or map \"%s\" does not exist in table %s %s", name,
-			   family_name(s->tab->table->family), s->tab->table->name);
+		diag_error(s->diag, loc, "set or map \"%s\" does not exist in table %s %s%s", name,
+			   family_name(s->tab->table->family), s->tab->table->name,
+			   near_set(s, name));
 		return NULL;
 	}
 	return set;
@@ -613,7 +614,7 @@ static bool add_run(struct sema *s, struct ast_expr *run, struct elem_ctx *c, st
 	struct ast_elem el;
 	bool ok = true;
 
-	while (run_next(&it, &el) && s->diag->errors < DIAG_MAX_ERRORS) {
+	while (run_next(&it, &el) && s->diag->errors < ERRORS_COUNTED) {
 		ok &= add_elem(s, &el, c, data);
 		it.arena = s->tmp;
 	}
@@ -675,7 +676,7 @@ static bool add_elems(struct sema *s, struct ast_expr *set, struct elem_ctx *c,
 	vec_foreach(&set->set->elems, it)
 		if (!add_elem(s, it, c, data)) {
 			ok = false;
-			if (s->diag->errors >= DIAG_MAX_ERRORS)
+			if (s->diag->errors >= ERRORS_COUNTED)
 				break;
 		}
 	c->depth--;
@@ -699,7 +700,7 @@ struct tx *ev_elems(struct sema *s, struct ast_expr *e, bool want_data)
 	t->order = c.key.order;
 	t->len = c.key.len;
 	t->constant = true;
-	if (c.out->v.n == 1) {
+	if (c.out->v.n == 1 && !c.out->v.v[0].opts) {
 		struct tx *one = c.out->v.v[0].key;
 
 		if (one->kind == TX_VALUE || one->kind == TX_PREFIX || one->kind == TX_RANGE)

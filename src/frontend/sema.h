@@ -20,6 +20,9 @@
 #include "proto.h"
 #include "types.h"
 
+/* Beyond so many errors (ten of them are printed) nothing more is read. */
+#define ERRORS_COUNTED 1000
+
 enum tx_kind {
 	TX_VALUE,  /* val */
 	TX_PREFIX, /* val / plen; bits beyond are 0 */
@@ -288,6 +291,16 @@ struct chain *find_chain(struct sema *s, struct ast_expr *name);
 struct obj *find_obj(struct sema *s, struct loc loc, uint32_t type, const char *name);
 uint32_t obj_type(const char *what);
 struct chain *bound_chain(struct sema *s, struct ast_chain *c);
+
+/* -- hooks.c */
+bool check_hooks(struct sema *s);
+
+/* -- near.c: ", did you mean X" of what there is, or "" */
+const char *near_chain(const struct sema *s, const char *name);
+const char *near_set(const struct sema *s, const char *name);
+const char *near_obj(const struct sema *s, uint32_t type, const char *name);
+const char *near_flowtable(const struct sema *s, const char *name);
+const char *near_table(const struct sema *s, enum family f, const char *name);
 
 /* -- lower.c */
 void lower_rule(struct sema *s, struct rule *r);

@@ -35,8 +35,9 @@ struct obj *find_obj(struct sema *s, struct loc loc, uint32_t type, const char *
 	struct obj *o = strmap_get(&s->tab->objs, key, strlen(key));
 
 	if (!o)
-		diag_error(s->diag, loc, "%s \"%s\" does not exist in table %s %s", obj_word(type),
-			   name, family_name(s->tab->table->family), s->tab->table->name);
+		diag_error(s->diag, loc, "%s \"%s\" does not exist in table %s %s%s",
+			   obj_word(type), name, family_name(s->tab->table->family),
+			   s->tab->table->name, near_obj(s, type, name));
 	return o;
 }
 
@@ -51,8 +52,9 @@ struct chain *find_chain(struct sema *s, struct ast_expr *e)
 	}
 	c = strmap_get(&s->tab->chains, e->text, strlen(e->text));
 	if (!c) {
-		diag_error(s->diag, e->loc, "chain \"%s\" does not exist in table %s %s", e->text,
-			   family_name(s->tab->table->family), s->tab->table->name);
+		diag_error(s->diag, e->loc, "chain \"%s\" does not exist in table %s %s%s", e->text,
+			   family_name(s->tab->table->family), s->tab->table->name,
+			   near_chain(s, e->text));
 		return NULL;
 	}
 	if (c->is_base) {
@@ -944,8 +946,9 @@ static struct expr *st_flow(struct sema *s, struct ast_stmt *st)
 			e->flow.flowtable = (*f)->name;
 			return e;
 		}
-	diag_error(s->diag, st->loc, "flowtable \"%s\" does not exist in table %s %s", st->name,
-		   family_name(s->tab->table->family), s->tab->table->name);
+	diag_error(s->diag, st->loc, "flowtable \"%s\" does not exist in table %s %s%s", st->name,
+		   family_name(s->tab->table->family), s->tab->table->name,
+		   near_flowtable(s, st->name));
 	return NULL;
 }
 
