@@ -123,6 +123,9 @@ static const char setup[] =
 	" echo 10000000 >/proc/sys/net/ipv4/icmp_msgs_$w\n"
 	"done\n"
 	"echo 0 >/proc/sys/net/ipv6/icmp/ratelimit\n"
+	"echo >/proc/sys/net/ipv6/icmp/ratemask\n"
+	"echo 0 >/proc/sys/net/ipv4/icmp_ratemask\n"
+	"echo 0 >/proc/sys/net/ipv6/auto_flowlabels\n"
 	"echo 1 >/proc/sys/net/netfilter/nf_conntrack_acct\n"
 	"ip link set lo up\n";
 
