@@ -173,4 +173,11 @@ void bug_at(const char *file, int line, const char *fn, const char *fmt, ...) PR
 /* -d letters; which letter dumps which stage or pass stands in src/ir/pass.def and in nft2bpf(8). */
 extern bool debug_letter[128];
 
+/* -- ranges.c: ranges of big-endian keys, as prefixes ------------------------------------------------------------ */
+
+/* How many low bits the block has that starts at lo, is aligned and does not pass hi; bits: of the key, at most 512. */
+uint32_t range_block(const uint8_t *lo, const uint8_t *hi, uint32_t bits);
+/* lo += 2^low; false: past the last key. */
+bool range_advance(uint8_t *lo, uint32_t bits, uint32_t low);
+
 #endif

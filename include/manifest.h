@@ -40,19 +40,22 @@ struct mf_state {
 	uint64_t a, b; /* initial values: packets and bytes; quota: bytes used */
 };
 
-/* A mutable set that the programs keep in maps. */
+/* A named set that the programs look up. Keys and values: struct obj_set in obj.h. */
 struct mf_set {
 	const char *family, *table, *set;
-	const char *map;
-	const char
-		*layout; /* "hash", "lpm": how keys and values are laid out (nft2bpf(8), OBJECT) */
-	uint32_t key_len, data_len; /* bytes in the map's key and value */
+	const char *map;    /* NULL: constant, compiled in */
+	const char *layout; /* "hash", "lpm", "const" */
+	bool timeouts;
+	uint32_t key_len, value_len; /* bytes in the map's key and value */
+	uint32_t data_words, expr_off;
+	VEC(const char *) verdicts; /* verdict maps: "accept", "jump x", by index */
 };
 
 struct mf_elem { /* initial element of a map */
 	const char *map;
 	uint32_t key_len, value_len;
-	const uint8_t *key, *value;
+	const uint8_t *key;
+	uint8_t *value;
 };
 
 struct mf_rule { /* where a rule runs, as in --report */

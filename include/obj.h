@@ -104,6 +104,17 @@ struct obj_place {
 	uint32_t key;
 };
 
+/*
+ * A set of the IR module. Values of a mutable one: u64 expiry (ns of the monotonic clock, 0: never), data in words (of a verdict
+ * map: the verdict's index), the states of its elements. Keys: the set's key padded to words; lpm: u32 number of bits, then the key.
+ */
+struct obj_set {
+	bool is_mutable; /* else in read-only data, and the rest is nothing */
+	uint32_t map;	 /* in obj_file.maps */
+	bool lpm, timeouts;
+	uint32_t data_words, expr_off;
+};
+
 struct obj_file {
 	struct arena *arena;
 	struct diag *diag;
@@ -112,6 +123,7 @@ struct obj_file {
 	VEC(struct obj_rodata) rodata;
 	VEC(struct obj_meta) meta;
 	VEC(struct obj_place) states; /* by state number of the IR module */
+	VEC(struct obj_set) sets;     /* by set number of the IR module */
 	const char *
 		manifest; /* JSON text for the section .nft2bpf: what nft2bpfctl needs (man page, section OBJECT) */
 	size_t manifest_len;

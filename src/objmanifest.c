@@ -133,6 +133,34 @@ static void add_rules(struct run *r, struct manifest *m)
 	}
 }
 
+static void add_sets(struct run *r, struct manifest *m)
+{
+	for (uint32_t i = 0; i < r->ir->sets.n; i++) {
+		const struct ir_set *is = &r->ir->sets.v[i];
+		const struct obj_set *at = &r->obj->sets.v[i];
+		const struct obj_map *map = at->is_mutable ? r->obj->maps.v[at->map] : NULL;
+		struct mf_set *s;
+
+		if (is->set->flags & SET_ANONYMOUS)
+			continue;
+		s = vec_push(r->arena, &m->sets);
+		s->family = fam(is->set->table);
+		s->table = is->set->table->name;
+		s->set = is->set->name;
+		s->layout = !map ? "const" : at->lpm ? "lpm" : "hash";
+		if (!map)
+			continue;
+		s->map = map->name;
+		s->timeouts = at->timeouts;
+		s->key_len = map->key_size;
+		s->value_len = map->value_size;
+		s->data_words = at->data_words;
+		s->expr_off = at->expr_off;
+		vec_foreach(&is->verdicts, v)
+			*vec_push(r->arena, &s->verdicts) = verdict_text(r->arena, v);
+	}
+}
+
 static void add_elems(struct run *r, struct manifest *m)
 {
 	vec_foreach(&r->obj->maps, map)
@@ -142,31 +170,8 @@ static void add_elems(struct run *r, struct manifest *m)
 				.key_len = (*map)->key_size,
 				.value_len = (*map)->value_size,
 				.key = e->key,
-				.value = e->value,
+				.value = arena_dup(r->arena, e->value, (*map)->value_size),
 			};
-}
-
-/* Named sets that live in maps: codegen names the map by the set's number. */
-static void add_sets(struct run *r, struct manifest *m)
-{
-	for (uint32_t i = 0; i < r->ir->sets.n; i++) {
-		const struct set *s = r->ir->sets.v[i].set;
-		const char *name = arena_printf(r->arena, "set%u", i);
-
-		if (s->flags & SET_ANONYMOUS)
-			continue;
-		vec_foreach(&r->obj->maps, map)
-			if (!strcmp((*map)->name, name))
-				*vec_push(r->arena, &m->sets) = (struct mf_set){
-					.family = fam(s->table),
-					.table = s->table->name,
-					.set = s->name,
-					.map = name,
-					.layout = s->flags & SET_INTERVAL ? "lpm" : "hash",
-					.key_len = (*map)->key_size,
-					.data_len = (*map)->value_size,
-				};
-	}
 }
 
 const char *driver_manifest(struct run *r, size_t *len)

@@ -30,6 +30,24 @@ static void places(struct cg *cg)
 	}
 }
 
+static void set_places(struct cg *cg)
+{
+	for (uint32_t k = 0; k < cg->m->sets.n; k++) {
+		struct obj_set *p = vec_push(cg->o->arena, &cg->o->sets);
+		struct set_layout l;
+
+		p->is_mutable = cg->m->sets.v[k].kind == SK_MUTABLE;
+		if (!p->is_mutable)
+			continue;
+		l = cg_set_layout(cg->m->sets.v[k].set);
+		p->map = cg->set_map[k];
+		p->lpm = l.lpm;
+		p->timeouts = l.timeouts;
+		p->data_words = l.data_words;
+		p->expr_off = l.expr_off;
+	}
+}
+
 static struct loc fn_loc(const struct ir_fn *ir)
 {
 	return ir->chain ? ir->chain->loc : (struct loc){ 0 };
@@ -72,6 +90,7 @@ struct obj_file *cg_module(struct ir_mod *m)
 		return NULL;
 	rodata(&cg);
 	places(&cg);
+	set_places(&cg);
 	vec_foreach(&m->fns, fn)
 		if (!function(&cg, *fn))
 			return NULL;

@@ -118,40 +118,6 @@ static void add_elem(struct cg *cg, struct obj_map *m, uint32_t bits, const uint
 	*vec_push(cg->o->arena, &m->elems) = (struct obj_elem){ k, value };
 }
 
-static bool get_bit(const uint8_t *k, uint32_t bit)
-{
-	return k[bit / 8] >> (7 - bit % 8) & 1;
-}
-
-/* How many low bits the block has that starts at lo, is aligned and does not pass hi. */
-static uint32_t block_bits(const uint8_t *lo, const uint8_t *hi, uint32_t bits)
-{
-	uint8_t end[DATA_MAX];
-	uint32_t n = 0;
-
-	memcpy(end, lo, bits / 8);
-	while (n < bits && !get_bit(lo, bits - 1 - n)) {
-		uint32_t b = bits - 1 - n;
-
-		end[b / 8] |= 1 << (7 - b % 8);
-		if (memcmp(end, hi, bits / 8) > 0)
-			break;
-		n++;
-	}
-	return n;
-}
-
-/* lo += 2^low; false: past the last key. */
-static bool advance(uint8_t *lo, uint32_t bits, uint32_t low)
-{
-	for (int32_t b = (int32_t)(bits - 1 - low); b >= 0; b--) {
-		lo[b / 8] ^= 1 << (7 - b % 8);
-		if (get_bit(lo, b))
-			return true;
-	}
-	return false;
-}
-
 /* A range is exactly a few prefixes. */
 static void add_range(struct cg *cg, struct obj_map *m, const struct set_elem *e,
 		      const uint8_t *value)
@@ -162,9 +128,9 @@ static void add_range(struct cg *cg, struct obj_map *m, const struct set_elem *e
 
 	memcpy(lo, e->key.b, len);
 	do {
-		low = block_bits(lo, hi, bits);
+		low = range_block(lo, hi, bits);
 		add_elem(cg, m, bits - low, lo, len, value);
-	} while (advance(lo, bits, low) && memcmp(lo, hi, len) <= 0);
+	} while (range_advance(lo, bits, low) && memcmp(lo, hi, len) <= 0);
 }
 
 #define SET_ENTRIES 65536 /* when the set gives no size */

@@ -115,9 +115,27 @@ struct ruleset *manifest_ruleset(struct ctl *c, const struct manifest *m, struct
 
 /* The ruleset of generation gen, which is in force beside its fallback, with live counters and elements; NULL after error lines. */
 struct ruleset *live_ruleset(struct ctl *c, char gen, const struct manifest *m);
-/* elems.c: the elements that maps hold in place of the ruleset's own. */
-void live_elems(struct ctl *c, char gen, const struct manifest *m, struct ruleset *rs);
 struct table *live_table(const struct ruleset *rs, const char *family, const char *name);
+
+/* -- setmap.c: sets in maps ------------------------------------------------------------------------ */
+
+/* The manifest's words on a set; NULL: the programs do not look it up. */
+const struct mf_set *setmap_find(const struct manifest *m, const struct set *s);
+/* Replaces the set's elements by those of the map. 0, or 1 after an error line. */
+int setmap_read(struct ctl *c, char gen, const struct mf_set *ms, struct set *s);
+/* The map's keys of an element; false: it has none (a catch-all). */
+struct setmap_key {
+	uint8_t b[80];
+};
+struct setmap_keys {
+	VEC(struct setmap_key) k;
+};
+bool setmap_keys(struct ctl *c, const struct mf_set *ms, const struct set_elem *e,
+		 struct setmap_keys *keys);
+/* The map's value of a new element, expiry included; NULL after an error line. */
+uint8_t *setmap_value(struct ctl *c, const struct mf_set *ms, const struct set *s,
+		      const struct set_elem *e);
+uint64_t setmap_now(void); /* ns of the clock that expiries are told by */
 
 /* -- carry.c --------------------------------------------------------------------------------------- */
 

@@ -178,13 +178,9 @@ static void fill_tables_from_nft(const struct manifest *m, struct ruleset *rs,
 		vec_foreach(&(*t)->sets, s) {
 			struct set *ls = (*s)->flags & SET_ANONYMOUS ? NULL
 								     : table_set(lt, (*s)->name);
-			bool ours = false;
+			const struct mf_set *ms = setmap_find(m, *s);
 
-			vec_foreach(&m->sets, ms)
-				ours |= !strcmp(ms->set, (*s)->name) &&
-					!strcmp(ms->table, (*t)->name) &&
-					!strcmp(ms->family, family_name((*t)->family));
-			if (ls && !ours && !ls->is_vmap && !((*s)->flags & SET_OBJECT))
+			if (ls && !ms && !ls->is_vmap && !((*s)->flags & SET_OBJECT))
 				(*s)->elems.v = ls->elems.v, (*s)->elems.n = ls->elems.n;
 		}
 	}
@@ -209,6 +205,21 @@ static void fill_carried(const struct manifest *m, struct ruleset *rs)
 	}
 }
 
+static int fill_sets_from_maps(struct ctl *c, char gen, const struct manifest *m,
+			       struct ruleset *rs)
+{
+	ruleset_note_states(rs);
+	vec_foreach(&rs->tables, t)
+		vec_foreach(&(*t)->sets, s) {
+			const struct mf_set *ms = (*s)->flags & SET_ANONYMOUS ? NULL
+									      : setmap_find(m, *s);
+
+			if (ms && ms->map && setmap_read(c, gen, ms, *s))
+				return 1;
+		}
+	return 0;
+}
+
 struct ruleset *live_ruleset(struct ctl *c, char gen, const struct manifest *m)
 {
 	struct ruleset *rs, *live = NULL;
@@ -229,11 +240,10 @@ struct ruleset *live_ruleset(struct ctl *c, char gen, const struct manifest *m)
 	zero_states(rs, m);
 	zero_copies(m, rs);
 	fill_from_maps(c, gen, m, rs);
-	live_elems(c, gen, m, rs);
 	if (live) {
 		fill_rules_from_nft(m, rs, live);
 		fill_tables_from_nft(m, rs, live);
 	}
 	fill_carried(m, rs);
-	return rs;
+	return fill_sets_from_maps(c, gen, m, rs) ? NULL : rs;
 }

@@ -16,6 +16,7 @@ static const struct {
 	{ "unload", cmd_unload, "[N]", "detach, unpin, take the fallback out" },
 	{ "status", cmd_status, "[N] [--json]", "what is loaded and where it runs" },
 	{ "list", cmd_list, "[N]", "the original ruleset with live counters and elements" },
+	{ "set", cmd_set, "N TABLE SET add|delete|flush|list ELEMENT...", "change a mutable set" },
 	{ "dump", cmd_dump, "[-o FILE]", "save the running ruleset as a raw netlink stream" },
 };
 

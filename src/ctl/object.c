@@ -130,29 +130,25 @@ int map_write_u64s(int fd, uint32_t key, const uint64_t *v, uint32_t n)
 	return err;
 }
 
-/* Counters that start at something, and the elements of mutable sets. */
-/* The value of an element: a set's starts with the time that it has left, in ns, which becomes a moment; 0: it stays. */
-static const uint8_t *dated(struct ctl *c, const struct ctl_obj *o, const struct mf_elem *e)
+/* Elements say how long they live: the map wants to know until when. */
+static int set_expiry(const struct manifest *m, struct mf_elem *e)
 {
-	struct timespec now;
-	uint64_t expiry;
-	uint8_t *v;
+	uint64_t t;
 
-	memcpy(&expiry, e->value, sizeof(expiry));
-	if (!expiry)
-		return e->value;
-	vec_foreach(&o->mf->sets, s)
-		if (!strcmp(s->map, e->map)) {
-			clock_gettime(CLOCK_MONOTONIC, &now);
-			expiry += now.tv_sec * 1000000000ull + now.tv_nsec;
-			v = arena_dup(c->arena, e->value, e->value_len);
-			memcpy(v, &expiry, sizeof(expiry));
-			return v;
-		}
-	return e->value;
+	vec_foreach(&m->sets, s) {
+		if (!s->map || strcmp(s->map, e->map) != 0 || !s->timeouts)
+			continue;
+		if (e->value_len < sizeof(t))
+			return 1;
+		memcpy(&t, e->value, sizeof(t));
+		t += t ? setmap_now() : 0;
+		memcpy(e->value, &t, sizeof(t));
+	}
+	return 0;
 }
 
-static int fill_maps(struct ctl *c, struct ctl_obj *o)
+/* Counters that start at something, and the elements of mutable sets. */
+static int fill_maps(struct ctl_obj *o)
 {
 	vec_foreach(&o->mf->states, s) {
 		struct bpf_map *map = bpf_object__find_map_by_name(o->bpf, s->map);
@@ -171,7 +167,9 @@ static int fill_maps(struct ctl *c, struct ctl_obj *o)
 		if (!map || bpf_map__key_size(map) != e->key_len ||
 		    bpf_map__value_size(map) != e->value_len)
 			return ctl_error("the manifest's elements do not fit map %s", e->map);
-		if (bpf_map_update_elem(bpf_map__fd(map), e->key, dated(c, o, e), BPF_ANY))
+		if (set_expiry(o->mf, e))
+			return ctl_error("the manifest's elements do not fit map %s", e->map);
+		if (bpf_map_update_elem(bpf_map__fd(map), e->key, e->value, BPF_ANY))
 			return ctl_error("cannot add an element to map %s: %s", e->map,
 					 strerror(errno));
 	}
@@ -190,7 +188,7 @@ int object_load(struct ctl *c, const char *path, struct ctl_obj *o)
 		return ctl_error("%s: libbpf cannot open it: %s", path, strerror(errno));
 	if (bpf_object__load(o->bpf))
 		return ctl_error("%s: the kernel does not take it: %s", path, strerror(errno));
-	return fill_maps(c, o);
+	return fill_maps(o);
 }
 
 void object_close(struct ctl_obj *o)

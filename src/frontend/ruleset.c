@@ -158,3 +158,23 @@ struct expr *expr_new(struct arena *a, enum expr_kind k, struct loc loc)
 	}
 	return e;
 }
+
+const char *verdict_text(struct arena *a, const struct verdict *v)
+{
+	switch (v->code) {
+	case V_DROP:
+		return "drop";
+	case V_ACCEPT:
+		return "accept";
+	case V_CONTINUE:
+		return "continue";
+	case V_RETURN:
+		return "return";
+	case V_JUMP:
+		return arena_printf(a, "jump %s", v->chain->name);
+	case V_GOTO:
+		return arena_printf(a, "goto %s", v->chain->name);
+	default:
+		return "queue";
+	}
+}

@@ -66,11 +66,19 @@ static json_t *write_sets(const struct manifest *m)
 {
 	json_t *a = json_array();
 
-	vec_foreach(&m->sets, s)
-		json_array_append_new(a, json_pack("{ss ss ss ss ss si si}", "family", s->family,
-						   "table", s->table, "set", s->set, "map", s->map,
-						   "layout", s->layout, "key_len", (int)s->key_len,
-						   "data_len", (int)s->data_len));
+	vec_foreach(&m->sets, s) {
+		json_t *verdicts = json_array();
+
+		vec_foreach(&s->verdicts, v)
+			json_array_append_new(verdicts, json_string(*v));
+		json_array_append_new(a, json_pack("{ss ss ss so ss sb si si si si so}", "family",
+						   s->family, "table", s->table, "set", s->set,
+						   "map", str(s->map), "layout", s->layout,
+						   "timeouts", (int)s->timeouts, "key_len",
+						   (int)s->key_len, "value_len", (int)s->value_len,
+						   "data_words", (int)s->data_words, "expr_off",
+						   (int)s->expr_off, "verdicts", verdicts));
+	}
 	return a;
 }
 
@@ -236,8 +244,8 @@ static bool read_states(struct arena *a, struct manifest *m, json_t *list)
 
 static bool read_sets(struct arena *a, struct manifest *m, json_t *list)
 {
-	size_t i;
-	json_t *j;
+	size_t i, k;
+	json_t *j, *v;
 
 	json_array_foreach(list, i, j)
 	{
@@ -248,10 +256,22 @@ static bool read_sets(struct arena *a, struct manifest *m, json_t *list)
 		s->set = take(a, j, "set");
 		s->map = take(a, j, "map");
 		s->layout = take(a, j, "layout");
+		s->timeouts = json_is_true(json_object_get(j, "timeouts"));
 		s->key_len = (uint32_t)num(j, "key_len");
-		s->data_len = (uint32_t)num(j, "data_len");
-		if (!s->family || !s->table || !s->set || !s->map || !s->layout)
-			return false;
+		s->value_len = (uint32_t)num(j, "value_len");
+		s->data_words = (uint32_t)num(j, "data_words");
+		s->expr_off = (uint32_t)num(j, "expr_off");
+		json_array_foreach(json_object_get(j, "verdicts"), k, v)
+		{
+			if (!json_string_value(v))
+				return false;
+			*vec_push(a, &s->verdicts) = arena_strdup(a, json_string_value(v));
+		}
+		if (!s->family || !s->table || !s->set || !s->layout ||
+		    8 + 4 * (uint64_t)s->data_words > s->expr_off || s->expr_off > s->value_len) {
+			if (s->map || !s->layout)
+				return false;
+		}
 	}
 	return true;
 }
@@ -264,13 +284,15 @@ static bool read_elems(struct arena *a, struct manifest *m, json_t *list)
 	json_array_foreach(list, i, j)
 	{
 		struct mf_elem *e = vec_push(a, &m->elems);
+		const uint8_t *value;
 		const char *map = json_string_value(json_array_get(j, 0));
 
 		if (!map ||
 		    !unhex(a, json_string_value(json_array_get(j, 1)), &e->key, &e->key_len) ||
-		    !unhex(a, json_string_value(json_array_get(j, 2)), &e->value, &e->value_len))
+		    !unhex(a, json_string_value(json_array_get(j, 2)), &value, &e->value_len))
 			return false;
 		e->map = arena_strdup(a, map);
+		e->value = arena_dup(a, value, e->value_len);
 	}
 	return true;
 }

@@ -1,0 +1,279 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* Sets that the programs keep in maps: elements to keys and values (struct obj_set in obj.h), and back. */
+#include <bpf/bpf.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "ctl.h"
+
+#define EXPIRY_LEN 8 /* before the data in a value */
+
+uint64_t setmap_now(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
+}
+
+const struct mf_set *setmap_find(const struct manifest *m, const struct set *s)
+{
+	const struct mf_set *hit = NULL;
+
+	vec_foreach(&m->sets, ms)
+		if (!strcmp(ms->set, s->name) && !strcmp(ms->table, s->table->name) &&
+		    !strcmp(ms->family, family_name(s->table->family)))
+			hit = ms;
+	return hit;
+}
+
+static bool is_lpm(const struct mf_set *ms)
+{
+	return !strcmp(ms->layout, "lpm");
+}
+
+bool setmap_keys(struct ctl *c, const struct mf_set *ms, const struct set_elem *e,
+		 struct setmap_keys *keys)
+{
+	const uint8_t *hi = e->key_end.len ? e->key_end.b : e->key.b;
+	uint32_t len = e->key.len, bits = 8 * len, low, head = is_lpm(ms) ? 4 : 0;
+	struct setmap_key *k;
+	uint8_t lo[64];
+
+	if (e->catchall || head + len > ms->key_len || ms->key_len > sizeof(k->b) || len > 64)
+		return false;
+	memcpy(lo, e->key.b, len);
+	do {
+		low = head ? range_block(lo, hi, bits) : 0;
+		k = vec_push(c->arena, &keys->k);
+		memset(k, 0, sizeof(*k));
+		if (head)
+			memcpy(k->b, &(uint32_t){ bits - low }, 4);
+		memcpy(k->b + head, lo, len);
+	} while (head && range_advance(lo, bits, low) && memcmp(lo, hi, len) <= 0);
+	return true;
+}
+
+uint8_t *setmap_value(struct ctl *c, const struct mf_set *ms, const struct set *s,
+		      const struct set_elem *e)
+{
+	uint8_t *v = arena_alloc(c->arena, ms->value_len);
+	uint64_t left = e->expires ? e->expires : e->has_timeout ? e->timeout : s->timeout;
+
+	if (ms->timeouts && left) {
+		left = left * 1000000 + setmap_now();
+		memcpy(v, &left, 8);
+	}
+	if (s->is_vmap) {
+		const char *text = verdict_text(c->arena, &e->verdict);
+		uint32_t i = 0;
+
+		while (i < ms->verdicts.n && strcmp(ms->verdicts.v[i], text) != 0)
+			i++;
+		if (i == ms->verdicts.n) {
+			ctl_error("map %s: no element had the verdict \"%s\" when it was compiled: "
+				  "compile again with it",
+				  s->name, text);
+			return NULL;
+		}
+		memcpy(v + EXPIRY_LEN, &i, 4);
+	} else {
+		memcpy(v + EXPIRY_LEN, e->data.b, MIN(e->data.len, 4 * ms->data_words));
+	}
+	return v;
+}
+
+/* -- back ------------------------------------------------------------------------------------------ */
+
+static bool take_verdict(const struct set *s, const char *text, struct verdict *out)
+{
+	static const enum verdict_code plain[] = { V_DROP, V_ACCEPT, V_CONTINUE, V_RETURN };
+	const char *space = strchr(text, ' ');
+
+	for (size_t i = 0; !space && i < ARRAY_SIZE(plain); i++) {
+		struct verdict v = { .code = plain[i] };
+
+		if (!strcmp(verdict_text(NULL, &v), text)) {
+			*out = v;
+			return true;
+		}
+	}
+	out->code = text[0] == 'j' ? V_JUMP : V_GOTO;
+	out->chain = space ? table_chain(s->table, space + 1) : NULL;
+	return out->chain;
+}
+
+static void take_states(struct ctl *c, const struct mf_set *ms, const struct set *s,
+			const uint8_t *v, struct set_elem *e)
+{
+	const uint8_t *at = v + ms->expr_off;
+
+	e->exprs = arena_array(c->arena, struct expr *, s->n_states + 1);
+	for (uint32_t i = 0; i < s->n_states; i++) {
+		uint32_t size = s->states[i]->kind == EX_COUNTER ? 16 : 8;
+		struct expr *x = arena_new_of(c->arena, struct expr);
+
+		if (at + size > v + ms->value_len)
+			break;
+		*x = *s->states[i];
+		if (x->kind == EX_COUNTER) {
+			memcpy(&x->counter.packets, at, 8);
+			memcpy(&x->counter.bytes, at + 8, 8);
+		} else if (x->kind == EX_QUOTA) {
+			memcpy(&x->quota.consumed, at, 8);
+		}
+		e->exprs[e->n_exprs++] = x;
+		at += size;
+	}
+}
+
+/* ms that rules give to the elements that they add; 0: the set's. */
+static uint64_t rule_timeout(const struct set *s)
+{
+	vec_foreach(&s->table->chains, c)
+		vec_foreach(&(*c)->rules, r)
+			vec_foreach(&(*r)->exprs, e)
+				if ((*e)->kind == EX_DYNSET && (*e)->dynset.set == s &&
+				    (*e)->dynset.timeout)
+					return (*e)->dynset.timeout;
+	return 0;
+}
+
+/* The element that a key and its value are; NULL: expired, or not to be understood. */
+static struct set_elem *take_elem(struct ctl *c, const struct mf_set *ms, const struct set *s,
+				  uint64_t rule_timeout, const uint8_t *key, const uint8_t *v)
+{
+	struct set_elem *e = arena_new_of(c->arena, struct set_elem);
+	uint32_t bits = 8u * s->key_len, head = is_lpm(ms) ? 4 : 0, n;
+	uint64_t expiry, now = setmap_now();
+
+	memcpy(&expiry, v, 8);
+	if (expiry && expiry <= now)
+		return NULL;
+	e->expires = expiry ? MAX((expiry - now) / 1000000, 1u) : 0;
+	e->key = data_bytes(key + head, s->key_len);
+	if (head) {
+		memcpy(&n, key, 4);
+		e->key_end = e->key;
+		for (uint32_t b = n; b < bits; b++)
+			e->key_end.b[b / 8] |= (uint8_t)(1 << (7 - b % 8));
+	}
+	if (s->is_vmap) {
+		memcpy(&n, v + EXPIRY_LEN, 4);
+		if (n >= ms->verdicts.n || !take_verdict(s, ms->verdicts.v[n], &e->verdict))
+			return NULL;
+	} else if (s->data_len) {
+		e->data = data_bytes(v + EXPIRY_LEN, s->data_len);
+	}
+	if (rule_timeout && rule_timeout != s->timeout) {
+		e->has_timeout = true;
+		e->timeout = rule_timeout;
+	}
+	take_states(c, ms, s, v, e);
+	return e;
+}
+
+static int by_key(const void *a, const void *b)
+{
+	const struct set_elem *x = *(struct set_elem *const *)a, *y = *(struct set_elem *const *)b;
+
+	return memcmp(x->key.b, y->key.b, x->key.len);
+}
+
+/* Does b go on where a ends, as the same? */
+static bool joins(const struct set_elem *a, const struct set_elem *b)
+{
+	uint8_t next[DATA_MAX];
+
+	memcpy(next, a->key_end.b, a->key_end.len);
+	return range_advance(next, 8u * a->key.len, 0) && !memcmp(next, b->key.b, b->key.len) &&
+	       data_eq(&a->data, &b->data) && a->verdict.code == b->verdict.code &&
+	       a->verdict.chain == b->verdict.chain && !a->expires == !b->expires;
+}
+
+/* A range lies in a trie as several prefixes, each with counters of its own. */
+static void add_states(struct set_elem *e, const struct set_elem *more)
+{
+	for (uint32_t i = 0; i < e->n_exprs && i < more->n_exprs; i++) {
+		if (e->exprs[i]->kind == EX_COUNTER) {
+			e->exprs[i]->counter.packets += more->exprs[i]->counter.packets;
+			e->exprs[i]->counter.bytes += more->exprs[i]->counter.bytes;
+		} else if (e->exprs[i]->kind == EX_QUOTA) {
+			e->exprs[i]->quota.consumed += more->exprs[i]->quota.consumed;
+		}
+	}
+}
+
+/* The old element that begins where e does, for its comment and timeout, and for where it ends. */
+static const struct set_elem *known(const struct set *s, const struct set_elem *e)
+{
+	vec_foreach(&s->elems, o)
+		if (!(*o)->catchall && data_eq(&(*o)->key, &e->key))
+			return *o;
+	return NULL;
+}
+
+/* Elements of the map in order of their keys, prefixes of one range as one; old elements of the set lend comment and timeout. */
+static void settle(struct ctl *c, struct set *s, struct set_elem **v, uint32_t n, bool lpm)
+{
+	struct set old = *s;
+
+	memset(&s->elems, 0, sizeof(s->elems));
+	if (n)
+		qsort(v, n, sizeof(*v), by_key);
+	for (uint32_t i = 0; i < n; i++) {
+		struct set_elem *e = v[i];
+		const struct set_elem *was = known(&old, e);
+
+		if (was) {
+			e->comment = was->comment;
+			e->has_timeout = was->has_timeout;
+			e->timeout = was->timeout;
+		}
+		while (lpm && i + 1 < n && joins(e, v[i + 1]) &&
+		       (was ? was->key_end.len &&
+					memcmp(e->key_end.b, was->key_end.b, e->key.len) < 0
+			    : !known(&old, v[i + 1]))) {
+			e->key_end = v[++i]->key_end;
+			add_states(e, v[i]);
+		}
+		if (lpm && data_eq(&e->key, &e->key_end))
+			e->key_end.len = 0;
+		*vec_push(c->arena, &s->elems) = e;
+	}
+	vec_foreach(&old.elems, o)
+		if ((*o)->catchall)
+			*vec_push(c->arena, &s->elems) = *o;
+}
+
+int setmap_read(struct ctl *c, char gen, const struct mf_set *ms, struct set *s)
+{
+	uint8_t *key = arena_alloc(c->arena, ms->key_len), *v;
+	VEC(struct set_elem *) got = { 0 };
+	uint64_t from_rules = s->flags & SET_TIMEOUT ? rule_timeout(s) : 0;
+	void *prev = NULL;
+	int fd;
+
+	if (s->states_differ)
+		return 0;
+	fd = pins_map_fd(c, gen, ms->map);
+	if (fd < 0)
+		return ctl_error("cannot open map %s of set %s: %s", ms->map, s->name,
+				 strerror(-fd));
+	v = arena_alloc(c->arena, ms->value_len);
+	while (!bpf_map_get_next_key(fd, prev, key)) {
+		struct set_elem *e;
+
+		prev = key;
+		if (bpf_map_lookup_elem(fd, key, v))
+			continue;
+		e = take_elem(c, ms, s, from_rules, key, v);
+		if (e)
+			*vec_push(c->arena, &got) = e;
+	}
+	close(fd);
+	settle(c, s, got.v, got.n, is_lpm(ms));
+	return 0;
+}
