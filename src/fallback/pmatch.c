@@ -126,10 +126,15 @@ static bool cmp_prefix(const struct pval *v, const struct expr *c, struct sbuf *
 	uint32_t i;
 	int plen;
 
-	if (c->cmp.op > CMP_NEQ || (v->type != PT_IP4 && v->type != PT_IP6) ||
-	    v->e->kind != EX_PAYLOAD)
+	if (c->cmp.op > CMP_NEQ || (v->type != PT_IP4 && v->type != PT_IP6))
 		return false;
-	if (v->full && !v->n_ops) {
+	if (v->e->kind != EX_PAYLOAD) { /* all is loaded, and less compared */
+		if (v->n_ops || d.len >= v->len)
+			return false;
+		plen = d.len * 8;
+		memset(d.b + d.len, 0, v->len - d.len);
+		d.len = (uint8_t)v->len;
+	} else if (v->full && !v->n_ops) {
 		plen = v->len * 8;
 		memset(d.b + d.len, 0, v->full - d.len);
 		d.len = (uint8_t)v->full;
@@ -181,7 +186,7 @@ static bool pm_cmp(struct pstate *ps, const struct expr *c)
 	if (!v->words)
 		return false;
 	sb_init(&b, ps->a);
-	/* Less than was loaded is compared: only names have a way to say that. */
+	/* Less than was loaded is compared: only names and addresses have a way to say that. */
 	if (c->cmp.data.len != v->len && v->type != PT_IFNAME && v->e->kind == EX_PAYLOAD)
 		return false;
 	if (v->e->kind == EX_PAYLOAD && *v->words == '@' && !v->n_ops && c->cmp.op == CMP_EQ &&

@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * roundtrip FILE...: each ruleset is read, printed as nft text, and read again; both readings must have the same expressions.
+ * Prints TAP.
+ */
+#include <stdlib.h>
+
+#include "fallback.h"
+#include "frontend.h"
+
+static char *exprs(const struct ruleset *rs)
+{
+	char *text = NULL;
+	size_t len;
+	FILE *f = open_memstream(&text, &len);
+
+	if (!f)
+		BUG("no memory for a stream");
+	ruleset_print_exprs(rs, f);
+	fclose(f);
+	return text;
+}
+
+/* Shows the first line in which the texts differ. */
+static void show(const char *a, const char *b)
+{
+	for (int line = 1;; line++) {
+		int la = (int)strcspn(a, "\n"), lb = (int)strcspn(b, "\n");
+
+		if (la != lb || memcmp(a, b, (size_t)la)) {
+			printf("# line %d read:  %.*s\n# line %d again: %.*s\n", line, la, a, line,
+			       lb, b);
+			return;
+		}
+		if (!a[la] || !b[lb])
+			return;
+		a += la + 1;
+		b += lb + 1;
+	}
+}
+
+static bool same(struct arena *a, struct diag *d, const struct ruleset *rs)
+{
+	static const struct fb_print_opts all = { .elements = true };
+	struct ruleset *again;
+	char *one, *two;
+	struct sbuf text;
+	bool ok;
+
+	sb_init(&text, a);
+	if (!fb_print_ruleset(rs, &all, &text)) {
+		printf("# something has no words\n");
+		return false;
+	}
+	again = frontend_read_buffer(a, d, "printed.nft", text.s, text.n);
+	if (!again || d->errors)
+		return false;
+	one = exprs(rs);
+	two = exprs(again);
+	ok = !strcmp(one, two);
+	if (!ok)
+		show(one, two);
+	free(one);
+	free(two);
+	return ok;
+}
+
+static bool test(const char *path)
+{
+	static const struct parse_opts none;
+	struct arena *a = arena_new();
+	struct ruleset *rs;
+	struct diag d;
+	bool ok;
+
+	diag_init(&d, a);
+	rs = frontend_read_text(a, &d, path, &none);
+	ok = rs && !d.errors && same(a, &d, rs);
+	diag_flush(&d, stderr);
+	arena_free(a);
+	return ok;
+}
+
+int main(int argc, char **argv)
+{
+	int bad = 0;
+
+	printf("1..%d\n", argc - 1);
+	for (int i = 1; i < argc; i++) {
+		bool ok = test(argv[i]);
+
+		printf("%sok %d - %s\n", ok ? "" : "not ", i, argv[i]);
+		bad |= !ok;
+	}
+	return bad;
+}
