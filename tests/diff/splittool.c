@@ -287,7 +287,7 @@ static void check_prog(struct arena *a, struct diag *d, const struct plan *p,
 	const struct table *rt =
 		res ? ruleset_table(res, prog->base->table->family, prog->base->table->name) : NULL;
 	struct side c = { interp_new(p->rs), prog->base }, b = { interp_new(brs), bc }, r = { 0 };
-	struct pkt_dev din, dout;
+	struct pkt_dev din = { 0 }, dout = { 0 };
 	bool exact = true;
 	uint32_t i;
 
