@@ -35,7 +35,7 @@ struct ir_mod *build_module(struct arena *a, struct diag *d, const struct plan *
 			    const struct build_opts *o);
 
 /*
- * Instructions that each rule (by its address) has left in the optimised module, if one of its functions is too large to be
+ * Instructions that each rule (by its address) makes in the module as built, if one of its functions is too large to be
  * verified in one piece; else NULL.
  */
 struct strmap *build_weights(const struct ir_mod *m);

@@ -13,8 +13,8 @@
 struct obj_file *cg_module(struct ir_mod *m);
 /* `--emit asm`: the instructions in bpftool's notation with the rules between them. */
 void cg_print(const struct obj_file *o, FILE *f);
-/* Instructions in `o` that line information gives to the rule. */
-uint32_t cg_rule_insns(const struct obj_file *o, const struct rule *r);
+/* Instructions in `o` that line information gives to each rule, by the rule's address; the value is the number. */
+struct strmap *cg_rule_insns(const struct obj_file *o);
 
 /* Functions with more tests than this get code that the verifier is quick with; tests lower it. */
 extern uint32_t cg_large;

@@ -111,26 +111,11 @@ int stage_build(struct run *r)
 					   .dispatch = r->o->level == OPT_O2 };
 
 		r->ir = build_module(r->arena, &r->diag, r->plan, &opts);
+		opts.weights = r->ir ? build_weights(r->ir) : NULL;
+		if (opts.weights)
+			r->ir = build_module(r->arena, &r->diag, r->plan, &opts);
 	}
 	return r->ir ? 0 : 1;
-}
-
-static void optimise(struct run *r)
-{
-	opt_run(r->ir, r->o->level, getenv("NFT2BPF_VERIFY") != NULL);
-}
-
-/* Once more, in parts, if a function has become too large for one. */
-static void cut(struct run *r)
-{
-	struct build_opts opts = { .static_sets = r->o->fb.static_sets,
-				   .dispatch = r->o->level == OPT_O2,
-				   .weights = build_weights(r->ir) };
-
-	if (!opts.weights)
-		return;
-	r->ir = build_module(r->arena, &r->diag, r->plan, &opts);
-	optimise(r);
 }
 
 int stage_optimise(struct run *r)
@@ -143,13 +128,20 @@ int stage_optimise(struct run *r)
 		diag_error(&r->diag, (struct loc){ .name = r->o->ir }, "%s", fault);
 		return 1;
 	}
-	optimise(r);
-	if (r->plan)
-		cut(r);
+	opt_run(r->ir, r->o->level, getenv("NFT2BPF_VERIFY") != NULL);
 	if (r->o->emit != EMIT_IR)
 		return 0;
 	ir_print(r->ir, stdout);
 	return STAGE_DONE;
+}
+
+static void count_insns(struct run *r)
+{
+	const struct strmap *n = cg_rule_insns(r->obj);
+
+	vec_foreach(&r->plan->rules, pr)
+		pr->insns = (uint32_t)(uintptr_t)strmap_get(n, (const char *)&pr->rule,
+							    sizeof(pr->rule));
 }
 
 int stage_generate(struct run *r)
@@ -162,8 +154,7 @@ int stage_generate(struct run *r)
 		return STAGE_DONE;
 	}
 	if (r->plan)
-		vec_foreach(&r->plan->rules, pr)
-			pr->insns = cg_rule_insns(r->obj, pr->rule);
+		count_insns(r);
 	return 0;
 }
 

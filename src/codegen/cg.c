@@ -99,15 +99,21 @@ struct obj_file *cg_module(struct ir_mod *m)
 	return cg.o;
 }
 
-uint32_t cg_rule_insns(const struct obj_file *o, const struct rule *r)
+struct strmap *cg_rule_insns(const struct obj_file *o)
 {
-	uint32_t n = 0;
+	struct strmap *by_rule = arena_new_of(o->arena, struct strmap);
 
+	strmap_init(by_rule, o->arena);
 	vec_foreach(&o->fns, fn)
-		for (uint32_t k = 0; k < (*fn)->lines.n; k++)
-			if ((*fn)->lines.v[k].rule == r)
-				n += (k + 1 < (*fn)->lines.n ? (*fn)->lines.v[k + 1].insn
-							     : (*fn)->insns.n) -
-				     (*fn)->lines.v[k].insn;
-	return n;
+		for (uint32_t k = 0; k < (*fn)->lines.n; k++) {
+			const struct obj_line *l = &(*fn)->lines.v[k];
+			uint32_t end = k + 1 < (*fn)->lines.n ? l[1].insn : (*fn)->insns.n;
+			void **n;
+
+			if (!l->rule)
+				continue;
+			n = strmap_put(by_rule, (const char *)&l->rule, sizeof(l->rule));
+			*n = (void *)((uintptr_t)*n + end - l->insn);
+		}
+	return by_rule;
 }

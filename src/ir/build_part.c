@@ -2,14 +2,38 @@
 /*
  * Cutting chains into functions that the kernel verifies one by one, where a program is too large for one.
  *
- * How much code a rule makes shows only when the passes have run: a thousand rules may have become one look-up. So a module is
- * built whole first; if one of its functions came out too large, it is built again with what each rule weighed then. A part
+ * How much code a rule makes shows only when it is built: a thousand rules may have become one look-up. So a module is built
+ * whole first; if one of its functions came out too large, it is built again with what each rule weighed then. A part
  * returns what a chain's function returns, and 3 for a `return` that ends the whole chain.
  */
 #include "lower.h"
 
-uint32_t build_fn_max = 24000;
-uint32_t build_part_max = 8000; /* about 800 rules of three matches */
+uint32_t build_fn_max = 48000;
+uint32_t build_part_max = 32000; /* about 800 rules of three matches */
+
+static void add_weight(struct strmap *w, const struct rule *r, uint32_t by)
+{
+	void **n = r ? strmap_put(w, (const char *)&r, sizeof(r)) : NULL;
+
+	if (n)
+		*n = (void *)((uintptr_t)*n + by);
+}
+
+static void weigh_fn(struct strmap *w, const struct ir_fn *fn)
+{
+	const struct rule *r = NULL;
+	uint32_t n = 0;
+
+	vec_foreach(&fn->blocks, b)
+		for (const struct ir_ins *i = (*b)->first; i; i = i->next, n++) {
+			if (i->rule == r)
+				continue;
+			add_weight(w, r, n);
+			r = i->rule;
+			n = 0;
+		}
+	add_weight(w, r, n);
+}
 
 struct strmap *build_weights(const struct ir_mod *m)
 {
@@ -28,14 +52,7 @@ struct strmap *build_weights(const struct ir_mod *m)
 	if (!large)
 		return NULL;
 	vec_foreach(&m->fns, fn)
-		vec_foreach(&(*fn)->blocks, b)
-			for (const struct ir_ins *i = (*b)->first; i; i = i->next)
-				if (i->rule) {
-					void **n = strmap_put(w, (const char *)&i->rule,
-							      sizeof(i->rule));
-
-					*n = (void *)((uintptr_t)*n + 1);
-				}
+		weigh_fn(w, *fn);
 	return w;
 }
 
