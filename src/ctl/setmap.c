@@ -239,6 +239,10 @@ static void settle(struct ctl *c, struct set *s, struct set_elem **v, uint32_t n
 			e->key_end = v[++i]->key_end;
 			add_states(e, v[i]);
 		}
+		if (e->expires && !e->has_timeout && !s->timeout) { /* nft wants to know of what */
+			e->has_timeout = true;
+			e->timeout = e->expires;
+		}
 		if (lpm && data_eq(&e->key, &e->key_end))
 			e->key_end.len = 0;
 		*vec_push(c->arena, &s->elems) = e;

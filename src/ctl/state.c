@@ -36,6 +36,16 @@ static int to_whole(struct ctl *c, char gen, const struct manifest *m, struct ru
 	return nft_whole(c, m, rs, &s) || nft_run(c, s.s);
 }
 
+/* The same with live counters and elements; where nft does not take these, as it was written. */
+static int to_live_whole(struct ctl *c, char gen, const struct manifest *m, struct ruleset *live)
+{
+	if (live && !to_whole(c, gen, m, live))
+		return 0;
+	if (live)
+		ctl_note("%s: going on with the elements that it was compiled with", c->name);
+	return to_whole(c, gen, m, NULL);
+}
+
 /* From whole to the fallback beside the programs, in one transaction. */
 static int to_fallback(struct ctl *c, char gen, const struct manifest *m)
 {
@@ -123,7 +133,7 @@ static int to_none(struct ctl *c)
 	if (m && !f.whole && count_pins(c, f.gen, "link")) {
 		struct ruleset *rs = pins_ready(c) == f.gen ? live_ruleset(c, f.gen, m) : NULL;
 
-		if (to_whole(c, f.gen, m, rs))
+		if (to_live_whole(c, f.gen, m, rs))
 			return 1;
 	}
 	if (pins_unlink(c, 'a', "ready") || pins_unlink(c, 'b', "ready") ||
@@ -267,7 +277,7 @@ static int load_over(struct ctl *c, struct ctl_obj *o, struct nft_force f)
 	    (live && carry_counters(c, live, o)) ||
 	    pins_write_manifest(c, now, o->json, o->json_len))
 		return 1;
-	if (!f.whole && to_whole(c, was, old, live)) {
+	if (!f.whole && to_live_whole(c, was, old, live)) {
 		unpin(c, now);
 		return 1;
 	}

@@ -380,24 +380,53 @@ static uint32_t compare(const struct side *a, const struct side *b, const struct
 	return bad;
 }
 
-/* The values of "packets N bytes M" and "used N" of a listing, in order, one a line. */
+static int by_text(const void *a, const void *b)
+{
+	return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+/* Elements of hash sets come in no order: their values sorted. */
+static void put_sorted(FILE *out, char **v, size_t *n)
+{
+	if (*n)
+		qsort(v, *n, sizeof(*v), by_text);
+	for (size_t i = 0; i < *n; i++) {
+		fputs(v[i], out);
+		free(v[i]);
+	}
+	*n = 0;
+}
+
+/* The values of "packets N bytes M" of a listing, one a line, in order but for those of one set's elements. */
 static char *values(const char *path)
 {
 	FILE *f = fopen(path, "r"), *out;
-	char *text = NULL, line[65536];
-	size_t len;
+	char *text = NULL, line[65536], **elems = NULL;
+	size_t len, n = 0;
+	bool in = false;
 
 	out = open_memstream(&text, &len);
 	while (f && fgets(line, sizeof(line), f)) {
+		in |= strstr(line, "elements = {") != NULL;
 		for (char *p = line; (p = strstr(p, "packets ")); p++) {
 			unsigned long long a, b;
 
-			if (sscanf(p, "packets %llu bytes %llu", &a, &b) == 2)
-				fprintf(out, "packets %llu bytes %llu\n", a, b);
+			if (sscanf(p, "packets %llu bytes %llu", &a, &b) != 2)
+				continue;
+			elems = realloc(elems, (n + 1) * sizeof(*elems));
+			if (asprintf(&elems[n++], "packets %llu bytes %llu\n", a, b) < 0)
+				n--;
+			if (!in)
+				put_sorted(out, elems, &n);
+		}
+		if (in && strchr(line, '}')) {
+			in = false;
+			put_sorted(out, elems, &n);
 		}
 	}
 	if (f)
 		fclose(f);
+	free(elems);
 	fclose(out);
 	return text;
 }

@@ -1,0 +1,123 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""ctl.py NFT2BPF NFT2BPFCTL: the commands of nft2bpfctl, one after another, and what they leave behind. Prints TAP."""
+import ctypes
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+
+RULES = """table inet t {
+	set blocked {
+		type ipv4_addr
+		flags interval
+		elements = { 10.0.0.0/8 }
+	}
+	set slow {
+		type ipv4_addr
+		flags timeout
+	}
+	map ports {
+		type inet_service : verdict
+		elements = { 80 : accept, 81 : drop }
+	}
+	chain input {
+		type filter hook input priority filter; policy accept;
+		ip saddr @blocked counter packets 7 bytes 700 drop
+		ip saddr @slow drop
+		tcp dport vmap @ports
+		ip saddr @blocked reject
+	}
+}
+"""
+done = bad = 0
+
+
+def say(good, what, detail=""):
+    global done, bad
+    done += 1
+    bad += not good
+    print("%s %d - %s" % ("ok" if good else "not ok", done, what))
+    if not good:
+        for line in str(detail).splitlines()[:20]:
+            print("# " + line)
+
+
+def main():
+    if os.geteuid():
+        print("1..0 # SKIP needs root")
+        return 1 if os.environ.get("CI") == "true" else 77
+    compiler, ctl = map(os.path.abspath, sys.argv[1:3])
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.unshare(0x40000000 | 0x00020000) or libc.mount(b"none", b"/", None, 1 << 14 | 1 << 18, None) or \
+       libc.mount(b"bpf", b"/sys/fs/bpf", b"bpf", 0, None):
+        raise OSError("a namespace of its own")
+    top = tempfile.mkdtemp(prefix="ctl.")
+    objs = []
+    for name in "one", "two":
+        d = os.path.join(top, name)
+        os.mkdir(d)
+        with open(os.path.join(d, "fw.nft"), "w") as f:
+            f.write(RULES)
+        subprocess.run([compiler, "--partial", "always", "fw.nft"], cwd=d, check=True)
+        objs.append(os.path.join(d, "fw.o"))
+
+    def run(*args):
+        r = subprocess.run(args, capture_output=True, text=True)
+        return r.returncode, r.stdout, r.stderr
+
+    def ok(what, *args, has=None, fails=False):
+        rc, out, err = run(*args)
+        say((rc != 0) == fails and (has is None or has in out + err), what, "exit %d\n%s%s" % (rc, out, err))
+
+    def clean():
+        return not run("nft", "list", "ruleset")[1] and not any(f for _, _, f in os.walk("/sys/fs/bpf/nft2bpf"))
+
+    say(open(objs[0], "rb").read() == open(objs[1], "rb").read(), "the same bytes from two folders")
+    ok("bpftool loads the object", "bpftool", "prog", "loadall", objs[0], "/sys/fs/bpf/plain")
+    ok("load", ctl, "load", objs[0])
+    ok("load again is refused", ctl, "load", objs[0], fails=True, has="loaded already")
+    ok("the same tables under another name are refused", ctl, "load", objs[0], "--name", "b", fails=True, has="nft refuses")
+    ok("a bad name is refused", ctl, "load", objs[0], "--name", "a/b", fails=True)
+    ok("status", ctl, "status", "fw", has="rules:")
+    rc, out, err = run(ctl, "status", "--json")
+    say(rc == 0 and all(p["attached"] for p in json.loads(out)[0]["programs"]), "status --json", out + err)
+    ok("an initial counter", ctl, "list", has="packets 7 bytes 700")
+    ok("set add", ctl, "set", "fw", "t", "blocked", "add", "192.0.2.1", "192.0.2.8-192.0.2.11")
+    ok("set list", ctl, "set", "fw", "inet/t", "blocked", "list", has="192.0.2.8")
+    ok("nft has it too", "nft", "list", "set", "inet", "t", "blocked", has="192.0.2.1")
+    ok("set delete", ctl, "set", "fw", "inet", "t", "blocked", "delete", "192.0.2.1")
+    ok("set delete of nothing", ctl, "set", "fw", "t", "blocked", "delete", "192.0.2.1", fails=True, has="no such element")
+    ok("a timeout", ctl, "set", "fw", "t", "slow", "add", "192.0.2.5 timeout 1h")
+    ok("its expiry", ctl, "list", "fw", has="192.0.2.5 timeout")
+    ok("a verdict", ctl, "set", "fw", "t", "ports", "add", "82 : drop")
+    ok("set flush", ctl, "set", "fw", "t", "blocked", "flush")
+    ok("replace carries counters", ctl, "replace", objs[1], "--name", "fw")
+    ok("the counter goes on", ctl, "list", has="packets 7 bytes 700")
+    rc, out, err = run(ctl, "list")
+    path = os.path.join(top, "list.nft")
+    with open(path, "w") as f:
+        f.write(out)
+    ok("unload", ctl, "unload")
+    say(clean(), "nothing is left", run("nft", "list", "ruleset"))
+    ok("nft reads the list back", "nft", "-c", "-f", path)
+    ok("unload again is refused", ctl, "unload", "fw", fails=True)
+    run("nft", "add table inet t")
+    ok("a table of the user's is not touched", ctl, "load", objs[0], fails=True, has="nft refuses")
+    run("nft", "delete table inet t")
+    say(clean(), "a refused load leaves nothing", run("nft", "list", "ruleset"))
+    broken = os.path.join(top, "broken.o")
+    data = open(objs[0], "rb").read()
+    with open(broken, "wb") as f:  # a fallback that nft refuses
+        at = data.index(b'"fallback":')
+        f.write(data[:at] + data[at:].replace(b"port-unreachable", b"port-unreachabla"))
+    rc, out, err = run(ctl, "load", broken)
+    say(rc == 1 and clean(), "a refused fallback takes everything back", out + err)
+    shutil.rmtree(top)
+    print("1..%d" % done)
+    return 1 if bad else 0
+
+
+sys.exit(main())
