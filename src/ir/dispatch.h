@@ -47,6 +47,7 @@ struct dchain {
 	uint32_t from, to;    /* its rules that are lowered here */
 	struct drule **rules; /* by index - from; NULL: not of this kind, or not looked at */
 	bool *seen;
+	uint32_t no_window; /* before this rule no window is worth it */
 };
 
 /* What the rule says, in d->tmp; NULL: something that no lookup can do. */
@@ -59,6 +60,59 @@ bool dispatch_same_test(const struct drule *r, const struct dunit *x, const stru
 
 /* The register that the load of a unit writes. */
 uint8_t dispatch_load_reg(const struct expr *e);
+
+/* A field of the key. */
+struct dfield {
+	uint32_t unit;		  /* index in every rule of the run */
+	uint32_t off, len;	  /* bytes in the key */
+	const struct drule *from; /* a rule that loads all of it */
+};
+
+/* Exact keys have no hi. */
+struct delem {
+	const uint8_t *lo, *hi;
+	uint32_t rule; /* in the run */
+};
+
+struct dclass {
+	bool counted;
+	struct verdict verdict;
+	const struct rule *rule; /* the first of it */
+};
+
+struct drun {
+	struct bld *b;
+	struct arena *tmp;
+	struct drule **r; /* n of them; room for cap */
+	uint32_t *place;  /* where each stands in its chain, or in a window */
+	uint32_t n, cap;
+	struct dfield fields[DISPATCH_UNITS];
+	uint32_t n_fields, key_len;
+	bool exact;
+	VEC(struct delem) elems;
+	VEC(struct dclass) classes;
+	uint32_t *class_of; /* by rule of the run */
+	uint32_t *counter;  /* state number, by rule of the run; UINT32_MAX: none */
+	uint32_t base;	    /* the least of them */
+	bool counts;
+	bool numbered; /* elements say which rule (place), not what it does */
+};
+
+void dispatch_add(struct drun *run, struct drule *d, uint32_t place);
+bool dispatch_same_shape(const struct bld *b, const struct drule *x, const struct drule *y);
+/* The elements of as many rules from the first on as can be one run; that many, 0: too few. */
+uint32_t dispatch_elements(struct drun *run);
+/* Classes and counters; false: no lookup can count them. */
+bool dispatch_effects(struct drun *run);
+/* The condition up to the element's number, not 0; NULL: there is no key, guards decide alone. b->dead: no packet comes further. */
+struct ir_ins *dispatch_search(struct drun *run, uint32_t *set);
+/* A word of an element's data. */
+struct ir_ins *dispatch_word(struct bld *b, struct ir_ins *el, uint32_t set, uint32_t word);
+/* Does what the class says; offset: of the counter. Both may be NULL where they are not needed. */
+void dispatch_classes(struct drun *run, struct ir_ins *which, struct ir_ins *offset);
+struct drule *dispatch_rule_at(struct bld *b, struct dchain *dc, uint32_t i, struct rule_act act);
+/* Several shapes mixed: as dispatch_run(). */
+uint32_t dispatch_window(struct bld *b, struct dchain *dc, uint32_t at);
 
 void dispatch_open(struct bld *b, struct dchain *dc, const struct chain *c, uint32_t from,
 		   uint32_t to);

@@ -18,42 +18,6 @@
 #define PRODUCT_MAX 64	/* exact keys that one rule may have */
 #define CONCAT_MAX  512 /* elements of one concatenation of ranges: a bit each in every row */
 
-/* A field of the key. */
-struct dfield {
-	uint32_t unit;		  /* index in every rule of the run */
-	uint32_t off, len;	  /* bytes in the key */
-	const struct drule *from; /* a rule that loads all of it */
-};
-
-/* Exact keys have no hi. */
-struct delem {
-	const uint8_t *lo, *hi;
-	uint32_t rule; /* in the run */
-};
-
-struct dclass {
-	bool counted;
-	struct verdict verdict;
-	const struct rule *rule; /* the first of it */
-};
-
-struct drun {
-	struct bld *b;
-	struct arena *tmp;
-	struct drule **r; /* n of them; room for cap */
-	uint32_t *place;  /* where each stands in its chain */
-	uint32_t n, cap;
-	struct dfield fields[DISPATCH_UNITS];
-	uint32_t n_fields, key_len;
-	bool exact;
-	VEC(struct delem) elems;
-	VEC(struct dclass) classes;
-	uint32_t *class_of; /* by rule of the run */
-	uint32_t *counter;  /* state number, by rule of the run; UINT32_MAX: none */
-	uint32_t base;	    /* the least of them */
-	bool counts;
-};
-
 /* -- the key ----------------------------------------------------------------------------------------------------- */
 
 /* Fields are the units that are not the same in all rules. */
@@ -222,8 +186,9 @@ static bool same_effect(const struct drun *run, uint32_t x, uint32_t y)
 {
 	const struct drule *a = run->r[x], *b = run->r[y];
 
-	return x == y || (!a->counter && !b->counter && a->verdict.code == b->verdict.code &&
-			  a->verdict.chain == b->verdict.chain);
+	return x == y ||
+	       (!run->numbered && !a->counter && !b->counter &&
+		a->verdict.code == b->verdict.code && a->verdict.chain == b->verdict.chain);
 }
 
 /* Where some range begins or one has just ended, ascending. */
@@ -356,7 +321,7 @@ static uint32_t class_of(struct drun *run, const struct drule *d)
 }
 
 /* Their counters must be states in a row with nothing else between; false: they are not. */
-static bool find_effects(struct drun *run)
+bool dispatch_effects(struct drun *run)
 {
 	uint32_t last = 0;
 
@@ -386,14 +351,15 @@ static bool find_effects(struct drun *run)
 static struct set_elem *set_element(const struct drun *run, const struct delem *e, bool data)
 {
 	struct set_elem *el = arena_new_of(run->b->m->arena, struct set_elem);
-	uint32_t word[2] = { htole32(run->class_of[e->rule]), 0 };
+	uint32_t word[2] = { 0 };
 
 	el->key = data_bytes(e->lo, run->key_len);
 	if (e->hi)
 		el->key_end = data_bytes(e->hi, run->key_len);
 	if (!data)
 		return el;
-	if (run->counter[e->rule] != UINT32_MAX)
+	word[0] = htole32(run->numbered ? run->place[e->rule] : run->class_of[e->rule]);
+	if (!run->numbered && run->counter[e->rule] != UINT32_MAX)
 		word[1] = htole32(run->counter[e->rule] - run->base);
 	el->data = data_bytes(word, sizeof(word));
 	return el;
@@ -403,7 +369,7 @@ static uint32_t make_set(struct drun *run)
 {
 	struct ir_mod *m = run->b->m;
 	struct set *s = arena_new_of(m->arena, struct set);
-	bool data = run->counts || run->classes.n > 1;
+	bool data = run->numbered || run->counts || run->classes.n > 1;
 
 	s->table = run->r[0]->rule->chain->table;
 	s->name = arena_printf(m->arena, "run%u", m->sets.n);
@@ -468,7 +434,7 @@ static uint32_t lower_key(struct drun *run, struct ir_ins **key)
 	return n;
 }
 
-static struct ir_ins *elem_word(struct bld *b, struct ir_ins *el, uint32_t set, uint32_t word)
+struct ir_ins *dispatch_word(struct bld *b, struct ir_ins *el, uint32_t set, uint32_t word)
 {
 	struct ir_ins *i = ir_emit1(&b->c, IR_CELDW, IR_W, el);
 
@@ -477,7 +443,7 @@ static struct ir_ins *elem_word(struct bld *b, struct ir_ins *el, uint32_t set, 
 	return i;
 }
 
-static void lower_class(struct drun *run, const struct dclass *c, struct ir_ins *el, uint32_t set)
+static void lower_class(struct drun *run, const struct dclass *c, struct ir_ins *offset)
 {
 	struct bld *b = run->b;
 	struct ir_ins *i;
@@ -485,7 +451,7 @@ static void lower_class(struct drun *run, const struct dclass *c, struct ir_ins 
 	b->c.rule = c->rule;
 	b->dead = false;
 	if (c->counted) {
-		i = ir_emit2(&b->c, IR_COUNTAT, IR_V, lower_skb_len(b), elem_word(b, el, set, 1));
+		i = ir_emit2(&b->c, IR_COUNTAT, IR_V, lower_skb_len(b), offset);
 		i->aux = run->base;
 	}
 	lower_verdict(b, &c->verdict);
@@ -493,7 +459,7 @@ static void lower_class(struct drun *run, const struct dclass *c, struct ir_ins 
 		ir_jmp(&b->c, b->brk);
 }
 
-static void lower_classes(struct drun *run, struct ir_ins *el, uint32_t set)
+void dispatch_classes(struct drun *run, struct ir_ins *which, struct ir_ins *offset)
 {
 	uint32_t n = run->classes.n;
 	struct bld *b = run->b;
@@ -507,20 +473,20 @@ static void lower_classes(struct drun *run, struct ir_ins *el, uint32_t set)
 			to[k] = ir_block_new(b->c.fn);
 			cases[k] = k;
 		}
-		ir_switch(&b->c, elem_word(b, el, set, 0), n - 1, cases, to, to[n - 1]);
+		ir_switch(&b->c, which, n - 1, cases, to, to[n - 1]);
 	}
 	for (uint32_t k = 0; k < n; k++) {
 		if (n > 1)
 			b->c.blk = to[k];
-		lower_class(run, &run->classes.v[k], el, set);
+		lower_class(run, &run->classes.v[k], offset);
 	}
 }
 
-static void lower_run(struct drun *run)
+struct ir_ins *dispatch_search(struct drun *run, uint32_t *set)
 {
 	struct bld *b = run->b;
 	struct ir_ins *key[REG_WORDS], *el;
-	uint32_t n = 0, set;
+	uint32_t n = 0;
 
 	b->c.rule = run->r[0]->rule;
 	b->dead = false;
@@ -529,17 +495,32 @@ static void lower_run(struct drun *run)
 	lower_guards(run);
 	if (!b->dead)
 		n = lower_key(run, key);
-	if (b->dead)
-		return;
+	if (b->dead || !run->n_fields)
+		return NULL;
 	if (!run->elems.n) {
 		bbreak(b);
-		return;
+		return NULL;
 	}
-	set = make_set(run);
+	*set = make_set(run);
 	el = ir_emit(&b->c, IR_CLOOK, IR_L, n, key);
-	el->aux = set;
+	el->aux = *set;
 	btest(b, bcond(b, IR_NE, el, 0));
-	lower_classes(run, el, set);
+	return el;
+}
+
+static void lower_run(struct drun *run)
+{
+	struct bld *b = run->b;
+	uint32_t set = 0;
+	struct ir_ins *el = dispatch_search(run, &set), *which = NULL, *offset = NULL;
+
+	if (b->dead)
+		return;
+	if (run->classes.n > 1)
+		which = dispatch_word(b, el, set, 0);
+	if (run->counts)
+		offset = dispatch_word(b, el, set, 1);
+	dispatch_classes(run, which, offset);
 }
 
 /* -- runs -------------------------------------------------------------------------------------------------------- */
@@ -561,7 +542,7 @@ void dispatch_close(struct dchain *dc)
 		arena_free(dc->tmp);
 }
 
-static struct drule *rule_at(struct bld *b, struct dchain *dc, uint32_t i, struct rule_act act)
+struct drule *dispatch_rule_at(struct bld *b, struct dchain *dc, uint32_t i, struct rule_act act)
 {
 	uint32_t k = i - dc->from;
 
@@ -572,7 +553,7 @@ static struct drule *rule_at(struct bld *b, struct dchain *dc, uint32_t i, struc
 	return dc->rules[k];
 }
 
-static bool same_shape(const struct bld *b, const struct drule *x, const struct drule *y)
+bool dispatch_same_shape(const struct bld *b, const struct drule *x, const struct drule *y)
 {
 	if (x->n_units != y->n_units)
 		return false;
@@ -585,7 +566,7 @@ static bool same_shape(const struct bld *b, const struct drule *x, const struct 
 	return true;
 }
 
-static void add_rule(struct drun *run, struct drule *d, uint32_t place)
+void dispatch_add(struct drun *run, struct drule *d, uint32_t place)
 {
 	if (run->n == run->cap) {
 		struct drule **r = run->r;
@@ -613,29 +594,31 @@ static void collect(struct drun *run, struct dchain *dc, uint32_t at, uint32_t m
 
 		if (act.act == RULE_NEVER)
 			continue;
-		d = rule_at(run->b, dc, i, act);
+		d = dispatch_rule_at(run->b, dc, i, act);
 		if (d && d->never)
 			continue;
-		if (!d || (run->n && !same_shape(run->b, run->r[0], d)))
+		if (!d || (run->n && !dispatch_same_shape(run->b, run->r[0], d)))
 			return;
-		add_rule(run, d, i);
+		dispatch_add(run, d, i);
 	}
 }
 
 /* The elements of as many rules from the first on as can be one run. */
-static uint32_t find_elements(struct drun *run)
+uint32_t dispatch_elements(struct drun *run)
 {
 	uint32_t n = run->n;
 
 	for (;;) {
 		run->elems.n = 0;
 		find_fields(run);
+		if (!run->n_fields && run->numbered)
+			return run->n;
 		if (!run->n_fields || run->key_len > DATA_MAX)
 			return 0;
 		n = run->exact		 ? exact_elements(run)
 		    : run->n_fields == 1 ? range_elements(run)
 					 : concat_elements(run);
-		if (n < DISPATCH_MIN || n == run->n)
+		if (n < DISPATCH_MIN || n == run->n || run->numbered)
 			return n;
 		run->n = n; /* fewer rules may have fewer fields */
 	}
@@ -647,7 +630,7 @@ bool dispatch_never(struct bld *b, struct dchain *dc, uint32_t at)
 
 	if (!dc->tmp)
 		return false;
-	d = rule_at(b, dc, at, lower_act(b, dc->chain->rules.v[at]));
+	d = dispatch_rule_at(b, dc, at, lower_act(b, dc->chain->rules.v[at]));
 	return d && d->never;
 }
 
@@ -663,15 +646,13 @@ uint32_t dispatch_run(struct bld *b, struct dchain *dc, uint32_t at)
 		return 0;
 	for (;; max = UINT32_MAX) {
 		collect(&run, dc, at, max);
-		if (run.n < DISPATCH_MIN)
-			return 0;
-		n = find_elements(&run);
+		n = run.n < DISPATCH_MIN ? 0 : dispatch_elements(&run);
 		if (n < DISPATCH_MIN)
-			return 0;
+			return dispatch_window(b, dc, at);
 		if (max == UINT32_MAX || n < FIRST_TRY)
 			break;
 	}
-	if (!find_effects(&run))
+	if (!dispatch_effects(&run))
 		return 0;
 	lower_run(&run);
 	return run.place[run.n - 1] + 1 - at;

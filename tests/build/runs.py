@@ -119,6 +119,13 @@ def block(r, verdicts):
     return out
 
 
+def interleaved(r, verdicts):
+    """The rules of a few blocks, shuffled."""
+    out = [x for _ in range(r.randrange(2, 5)) for x in block(r, verdicts)]
+    r.shuffle(out)
+    return out
+
+
 def ruleset(seed):
     r = random.Random(seed)
     final = ['accept', 'drop', 'return', 'goto leaf']
@@ -130,7 +137,8 @@ def ruleset(seed):
     for hook, policy in (('input', 'drop'), ('forward', 'accept')):
         out += ['\tchain %s {' % hook, '\t\ttype filter hook %s priority 0; policy %s;' % (hook, policy)]
         for _ in range(r.randrange(1, 5)):
-            out += ['\t\t' + x for x in block(r, r.choice([final, every, ['drop', 'accept'], ['', 'drop']]))]
+            out += ['\t\t' + x for x in r.choice([block, block, interleaved])(
+                r, r.choice([final, final, every, ['drop', 'accept'], ['', 'drop']]))]
         out += ['\t}']
     return '\n'.join(out + ['}', ''])
 
