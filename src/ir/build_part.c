@@ -130,7 +130,8 @@ void lower_parts(struct bld *b, const struct chain *c)
 	for (uint32_t k = 0; k < c->rules.n; k++) {
 		uint64_t n = rule_cost(b, c->rules.v[k]);
 
-		if (sum && sum + n > build_part_max) {
+		/* Also where they weigh nothing: what was merged into a rule before is not lost. */
+		if (from < k && sum + n > build_part_max) {
 			call_part(b, c, from, k);
 			from = k;
 			sum = 0;
