@@ -187,7 +187,8 @@ static void build_intervals(struct alloc *al)
 		iv->crosses = crosses_call(al, iv);
 		iv->weight = weight_of(al, iv);
 	}
-	qsort(al->ivs.v, al->ivs.n, sizeof(*al->ivs.v), by_start);
+	if (al->ivs.n)
+		qsort(al->ivs.v, al->ivs.n, sizeof(*al->ivs.v), by_start);
 }
 
 /* -- the scan -------------------------------------------------------------------------------------------------- */

@@ -134,7 +134,7 @@ static void calls_of_rule(struct genpkt *g, const struct rule *r)
 
 struct genpkt *genpkt_new(struct arena *a, const struct ruleset *rs, uint64_t seed)
 {
-	static const char *const more[] = { "gpa", "gpb", "gpc" };
+	static const char more[][16] = { "gpa", "gpb", "gpc" };
 	struct genpkt *g = arena_new_of(a, struct genpkt);
 
 	g->arena = a;
