@@ -256,6 +256,68 @@ N2B_GLOBAL __u64 n2b_nexthop6(struct bpf_nf_ctx *ctx, __u32 word)
 	return n2b_at(__u32, at + word) | FOUND;
 }
 
+/* -- transformations (IPsec) --------------------------------------------------------------------------------- */
+
+/* The n-th state that the packet came through; 0: there is none. */
+static __always_inline __u64 state_in(struct bpf_nf_ctx *ctx, __u32 n)
+{
+	__u64 ext, path;
+	__u32 id;
+
+	if (!n2b_secpath(ctx))
+		return 0;
+	id = bpf_core_enum_value(enum skb_ext_id, SKB_EXT_SEC_PATH);
+	ext = N2B_FIELD(__u64, (__u64)ctx->skb, sk_buff, extensions);
+	path = ext + n2b_at(__u8, ext + bpf_core_field_offset(struct skb_ext, offset) + id) * 8;
+	if ((__s32)N2B_FIELD(__u32, path, sec_path, len) <= (__s32)n)
+		return 0;
+	return n2b_at(__u64, path + bpf_core_field_offset(struct sec_path, xvec) + n * 8);
+}
+
+/* The n-th state that its route leads through. */
+static __always_inline __u64 state_out(struct bpf_nf_ctx *ctx, __u32 n)
+{
+	__u64 dst = dst_of(ctx), state;
+
+	for (__u32 i = 0; i < 6 && dst; i++) {
+		state = N2B_FIELD(__u64, dst, dst_entry, xfrm);
+		if (!state || i == n)
+			return state;
+		dst = N2B_FIELD(__u64, dst, xfrm_dst, child);
+	}
+	return 0;
+}
+
+enum { DADDR4 = 1, DADDR6, SADDR4, SADDR6, REQID, SPI };
+enum { MODE_TUNNEL = 1, MODE_BEET = 4 };
+
+/* Word `word` of property `key` (the kernel's number) of state n of direction `out`; addresses only where the mode has them. */
+N2B_GLOBAL __u64 n2b_xfrm(struct bpf_nf_ctx *ctx, __u32 key, __u32 out, __u32 n, __u32 word)
+{
+	__u64 state, at;
+	__u16 family;
+	__u8 mode;
+
+	if (n > 5 || !bpf_core_field_exists(struct dst_entry, xfrm))
+		return 0;
+	state = out ? state_out(ctx, n) : state_in(ctx, n);
+	if (!state)
+		return 0;
+	if (key == REQID)
+		return N2B_FIELD(__u32, state, xfrm_state, props.reqid) | FOUND;
+	if (key == SPI)
+		return N2B_FIELD(__u32, state, xfrm_state, id.spi) | FOUND;
+	family = N2B_FIELD(__u16, state, xfrm_state, props.family);
+	mode = N2B_FIELD(__u8, state, xfrm_state, props.mode);
+	if (family != (key == DADDR4 || key == SADDR4 ? 2 : 10) ||
+	    (mode != MODE_TUNNEL && mode != MODE_BEET))
+		return 0;
+	at = state + (key == DADDR4 || key == DADDR6
+			      ? bpf_core_field_offset(struct xfrm_state, id.daddr)
+			      : bpf_core_field_offset(struct xfrm_state, props.saddr));
+	return n2b_at(__u32, at + (word & 3) * 4) | FOUND;
+}
+
 /* -- clock, processor, chance -------------------------------------------------------------------------------- */
 
 /* A clock's distance from the monotonic one, as the timers of the timer's processor have it. */

@@ -148,10 +148,42 @@ struct inet6_skb_parm {
 	__u16 flags;
 };
 
-struct xfrm_state;
+typedef union {
+	__be32 a4;
+	__be32 a6[4];
+} xfrm_address_t;
+
+struct xfrm_id {
+	xfrm_address_t daddr;
+	__be32 spi;
+};
+
+struct xfrm_state {
+	struct xfrm_id id;
+	struct {
+		__u32 reqid;
+		__u8 mode;
+		__u16 family;
+		xfrm_address_t saddr;
+	} props;
+};
+
+struct sec_path {
+	int len;
+	struct xfrm_state *xvec[6];
+};
+
+struct skb_ext {
+	__u8 offset[3];
+};
+
 struct dst_entry {
 	struct xfrm_state *xfrm;
 	__u32 tclassid;
+};
+
+struct xfrm_dst {
+	struct dst_entry *child;
 };
 
 struct rtable {
@@ -220,6 +252,7 @@ struct sk_buff {
 	__u32 secmark;
 	__u32 mark;
 	__u8 active_extensions;
+	struct skb_ext *extensions;
 	__be16 protocol;
 	__u16 transport_header, network_header, mac_header;
 	unsigned char *head, *data;

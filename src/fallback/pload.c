@@ -287,6 +287,23 @@ static void hash_words(struct pstate *ps, struct pval *v)
 	v->words = b.s;
 }
 
+static void xfrm_words(struct pstate *ps, struct pval *v)
+{
+	static const char *const keys[] = { NULL,	 "ip daddr", "ip6 daddr", "ip saddr",
+					    "ip6 saddr", "reqid",    "spi" };
+	static const enum ptype types[] = {
+		PT_NONE, PT_IP4, PT_IP6, PT_IP4, PT_IP6, PT_INT, PT_INT
+	};
+	const struct expr *e = v->e;
+
+	if (!e->xfrm.key || e->xfrm.key >= ARRAY_SIZE(keys))
+		return;
+	v->words = arena_printf(ps->a, "ipsec %s spnum %u %s", e->xfrm.dir ? "out" : "in",
+				e->xfrm.spnum, keys[e->xfrm.key]);
+	v->type = types[e->xfrm.key];
+	v->host = v->type == PT_INT && e->xfrm.key != NFT_XFRM_KEY_SPI;
+}
+
 static void other_words(struct pstate *ps, struct pval *v)
 {
 	static const char *const rt[] = { "rt classid", "rt ip nexthop", "rt ip6 nexthop", "rt mtu",
@@ -323,6 +340,8 @@ static void other_words(struct pstate *ps, struct pval *v)
 		v->words = b.s;
 	} else if (e->kind == EX_HASH) {
 		hash_words(ps, v);
+	} else if (e->kind == EX_XFRM) {
+		xfrm_words(ps, v);
 	}
 }
 

@@ -262,6 +262,9 @@ bool build_can_lower(const struct expr *e, const struct chain *base, const char 
 		return can_payload(e, why);
 	case EX_EXTHDR:
 		return can_exthdr(e, why);
+	case EX_XFRM:
+		return (e->xfrm.key >= KEY_XFRM_DADDR4 && e->xfrm.key <= KEY_XFRM_SPI) ||
+		       no(why, key_words_of(EX_XFRM, e->xfrm.key));
 	case EX_HASH:
 		return can_hash(e, why);
 	case EX_META:

@@ -185,6 +185,19 @@ void lower_rt(struct bld *b, const struct expr *e)
 	}
 }
 
+void lower_xfrm(struct bld *b, const struct expr *e)
+{
+	uint32_t w = REG_WORD(e->xfrm.dreg), key = e->xfrm.key;
+	uint32_t n = key == KEY_XFRM_DADDR6 || key == KEY_XFRM_SADDR6 ? 4 : 1;
+
+	for (uint32_t k = 0; k < n; k++) {
+		struct ir_ins *args[4] = { bw(b, key), bw(b, e->xfrm.dir), bw(b, e->xfrm.spnum),
+					   bw(b, k) };
+
+		breg_set(b, w + k, brt_found(b, RT_xfrm, 4, args));
+	}
+}
+
 /* -- conntrack --------------------------------------------------------------------------------------------------- */
 
 /*

@@ -122,6 +122,7 @@ void lower_payload(struct bld *b, const struct expr *e);
 void lower_exthdr(struct bld *b, const struct expr *e);
 void lower_meta(struct bld *b, const struct expr *e);
 void lower_rt(struct bld *b, const struct expr *e);
+void lower_xfrm(struct bld *b, const struct expr *e);
 void lower_hash(struct bld *b, const struct expr *e);
 void lower_ct(struct bld *b, const struct expr *e);
 /* conntrack's state & mask as a word; and whether it equals v. */
