@@ -4,7 +4,8 @@
  *
  * The numbers are measurements with retpolines (an empty base chain 25, an empty BPF link 39, a rule 8 to 20 and more with a
  * set); only their relations matter. Two packets are followed through the original chain, the program and the residual chain: one
- * of an established connection, and a new one, both of the kind that the last accepting rule takes.
+ * of an established connection, and a new one, for each of the first and last rules that accept new connections; the dearest
+ * in relation counts.
  */
 #include <linux/netfilter/nf_tables.h>
 #include <netinet/in.h>
@@ -316,30 +317,45 @@ static void know_state(struct walk *w, uint32_t bits)
 		(struct fb_fact){ .load = load, .state = true, .bits = bits, .len = 4 };
 }
 
-/* The last rule of the walk that accepts a new connection: the one that most rules stand before. */
-static void find_target(struct walk *w)
+/* Only packets of the loopback interface match: not the common ones. */
+static bool from_loopback(const struct fb_facts *f)
 {
+	const uint32_t index = 1;
+
+	for (; f; f = f->outer)
+		vec_foreach(&f->v, it) {
+			const struct expr *e = it->load;
+
+			if (e->kind != EX_META || it->n != 1)
+				continue;
+			if (e->meta.key == NFT_META_IIFNAME && !memcmp(it->ranges[0].lo, "lo", 3))
+				return true;
+			if (e->meta.key == NFT_META_IIF && !memcmp(it->ranges[0].lo, &index, 4))
+				return true;
+		}
+	return false;
+}
+
+/* Whether the rule of that step accepts new connections; then the walk heads for it. */
+static bool head_for(struct walk *w, uint32_t step)
+{
+	const struct sp_step *st = &w->b->steps.v[step];
+	const struct rule *r = st->ctx->chain->rules.v[st->index];
 	struct walk probe = { .s = w->s, .b = w->b };
-	uint32_t i;
+	const struct set *vmap;
+	struct fb_facts *f;
 
+	if (sp_rule(w->b, r)->punt || sp_verdict(r, &vmap).code != V_ACCEPT)
+		return false;
+	f = arena_new_of(w->s->arena, struct fb_facts);
+	*f = sp_facts(w->s->arena, w->b, st);
 	know_state(&probe, 8);
-	for (i = w->b->steps.n; i--;) {
-		const struct sp_step *st = &w->b->steps.v[i];
-		const struct rule *r = st->ctx->chain->rules.v[st->index];
-		const struct set *vmap;
-		struct fb_facts *f;
-
-		if (sp_rule(w->b, r)->punt || sp_verdict(r, &vmap).code != V_ACCEPT)
-			continue;
-		f = arena_new_of(w->s->arena, struct fb_facts);
-		*f = sp_facts(w->s->arena, w->b, st);
-		if (fb_disjoint(f, &probe.p))
-			continue;
-		w->target = r;
-		w->ctx = st->ctx;
-		w->p.outer = f;
-		return;
-	}
+	if (fb_disjoint(f, &probe.p) || from_loopback(f))
+		return false;
+	w->target = r;
+	w->ctx = st->ctx;
+	w->p.outer = f;
+	return true;
 }
 
 static double walk_ns(const struct walk *from, int by)
@@ -354,24 +370,50 @@ static double walk_ns(const struct walk *from, int by)
 	return w.ns;
 }
 
+/* Keeps the dearer estimate, in relation: packets in that state for that target. */
+static void estimate(const struct walk *target, uint32_t state)
+{
+	struct sp_base *b = target->b;
+	struct walk w = *target;
+	double nft, split;
+
+	know_state(&w, state);
+	know_byte(&w, NFT_META_L4PROTO, IPPROTO_TCP);
+	know_byte(&w, NFT_META_NFPROTO, FAM_IP);
+	nft = NS_CHAIN + walk_ns(&w, BY_NFT);
+	split = NS_LINK + NS_CHAIN + walk_ns(&w, BY_PROGRAM) + walk_ns(&w, BY_RESIDUAL);
+	if (b->ns_nft == 0 || split / nft > b->ns_split / b->ns_nft) {
+		b->ns_nft = nft;
+		b->ns_split = split;
+	}
+}
+
+#define MAX_TARGETS 16u /* half of them from the start, half from the end */
+
+static uint32_t try_target(struct split *s, struct sp_base *b, uint32_t step)
+{
+	struct walk w = { .s = s, .b = b };
+
+	if (!head_for(&w, step))
+		return 0;
+	estimate(&w, 2);
+	estimate(&w, 8);
+	return 1;
+}
+
 void sp_cost(struct split *s, struct sp_base *b)
 {
-	static const uint32_t states[] = { 2, 8 }; /* established, new */
-	uint32_t i;
+	uint32_t i, from, n = 0;
 
-	for (i = 0; i < 2; i++) {
+	b->ns_nft = b->ns_split = 0;
+	for (i = 0; i < b->steps.n && n < MAX_TARGETS / 2; i++)
+		n += try_target(s, b, i);
+	for (from = i, i = b->steps.n; i-- > from && n < MAX_TARGETS;)
+		n += try_target(s, b, i);
+	if (!n) {
 		struct walk w = { .s = s, .b = b };
-		double nft, split;
 
-		find_target(&w);
-		know_state(&w, states[i]);
-		know_byte(&w, NFT_META_L4PROTO, IPPROTO_TCP);
-		know_byte(&w, NFT_META_NFPROTO, FAM_IP);
-		nft = NS_CHAIN + walk_ns(&w, BY_NFT);
-		split = NS_LINK + NS_CHAIN + walk_ns(&w, BY_PROGRAM) + walk_ns(&w, BY_RESIDUAL);
-		if (!i || split / nft > b->ns_split / b->ns_nft) {
-			b->ns_nft = nft;
-			b->ns_split = split;
-		}
+		estimate(&w, 2);
+		estimate(&w, 8);
 	}
 }
