@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* print: rules, chains, objects, tables and whole rulesets as nft text. */
 #include <ctype.h>
-#include <ctype.h>
 #include <linux/netfilter/nf_tables.h>
 
 #include "print.h"
