@@ -3,13 +3,17 @@
  * sema: from the syntax tree to kernel expressions. Typed expressions (struct tx) and statements (struct ts) live for one
  * rule or set; what remains is in the ruleset.
  *
- * eval.c     expressions that load from the packet and its surroundings, operators, comparisons
+ * loads.c    expressions that load from the packet and its surroundings
+ * eval.c     operators, comparisons, byte order
  * value.c    constants, ranges, concatenations
  * depend.c   the protocol context of a rule, and the matches that a header field implies
- * elems.c    sets and their elements
- * stmt.c     statements
+ * elems.c    sets and their elements in bytes, in order, without conflicts
+ * elemlist.c elements as written; setdecl.c: declarations
+ * stmt.c     statements; nat.c, dynset.c: those with much to them
  * lower.c    typed statements to expressions on registers
- * apply.c    the commands of a script, in order
+ * apply.c    the commands of a script, in order; chains.c: chains and their rules
+ * jumps.c, hooks.c  what is checked when all is there
+ * near.c     names that may have been meant
  *
  * Functions that can fail return NULL or false after diag_error().
  */
@@ -301,6 +305,77 @@ const char *near_set(const struct sema *s, const char *name);
 const char *near_obj(const struct sema *s, uint32_t type, const char *name);
 const char *near_flowtable(const struct sema *s, const char *name);
 const char *near_table(const struct sema *s, enum family f, const char *name);
+
+/* What the elements of a list must be, and where they go. */
+struct elem_ctx {
+	struct ectx key, data;
+	bool want_data, objects;
+	struct telems *out;
+	struct sset *fill; /* named sets: takes what is in out from time to time; else NULL */
+	uint32_t depth;
+};
+
+/* -- chains.c */
+struct chain *chain_new(struct sema *s, const char *name, struct loc loc);
+struct chain *chain_get(const struct sema *s, const char *name);
+bool declare_chain(struct sema *s, const struct ast_chain *a);
+void renumber(struct chain *c);
+bool put_rule(struct sema *s, struct chain *c, struct ast_rule *a, uint32_t at);
+bool chain_rules(struct sema *s, struct ast_chain *a);
+bool add_device(struct sema *s, struct ast_expr *e, uint32_t depth, void *vec);
+bool eval_prio(struct sema *s, const struct ast_prio *p, enum family f, enum hooknum h,
+	       int32_t *out);
+
+/* -- jumps.c */
+bool check_jumps(struct sema *s);
+
+/* -- loads.c */
+struct tx *ev_payload(struct sema *s, struct ast_expr *e);
+struct tx *ev_raw(struct sema *s, struct ast_expr *e);
+struct tx *ev_inner(struct sema *s, struct ast_expr *e);
+struct tx *ev_ext(struct sema *s, struct ast_expr *e);
+struct tx *ev_meta(struct sema *s, struct ast_expr *e);
+struct tx *ev_ct(struct sema *s, struct ast_expr *e);
+struct tx *ev_rt(struct sema *s, struct ast_expr *e);
+struct tx *ev_socket(struct sema *s, struct ast_expr *e);
+struct tx *ev_osf(struct sema *s, struct ast_expr *e);
+struct tx *ev_fib(struct sema *s, struct ast_expr *e);
+struct tx *ev_xfrm(struct sema *s, struct ast_expr *e);
+struct tx *ev_numgen(struct sema *s, struct ast_expr *e);
+struct tx *ev_hash(struct sema *s, struct ast_expr *e);
+struct tx *primary(struct sema *s, struct tx *t);
+
+/* -- nat.c */
+enum family word_family(const char *w);
+const struct dtype *addr_type(enum family f);
+struct ts *st_nat(struct sema *s, struct ast_stmt *st);
+struct ts *st_tproxy(struct sema *s, struct ast_stmt *st);
+
+/* -- setstmt.c */
+struct ts *st_key_set(struct sema *s, struct ast_stmt *st);
+struct ts *st_pay_set(struct sema *s, struct ast_stmt *st);
+struct ts *st_ext_set(struct sema *s, struct ast_stmt *st);
+struct ts *st_reset_opt(struct sema *s, struct ast_stmt *st);
+
+/* -- dynset.c */
+struct ts *st_objref(struct sema *s, struct ast_stmt *st);
+struct ts *st_dynset(struct sema *s, struct ast_stmt *st);
+struct ts *st_meter(struct sema *s, struct ast_stmt *st);
+
+/* -- stmt.c, for the others */
+struct expr *new_expr(struct sema *s, enum expr_kind k, struct loc loc);
+bool arg_ok(struct sema *s, const struct dtype *type, uint32_t len, enum byte_order o,
+	    struct tx **tp);
+struct tx *ev_arg(struct sema *s, struct ast_expr *e, const struct dtype *type, uint32_t len,
+		  enum byte_order o);
+
+/* -- elemlist.c, setdecl.c, elems.c among themselves */
+struct tx *fields_copy(struct sema *s, const struct tx *key);
+void set_key(struct sema *s, struct sset *set, const struct tx *key);
+void set_data(struct sset *set, const struct dtype *t, enum byte_order o, uint32_t bits);
+bool add_elems(struct sema *s, struct ast_expr *set, struct elem_ctx *c, struct ast_expr *data);
+bool data_has_interval(const struct tx *t);
+bool check_data(struct sema *s, const struct telems *el, bool may);
 
 /* -- lower.c */
 void lower_rule(struct sema *s, struct rule *r);

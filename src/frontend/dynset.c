@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* Statements that use objects, and those that add to sets. */
+#include "sema.h"
+
+struct ts *st_objref(struct sema *s, struct ast_stmt *st)
+{
+	struct ast_expr *ref = ast_strip(st->objref.ref);
+	uint32_t type = obj_type(st->objref.what);
+	struct expr *e = new_expr(s, EX_OBJREF, st->loc);
+	struct ts *out;
+	struct tx *m;
+
+	e->objref.type = type;
+	if (ref->kind == AX_MAP) {
+		m = ev_map(s, ref, true, type);
+		if (!m)
+			return NULL;
+		e->objref.set = &m->map.set->set;
+		out = ts_emit(s, TS_OBJREF, st->loc);
+		out->a = m->map.key;
+		out->ready = e;
+		return out;
+	}
+	if (ref->kind != AX_SYMBOL && ref->kind != AX_STRING) {
+		diag_error(s->diag, ref->loc, "expected the name of a %s or a map",
+			   st->objref.what);
+		return NULL;
+	}
+	e->objref.obj = find_obj(s, ref->loc, type, ref->text);
+	if (!e->objref.obj)
+		return NULL;
+	out = ts_emit(s, TS_EXPR, st->loc);
+	out->ready = e;
+	return out;
+}
+
+static bool dyn_opts(struct sema *s, const struct ast_elem_opts *o, struct loc loc, struct expr *e)
+{
+	if (!o)
+		return true;
+	if (o->comment) {
+		diag_error(s->diag, loc, "key expression comments are not supported");
+		return false;
+	}
+	e->dynset.timeout = o->timeout;
+	e->dynset.n_exprs = o->stmts.n;
+	e->dynset.exprs = arena_array(s->arena, struct expr *, o->stmts.n);
+	e->dynset.has_expr_flag = o->stmts.n > 1;
+	for (uint32_t i = 0; i < o->stmts.n; i++) {
+		e->dynset.exprs[i] = stateful(s, o->stmts.v[i]);
+		if (!e->dynset.exprs[i])
+			return false;
+	}
+	return true;
+}
+
+struct ts *st_dynset(struct sema *s, struct ast_stmt *st)
+{
+	const struct ast_dynset *d = st->dynset;
+	struct sset *set = find_set(s, d->set_loc, d->set);
+	struct expr *e = new_expr(s, EX_DYNSET, st->loc);
+	struct tx *key, *data = NULL;
+	struct ts *out;
+
+	if (!set)
+		return NULL;
+	if (!!d->elem.data != !!(set->set.flags & SET_MAP) && d->op != ADYN_DELETE) {
+		diag_error(s->diag, d->set_loc,
+			   d->elem.data ? "\"%s\" is not a map" : "\"%s\" is a map: give a value",
+			   d->set);
+		return NULL;
+	}
+	ctx_set(s, set->key, set->key->base == BASE_STRING ? ORDER_HOST : set->key_order,
+		set->key_bits, 0);
+	s->ctx.key = set->key_tx;
+	key = ev(s, d->elem.key);
+	if (!key)
+		return NULL;
+	if (key->type->num != TYPE_INTEGER && !type_equal(key->type, set->key)) {
+		diag_error(s->diag, key->loc,
+			   "datatype mismatch: expected %s, expression has type %s", set->key->desc,
+			   key->type->desc);
+		return NULL;
+	}
+	if (d->elem.data) {
+		ctx_set(s, set->data, set->data_order, set->data_bits, 0);
+		s->ctx.key = set->data_tx;
+		data = ev(s, d->elem.data);
+		if (!data || !arg_ok(s, set->data, set->data_bits, set->data_order, &data))
+			return NULL;
+	}
+	e->dynset.op = (enum dynset_op)d->op;
+	e->dynset.set = &set->set;
+	if (!dyn_opts(s, d->elem.opts, key->loc, e))
+		return NULL;
+	set->set.flags |= SET_EVAL;
+	out = ts_emit(s, TS_DYNSET, st->loc);
+	out->a = key;
+	out->b = data;
+	out->ready = e;
+	return out;
+}
+
+struct ts *st_meter(struct sema *s, struct ast_stmt *st)
+{
+	const struct ast_meter *m = st->meter;
+	const struct ast_elem_opts *o = m->elem.opts;
+	struct sset *set = strmap_get(&s->tab->sets, m->name, strlen(m->name));
+	struct expr *e = new_expr(s, EX_DYNSET, st->loc);
+	struct tx *key;
+	struct ts *out;
+
+	ctx_set(s, NULL, ORDER_NONE, 0, 0);
+	key = ev(s, m->elem.key);
+	if (!key)
+		return NULL;
+	if (key->constant) {
+		diag_error(s->diag, key->loc, "meter key expression can not be constant");
+		return NULL;
+	}
+	if (!set) {
+		set = anon_set(s, st->loc, "__set%u", key, 0);
+		s->tab->n_anon_sets--;
+		set->set.name = m->name;
+		set->set.flags = SET_EVAL;
+		*strmap_put(&s->tab->sets, m->name, strlen(m->name)) = set;
+	} else if (!type_equal(set->key, key->type)) {
+		diag_error(s->diag, st->loc, "meter \"%s\" exists already with another key",
+			   m->name);
+		return NULL;
+	}
+	if (o && o->has_timeout)
+		set->set.flags |= SET_TIMEOUT;
+	set->set.has_size |= m->has_size;
+	set->set.size = m->size;
+	e->dynset.op = o && o->has_timeout ? DYN_UPDATE : DYN_ADD;
+	e->dynset.set = &set->set;
+	if (!dyn_opts(s, o, key->loc, e))
+		return NULL;
+	e->dynset.has_expr_flag = false;
+	out = ts_emit(s, TS_DYNSET, st->loc);
+	out->a = key;
+	out->ready = e;
+	return out;
+}
