@@ -58,7 +58,8 @@ static void fill_from_maps(struct ctl *c, char gen, const struct manifest *m, st
 				e->counter.packets += v[0];
 				e->counter.bytes += v[1];
 			} else if (e->kind == EX_QUOTA) {
-				e->quota.consumed += v[0];
+				/* the kernel, too, tells no more than the quota */
+				e->quota.consumed = MIN(e->quota.consumed + v[0], e->quota.bytes);
 			}
 		}
 		close(fd);
