@@ -220,6 +220,19 @@ static bool pm_cmp(struct pstate *ps, const struct expr *c)
 	return true;
 }
 
+/* A range of a bit field; see cmp_field(). */
+static bool range_field(const struct pval *v, const struct expr *e, struct sbuf *b)
+{
+	uint64_t from = pv_number(e->range.from.b, e->range.from.len, false);
+	uint64_t to = pv_number(e->range.to.b, e->range.to.len, false);
+
+	if (v->n_ops != 1 || (from | to) & ((1u << v->shift) - 1))
+		return false;
+	sb_printf(b, "%s %s%llu-%llu", v->words, e->range.op == RANGE_NEQ ? "!= " : "",
+		  (unsigned long long)(from >> v->shift), (unsigned long long)(to >> v->shift));
+	return true;
+}
+
 static bool pm_range(struct pstate *ps, const struct expr *e)
 {
 	struct pval *v = pl_reg(ps, e->range.sreg);
@@ -229,7 +242,13 @@ static bool pm_range(struct pstate *ps, const struct expr *e)
 		return false;
 	pl_resolve(ps, v);
 	sb_init(&b, ps->a);
-	if (!v->words || v->full || v->field || ptype_is_flags(v->type) || !pl_text(ps, v, 0, &b))
+	if (v->words && v->field) {
+		if (!range_field(v, e, &b))
+			return false;
+		pm_match(ps, v, b.s);
+		return true;
+	}
+	if (!v->words || v->full || ptype_is_flags(v->type) || !pl_text(ps, v, 0, &b))
 		return false;
 	sb_puts(&b, e->range.op == RANGE_NEQ ? " != " : " ");
 	pv_data(&b, pv_range_type(v->type), v->host, e->range.from.b, e->range.from.len);
