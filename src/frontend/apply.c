@@ -464,6 +464,20 @@ static bool delete_set_cmd(struct sema *s, struct ast_cmd *c)
 	return true;
 }
 
+static bool obj_used(const struct sema *s, const struct obj *o)
+{
+	vec_foreach(&s->tab->table->chains, c)
+		vec_foreach(&(*c)->rules, r)
+			vec_foreach(&(*r)->exprs, e)
+				if ((*e)->kind == EX_OBJREF && (*e)->objref.obj == o)
+					return true;
+	vec_foreach(&s->tab->table->sets, st)
+		vec_foreach(&(*st)->elems, e)
+			if ((*e)->obj == o)
+				return true;
+	return false;
+}
+
 static bool delete_obj(struct sema *s, struct ast_cmd *c)
 {
 	char *key = arena_printf(s->arena, "%u %s", obj_types[c->obj_kind],
@@ -472,6 +486,10 @@ static bool delete_obj(struct sema *s, struct ast_cmd *c)
 
 	if (!o)
 		return gone(s, c, "object");
+	if (obj_used(s, o)) {
+		diag_error(s->diag, c->loc, "object \"%s\" is in use", o->name);
+		return false;
+	}
 	REMOVE(&s->tab->table->objs, o);
 	*strmap_put(&s->tab->objs, key, strlen(key)) = NULL;
 	return true;
@@ -615,6 +633,26 @@ static bool apply_add(struct sema *s, struct ast_cmd *c)
 	}
 }
 
+/* Of an object: its counts start from nothing. Resetting what a dump holds of rules and sets only prints. */
+static bool apply_reset(struct sema *s, struct ast_cmd *c)
+{
+	struct obj *o;
+
+	if (c->what != AW_OBJECT || !c->ref.name)
+		return true;
+	if (!use_table(s, c))
+		return false;
+	o = find_obj(s, c->ref.name_loc.line ? c->ref.name_loc : c->loc, obj_types[c->obj_kind],
+		     c->ref.name);
+	if (!o)
+		return false;
+	if (o->expr && o->expr->kind == EX_COUNTER)
+		o->expr->counter.packets = o->expr->counter.bytes = 0;
+	else if (o->expr && o->expr->kind == EX_QUOTA)
+		o->expr->quota.consumed = 0;
+	return true;
+}
+
 static bool apply(struct sema *s, struct ast_cmd *c)
 {
 	switch (c->op) {
@@ -632,6 +670,7 @@ static bool apply(struct sema *s, struct ast_cmd *c)
 	case ACMD_RENAME:
 		return apply_rename(s, c);
 	case ACMD_RESET:
+		return apply_reset(s, c);
 	case ACMD_LIST:
 	case ACMD_GET:
 	case ACMD_MONITOR:
