@@ -308,6 +308,36 @@ static void branch_cmp(struct isel *s, struct ir_ins *c, struct mir_block *t, st
 		isel_jcc(s, bop, w32, ra, w32 ? isel_low(s, b) : isel_val(s, b), 0, t, f);
 }
 
+/* Comparisons that a joint condition consists of; LEAVES_MAX + 1: too many, or others among them. */
+#define LEAVES_MAX 4
+static uint32_t leaves(const struct isel *s, struct ir_ins *c)
+{
+	c = ir_val(c);
+	if (is_made(s, c))
+		return 1;
+	if (ir_op_info[c->op].flags & CMP)
+		return 1;
+	if (c->op == IR_NOT)
+		return leaves(s, c->args[0]);
+	if (c->op == IR_AND || c->op == IR_OR)
+		return MIN(leaves(s, c->args[0]) + leaves(s, c->args[1]), LEAVES_MAX + 1u);
+	return LEAVES_MAX + 1;
+}
+
+/* x & y: on to y if x, else f. A branch each: shorter than arithmetic, but each leaves a way pending for the verifier. */
+static void branch_twice(struct isel *s, struct ir_ins *c, struct mir_block *t, struct mir_block *f)
+{
+	struct mir_block *second = mir_block_new(s->fn);
+
+	second->cold = s->cur->cold;
+	if (c->op == IR_AND)
+		isel_branch(s, c->args[0], second, f);
+	else
+		isel_branch(s, c->args[0], t, second);
+	s->cur = second;
+	isel_branch(s, c->args[1], t, f);
+}
+
 void isel_branch(struct isel *s, struct ir_ins *c, struct mir_block *t, struct mir_block *f)
 {
 	c = ir_val(c);
@@ -325,6 +355,8 @@ void isel_branch(struct isel *s, struct ir_ins *c, struct mir_block *t, struct m
 	}
 	if (c->op == IR_NOT)
 		isel_branch(s, c->args[0], f, t);
+	else if (!s->large && (c->op == IR_AND || c->op == IR_OR) && leaves(s, c) <= LEAVES_MAX)
+		branch_twice(s, c, t, f);
 	else if (c->op == IR_AND)
 		isel_jcc(s, BPF_JEQ, false, form_z(s, c), 0, 0, t, f);
 	else

@@ -174,29 +174,6 @@ struct ruleset *manifest_ruleset(struct ctl *c, const struct manifest *m, struct
 	return rs;
 }
 
-static void clamp_quota(struct expr *e)
-{
-	if (e && e->kind == EX_QUOTA)
-		e->quota.consumed = MIN(e->quota.consumed, e->quota.bytes);
-}
-
-/* The kernel counts a quota past its end but takes no such value back. */
-static void clamp_quotas(struct ruleset *rs)
-{
-	vec_foreach(&rs->tables, t) {
-		vec_foreach(&(*t)->objs, o)
-			clamp_quota((*o)->expr);
-		vec_foreach(&(*t)->chains, ch)
-			vec_foreach(&(*ch)->rules, r)
-				vec_foreach(&(*r)->exprs, e)
-					clamp_quota(*e);
-		vec_foreach(&(*t)->sets, set)
-			vec_foreach(&(*set)->elems, el)
-				for (uint32_t i = 0; i < (*el)->n_exprs; i++)
-					clamp_quota((*el)->exprs[i]);
-	}
-}
-
 int nft_whole(struct ctl *c, const struct manifest *m, struct ruleset *rs, struct sbuf *s)
 {
 	struct fb_print_opts opts = { .elements = true };
@@ -216,6 +193,5 @@ int nft_whole(struct ctl *c, const struct manifest *m, struct ruleset *rs, struc
 		if (ch->prio == p->prio) /* a link there refuses to share it */
 			ch->prio++;
 	}
-	clamp_quotas(rs);
 	return fb_print_ruleset(rs, &opts, s) ? 0 : ctl_error("nft has no words for the ruleset");
 }

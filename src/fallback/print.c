@@ -36,6 +36,53 @@ static bool text_is_plain(const char *text)
 	return !strpbrk(text, "$\n");
 }
 
+static const struct expr *nth_counter(const struct rule *r, uint32_t n)
+{
+	vec_foreach(&r->exprs, e)
+		if ((*e)->kind == EX_COUNTER && !n--)
+			return *e;
+	return NULL;
+}
+
+static bool word_at(const char *start, const char *p, const char *word)
+{
+	size_t n = strlen(word);
+
+	return (p == start || isspace((unsigned char)p[-1])) && !strncmp(p, word, n) &&
+	       (!p[n] || isspace((unsigned char)p[n]));
+}
+
+/* Behind "packets N bytes N", if that stands there. */
+static const char *skip_values(const char *p)
+{
+	unsigned long long packets, bytes;
+	int n = 0;
+
+	sscanf(p, " packets %llu bytes %llu%n", &packets, &bytes, &n);
+	return p + n;
+}
+
+/* The rule as its author wrote it, the rule's own counters with their values. */
+static void print_text(const struct rule *r, const struct fb_print_opts *o, struct sbuf *out)
+{
+	const struct expr *e;
+	uint32_t n = 0, braces = 0;
+	bool quoted = false;
+
+	for (const char *p = r->text; *p;) {
+		quoted ^= *p == '"';
+		braces += !quoted && *p == '{' ? 1 : !quoted && *p == '}' && braces ? -1 : 0;
+		if (quoted || braces || o->zero || !word_at(r->text, p, "counter") ||
+		    !strncmp(p, "counter name ", 13) || !(e = nth_counter(r, n))) {
+			sb_add(out, p++, 1);
+			continue;
+		}
+		n++;
+		ps_stateful(e, o, out);
+		p = skip_values(p + strlen("counter"));
+	}
+}
+
 bool fb_print_rule(const struct rule *r, const struct fb_print_opts *o, struct sbuf *out)
 {
 	struct pstate ps;
@@ -56,7 +103,7 @@ bool fb_print_rule(const struct rule *r, const struct fb_print_opts *o, struct s
 	cut(out, ps.start);
 	if (!r->text || !text_is_plain(r->text))
 		return false;
-	sb_puts(out, r->text);
+	print_text(r, o, out);
 	return true;
 }
 
