@@ -91,9 +91,15 @@ struct obj_file *cg_module(struct ir_mod *m)
 	rodata(&cg);
 	places(&cg);
 	set_places(&cg);
-	vec_foreach(&m->fns, fn)
-		if (!function(&cg, *fn))
+	vec_foreach(&m->fns, fn) {
+		bool good;
+
+		cg.tmp = arena_new();
+		good = function(&cg, *fn);
+		arena_free(cg.tmp);
+		if (!good)
 			return NULL;
+	}
 	if (cg.counts_by_call)
 		cg_count_fn(&cg);
 	return cg.o;

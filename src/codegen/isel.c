@@ -579,7 +579,7 @@ static void prepare(struct isel *s)
 
 struct mir_fn *isel_fn(struct cg *cg, struct ir_fn *ir)
 {
-	struct isel s = { .a = cg->m->arena, .cg = cg, .ir = ir };
+	struct isel s = { .a = cg->tmp, .cg = cg, .ir = ir };
 
 	ir_cfg(ir);
 	ir_dominators(ir);
