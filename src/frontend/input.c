@@ -4,6 +4,7 @@
 #include <glob.h>
 #include <limits.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "parser.h"
@@ -103,6 +104,7 @@ int input_raw(struct parser *p, struct raw *out)
 static bool push_file(struct parser *p, const char *path, struct loc from)
 {
 	char real[PATH_MAX];
+	struct stat st;
 	bool is_stdin = !strcmp(path, "-") && !p->n_in;
 	const char *text;
 	FILE *f = stdin;
@@ -115,6 +117,11 @@ static bool push_file(struct parser *p, const char *path, struct loc from)
 	if (!is_stdin) {
 		if (!realpath(path, real) || !(f = fopen(path, "r"))) {
 			p_error(p, from, "cannot open %s: %s", path, strerror(errno));
+			return false;
+		}
+		if (p->n_in && (fstat(fileno(f), &st) || !S_ISREG(st.st_mode))) {
+			p_error(p, from, "cannot include %s: not a regular file", path);
+			fclose(f);
 			return false;
 		}
 		for (uint32_t i = 0; i < p->n_in; i++)
