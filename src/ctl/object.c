@@ -187,7 +187,11 @@ int object_load(struct ctl *c, const char *path, struct ctl_obj *o)
 	if (!o->bpf)
 		return ctl_error("%s: libbpf cannot open it: %s", path, strerror(errno));
 	if (bpf_object__load(o->bpf))
-		return ctl_error("%s: the kernel does not take it: %s", path, strerror(errno));
+		return ctl_error("%s: the kernel does not take it: %s%s", path, strerror(errno),
+				 errno == E2BIG ? "; one load may cost the verifier a million "
+						  "instructions: compile with --partial never, or "
+						  "give the rules shapes that merge into sets"
+						: "");
 	return fill_maps(o);
 }
 
