@@ -61,6 +61,7 @@ uint32_t fb_strict_count(const struct plan *p);
  * has no words for it (xt match and target, unknown expressions); nothing useful was added then.
  */
 struct fb_print_opts {
+	bool listing; /* as `nft list` has it: blank lines between blocks, priorities by name */
 	bool zero; /* counters, quotas and last start from nothing instead of from their values */
 	bool elements; /* element values of named sets (always for anonymous ones) */
 };

@@ -13,6 +13,9 @@ struct ruleset *frontend_read_text(struct arena *a, struct diag *d, const char *
 struct ruleset *frontend_read_buffer(struct arena *a, struct diag *d, const char *name,
 				     const char *text, size_t len);
 
+/* A priority as nft lists it in a hook: "filter", "mangle - 5", or the number. */
+const char *frontend_prio_words(struct arena *a, enum family f, enum hooknum h, int32_t prio);
+
 /* A raw nlmsg stream: a kernel dump, or nft's own load batch. */
 struct ruleset *frontend_read_netlink(struct arena *a, struct diag *d, const char *name,
 				      const void *buf, size_t len);

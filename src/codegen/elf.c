@@ -82,7 +82,7 @@ static void describe(struct elf_state *e, const uint8_t *ext, size_t ext_len)
 		[SEC_MANIFEST] = { MANIFEST_SECTION, w->o->manifest, w->o->manifest_len,
 				   SHT_PROGBITS, 1 },
 		[SEC_BTF] = { ".BTF", .type = SHT_PROGBITS, .align = 4 },
-		[SEC_BTFEXT] = { ".BTF.ext", ext, ext_len, SHT_PROGBITS, 4 },
+		[SEC_BTFEXT] = { ".BTF.ext", ext, w->o->fns.n ? ext_len : 0, SHT_PROGBITS, 4 },
 		[SEC_SYMTAB] = { ".symtab", .type = SHT_SYMTAB, .align = 8,
 				 .entsize = sizeof(Elf64_Sym), .link = SEC_STRTAB,
 				 .data = ELF_T_SYM },

@@ -5,7 +5,7 @@
 
 static int list_one(struct ctl *c, const char *name)
 {
-	struct fb_print_opts opts = { .elements = true };
+	struct fb_print_opts opts = { .elements = true, .listing = true };
 	struct manifest *m;
 	struct ruleset *rs;
 	struct sbuf out;

@@ -3,6 +3,7 @@
 #include <ctype.h>
 #include <linux/netfilter/nf_tables.h>
 
+#include "frontend.h"
 #include "print.h"
 
 /* Words of nft's grammar that cannot stand for a name. */
@@ -216,7 +217,8 @@ bool fb_print_flowtable(const struct flowtable *ft, struct sbuf *out)
 	return true;
 }
 
-bool fb_print_base(const struct chain *c, int32_t prio, enum verdict_code policy, struct sbuf *out)
+static bool print_base(const struct chain *c, const char *prio, enum verdict_code policy,
+		       struct sbuf *out)
 {
 	const char *hook = hook_name(c->table->family, c->hook);
 
@@ -224,10 +226,28 @@ bool fb_print_base(const struct chain *c, int32_t prio, enum verdict_code policy
 		return false;
 	sb_printf(out, "\t\ttype %s hook %s", c->type, hook);
 	devices(c, out);
-	sb_printf(out, " priority %d; policy %s;\n", prio, policy == V_DROP ? "drop" : "accept");
+	sb_printf(out, " priority %s; policy %s;\n", prio, policy == V_DROP ? "drop" : "accept");
 	if (c->hw_offload)
 		sb_puts(out, "\t\tflags offload;\n");
 	return true;
+}
+
+bool fb_print_base(const struct chain *c, int32_t prio, enum verdict_code policy, struct sbuf *out)
+{
+	return print_base(c, arena_printf(out->arena, "%d", prio), policy, out);
+}
+
+/* The line of a base chain as it is; true for other chains, which have none. */
+static bool own_base(const struct chain *c, const struct fb_print_opts *o, struct sbuf *out)
+{
+	enum verdict_code policy = c->has_policy ? c->policy : V_ACCEPT;
+
+	if (!c->is_base)
+		return true;
+	if (!o->listing)
+		return fb_print_base(c, c->prio, policy, out);
+	return print_base(c, frontend_prio_words(out->arena, c->table->family, c->hook, c->prio),
+			  policy, out);
 }
 
 bool fb_print_chain(const struct chain *c, const struct fb_print_opts *o, struct sbuf *out)
@@ -237,7 +257,7 @@ bool fb_print_chain(const struct chain *c, const struct fb_print_opts *o, struct
 	sb_puts(out, " {\n");
 	if (c->comment)
 		sb_printf(out, "\t\tcomment \"%s\"\n", c->comment);
-	if (c->is_base && !fb_print_base(c, c->prio, c->has_policy ? c->policy : V_ACCEPT, out))
+	if (!own_base(c, o, out))
 		return false;
 	vec_foreach(&c->rules, it) {
 		sb_puts(out, "\t\t");
@@ -272,20 +292,32 @@ static void table_head(const struct table *t, struct sbuf *out)
 		sb_puts(out, ";\n");
 }
 
+/* A block follows: a blank line before all but the first, in listings. */
+static bool block(const struct fb_print_opts *o, bool *any, struct sbuf *out)
+{
+	if (*any && o->listing)
+		sb_puts(out, "\n");
+	*any = true;
+	return true;
+}
+
 bool fb_print_table(const struct table *t, const struct fb_print_opts *o, struct sbuf *out)
 {
+	bool any = false;
+
 	table_head(t, out);
 	vec_foreach(&t->objs, it)
-		if (!fb_print_obj(*it, o, out))
+		if (!block(o, &any, out) || !fb_print_obj(*it, o, out))
 			return false;
 	vec_foreach(&t->sets, it)
-		if (!((*it)->flags & SET_ANONYMOUS) && !fb_print_set(*it, o, out))
+		if (!((*it)->flags & SET_ANONYMOUS) &&
+		    (!block(o, &any, out) || !fb_print_set(*it, o, out)))
 			return false;
 	vec_foreach(&t->flowtables, it)
-		if (!fb_print_flowtable(*it, out))
+		if (!block(o, &any, out) || !fb_print_flowtable(*it, out))
 			return false;
 	vec_foreach(&t->chains, it)
-		if (!(*it)->is_bound && !fb_print_chain(*it, o, out))
+		if (!(*it)->is_bound && (!block(o, &any, out) || !fb_print_chain(*it, o, out)))
 			return false;
 	sb_puts(out, "}\n");
 	return true;

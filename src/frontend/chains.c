@@ -39,6 +39,27 @@ static bool named_prio(enum family f, enum hooknum h, const char *name, int32_t 
 	return false;
 }
 
+/* How far from a named priority nft still says it by that name. */
+#define PRIO_REACH 10
+
+const char *frontend_prio_words(struct arena *a, enum family f, enum hooknum h, int32_t prio)
+{
+	bool few = f == FAM_ARP || f == FAM_NETDEV;
+
+	for (const struct prio_row *r = f == FAM_BRIDGE ? bridge_prios : prios; r->name; r++) {
+		int64_t off = (int64_t)prio - r->prio;
+
+		if ((r->hook >= 0 && r->hook != (int)h) ||
+		    (few && strcmp(r->name, "filter") != 0) || off > PRIO_REACH ||
+		    off < -PRIO_REACH)
+			continue;
+		return !off ? r->name
+			    : arena_printf(a, "%s %c %d", r->name, off > 0 ? '+' : '-',
+					   (int)(off > 0 ? off : -off));
+	}
+	return arena_printf(a, "%d", prio);
+}
+
 /* "filter", "filter + 10", "-5": also what a variable may hold. */
 static bool prio_text(enum family f, enum hooknum h, const char *text, int64_t *prio)
 {
