@@ -103,9 +103,21 @@ static struct expr *nth(const struct rule *r, enum expr_kind kind, uint32_t n)
 	return NULL;
 }
 
+/* The chain without a name that the rule jumps to, or NULL. */
+static const struct chain *bound_chain(const struct rule *r)
+{
+	vec_foreach(&r->exprs, e)
+		if ((*e)->kind == EX_IMMEDIATE && (*e)->imm.verdict.chain &&
+		    (*e)->imm.verdict.chain->is_bound)
+			return (*e)->imm.verdict.chain;
+	return NULL;
+}
+
+/* Adds what the rule's copy counted, and those of the chain without a name that it holds. */
 static void add_rule(struct rule *to, const struct rule *from)
 {
 	static const enum expr_kind kinds[] = { EX_COUNTER, EX_QUOTA, EX_LAST };
+	const struct chain *in = bound_chain(to), *live = bound_chain(from);
 
 	for (size_t k = 0; k < ARRAY_SIZE(kinds); k++) {
 		struct expr *a, *b;
@@ -114,6 +126,8 @@ static void add_rule(struct rule *to, const struct rule *from)
 		     i++)
 			add_state(a, b);
 	}
+	for (uint32_t i = 0; in && live && i < in->rules.n && i < live->rules.n; i++)
+		add_rule(in->rules.v[i], live->rules.v[i]);
 }
 
 static void fill_rules_from_nft(const struct manifest *m, struct ruleset *rs,
@@ -130,6 +144,20 @@ static void fill_rules_from_nft(const struct manifest *m, struct ruleset *rs,
 	}
 }
 
+static void zero_rule(const struct rule *r)
+{
+	const struct chain *in = bound_chain(r);
+
+	vec_foreach(&r->exprs, e) {
+		if ((*e)->kind == EX_COUNTER)
+			(*e)->counter.packets = (*e)->counter.bytes = 0;
+		else if ((*e)->kind == EX_QUOTA)
+			(*e)->quota.consumed = 0;
+	}
+	for (uint32_t i = 0; in && i < in->rules.n; i++)
+		zero_rule(in->rules.v[i]);
+}
+
 /* Counters of rules that only nft does have their value there, not the one that the ruleset was written with. */
 static void zero_copies(const struct manifest *m, struct ruleset *rs)
 {
@@ -137,14 +165,8 @@ static void zero_copies(const struct manifest *m, struct ruleset *rs)
 		struct table *t = live_table(rs, cp->family, cp->table);
 		struct chain *ch = t ? table_chain(t, cp->chain) : NULL;
 
-		if (!ch || cp->rule >= ch->rules.n)
-			continue;
-		vec_foreach(&ch->rules.v[cp->rule]->exprs, e) {
-			if ((*e)->kind == EX_COUNTER)
-				(*e)->counter.packets = (*e)->counter.bytes = 0;
-			else if ((*e)->kind == EX_QUOTA)
-				(*e)->quota.consumed = 0;
-		}
+		if (ch && cp->rule < ch->rules.n)
+			zero_rule(ch->rules.v[cp->rule]);
 	}
 }
 
