@@ -63,7 +63,7 @@ void *vec_grow(struct arena *a, void *v, uint32_t n, uint32_t *cap, size_t elem_
 				: (void)0,                                                         \
 	 &(vec)->v[(vec)->n++])
 #define vec_foreach(vec, it)                                                                       \
-	for (__typeof__((vec)->v[0]) *it = (vec)->v; it < (vec)->v + (vec)->n; it++)
+	for (__typeof__((vec)->v[0]) *it = (vec)->v; (vec)->n && it < (vec)->v + (vec)->n; it++)
 
 /* -- names ---------------------------------------------------------------------------------------------------- */
 

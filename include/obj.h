@@ -67,7 +67,7 @@ struct obj_line {
 struct obj_fn {
 	const char *name;
 	bool is_prog; /* in section "netfilter", one argument struct bpf_nf_ctx *ctx; else in .text */
-	bool is_global; /* verified on its own: `int name(struct bpf_nf_ctx *ctx)` */
+	bool is_global;	    /* verified on its own: `int name(struct bpf_nf_ctx *ctx)` */
 	uint32_t n_numbers; /* not 0: so many arguments, all of them int, and no context */
 	VEC(struct bpf_insn) insns;
 	VEC(struct obj_reloc) relocs;

@@ -464,8 +464,8 @@ struct table *ruleset_table(const struct ruleset *rs, enum family f,
 struct chain *table_chain(const struct table *t, const char *name);
 struct set *table_set(const struct table *t, const char *name);
 struct obj *table_obj(const struct table *t, const char *name, uint32_t type);
-const char *family_name(enum family f);		      /* "inet" */
-const char *hook_name(enum family f, enum hooknum h); /* "input" */
+const char *family_name(enum family f);				    /* "inet" */
+const char *hook_name(enum family f, enum hooknum h);		    /* "input" */
 const char *verdict_text(struct arena *a, const struct verdict *v); /* "accept", "jump x" */
 bool data_eq(const struct data *a, const struct data *b);
 struct data data_bytes(const void *p, size_t n);

@@ -30,7 +30,7 @@ struct cg {
 	uint32_t *state_map;   /* by state: its map, for limit, quota, last, numgen */
 	uint32_t *state_index; /* and its element there */
 	uint32_t *set_map;     /* by set: its map */
-	struct arena *tmp; /* machine code of the function at hand */
+	struct arena *tmp;     /* machine code of the function at hand */
 	bool counts_by_call;   /* some function calls the one that counts: function m->fns.n of o */
 };
 
