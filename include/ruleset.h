@@ -349,7 +349,7 @@ enum set_flags { /* NFT_SET_* */
  * Elements are in one canonical form whichever front end made them: an element of an interval set is the closed range
  * key..key_end (equal for one value), in ascending order, without the kernel's separate interval-end marks; with several
  * fields each field has its range, and the elements keep the order they were added in: where they overlap the first one
- * that matches counts. Other sets have key alone (key_end.len 0).
+ * that matches counts. Other sets have key alone (key_end.len 0), sorted by set_sort_elems().
  */
 struct set_elem {
 	struct loc loc;
@@ -467,6 +467,16 @@ struct obj *table_obj(const struct table *t, const char *name, uint32_t type);
 const char *family_name(enum family f);				    /* "inet" */
 const char *hook_name(enum family f, enum hooknum h);		    /* "input" */
 const char *verdict_text(struct arena *a, const struct verdict *v); /* "accept", "jump x" */
+/*
+ * Elements of a set without intervals into the order in which nft lists them: by value, host integers as numbers, the catch-all
+ * last. A kernel's own order says nothing.
+ */
+void set_sort_elems(struct arena *a, struct set *s);
+/*
+ * What has no name of its own gets it by order of use: "__set0", "__map0", "__objmap0", "__chain0". Anonymous sets that no rule
+ * uses go; the others follow the named ones. All indexes are set.
+ */
+void ruleset_number(struct ruleset *rs);
 bool data_eq(const struct data *a, const struct data *b);
 struct data data_bytes(const void *p, size_t n);
 /* New expression of a kind in the ruleset's arena, optional registers REG_NONE. */

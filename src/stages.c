@@ -118,6 +118,51 @@ int stage_build(struct run *r)
 	return r->ir ? 0 : 1;
 }
 
+static void canonical_rule(struct rule *r)
+{
+	static const struct fb_print_opts opts = { .zero = true };
+	struct sbuf text;
+
+	sb_init(&text, r->chain->table->rs->arena);
+	r->text = fb_print_rule(r, &opts, &text) ? text.s : NULL;
+	r->loc = (struct loc){ 0 };
+	r->handle = 0;
+}
+
+static void canonical_set(struct set *s)
+{
+	s->loc = (struct loc){ 0 };
+	s->handle = 0;
+}
+
+static void canonical_table(struct table *t)
+{
+	vec_foreach(&t->chains, cp) {
+		struct chain *c = *cp;
+
+		c->loc = (struct loc){ 0 };
+		c->handle = 0;
+		c->has_policy = c->has_policy && c->policy != V_ACCEPT;
+		vec_foreach(&c->rules, r)
+			canonical_rule(*r);
+	}
+	vec_foreach(&t->sets, s)
+		canonical_set(*s);
+	vec_foreach(&t->objs, o) {
+		(*o)->loc = (struct loc){ 0 };
+		(*o)->handle = 0;
+	}
+}
+
+/* A text and a dump of one ruleset are to give the same IR: what only one of them tells is left out, rules are said in one way. */
+static void canonical_names(const struct ruleset *rs, struct ir_mod *m)
+{
+	vec_foreach(&rs->tables, t)
+		canonical_table(*t);
+	vec_foreach(&m->sets, s) /* those that were made of rules as well */
+		canonical_set((struct set *)s->set);
+}
+
 int stage_optimise(struct run *r)
 {
 	const char *fault = ir_verify(r->ir);
@@ -131,6 +176,8 @@ int stage_optimise(struct run *r)
 	opt_run(r->ir, r->o->level, getenv("NFT2BPF_VERIFY") != NULL);
 	if (r->o->emit != EMIT_IR)
 		return 0;
+	if (r->rs)
+		canonical_names(r->rs, r->ir);
 	ir_print(r->ir, stdout);
 	return STAGE_DONE;
 }

@@ -715,6 +715,8 @@ static struct ruleset *evaluate(struct arena *a, struct diag *d, struct ast_scri
 			break;
 	}
 	ok = ok && !d->errors && sets_finish(s) && check_jumps(s) && check_hooks(s);
+	if (ok)
+		ruleset_number(s->rs);
 	arena_free(s->tmp);
 	return ok && !d->errors ? s->rs : NULL;
 }

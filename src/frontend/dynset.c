@@ -131,8 +131,10 @@ struct ts *st_meter(struct sema *s, struct ast_stmt *st)
 	}
 	if (o && o->has_timeout)
 		set->set.flags |= SET_TIMEOUT;
-	set->set.has_size |= m->has_size;
-	set->set.size = m->size;
+	if (m->has_size) {
+		set->set.has_size = true;
+		set->set.size = m->size;
+	}
 	e->dynset.op = o && o->has_timeout ? DYN_UPDATE : DYN_ADD;
 	e->dynset.set = &set->set;
 	if (!dyn_opts(s, o, key->loc, e))

@@ -452,6 +452,8 @@ bool sets_finish(struct sema *s)
 			set->set.index = i++;
 			if (set->dirty)
 				ok &= normalize(s, set);
+			if (!(set->set.flags & SET_INTERVAL))
+				set_sort_elems(s->tmp, &set->set);
 		}
 	}
 	return ok;

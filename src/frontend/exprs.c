@@ -801,7 +801,7 @@ static void set_print(struct sbuf *o, const struct set *s, FILE *f)
 		sb_printf(o, " gc_interval %ums", s->gc_int);
 	if (s->has_policy)
 		sb_printf(o, " policy %u", s->policy);
-	if (s->size)
+	if (s->has_size)
 		sb_printf(o, " size %u", s->size);
 	sb_puts(o, "\n");
 	elems_print(o, s, f);

@@ -186,8 +186,6 @@ static enum got read_dynset(struct nl_reader *rd, struct nl_attr *tb, struct exp
 	e->dynset.set = nl_find_set(rd, tb[1], tb[2]);
 	if (!e->dynset.set)
 		return GOT_BAD;
-	if (!e->dynset.set->size)
-		e->dynset.set->size = DYNSET_SIZE_DEFAULT; /* as the kernel does */
 	if (tb[9].p && !nl_u32(tb[9], &flags))
 		return GOT_BAD;
 	e->dynset.inv = flags & 1;

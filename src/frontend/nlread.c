@@ -3,8 +3,7 @@
  * nlread: a raw stream of nlmsgs (a dump of the kernel's, or a transaction that nft would send) into a ruleset.
  *
  * Two passes: the first makes what has a name (tables, chains, sets, objects, flow tables), the second fills in what refers
- * to names (elements, rules). So the order of a dump's parts does not matter. At the end anonymous sets are numbered in the
- * order of their use, as the text front end numbers them.
+ * to names (elements, rules). So the order of a dump's parts does not matter.
  */
 #include "frontend.h"
 #include "nl.h"
@@ -443,63 +442,7 @@ static bool run_pass(struct nl_reader *rd, struct nl_attr in,
 	return ok && !in.len;
 }
 
-/* -- canonical numbering --------------------------------------------------------------------------------------- */
-
-struct renumber {
-	struct nl_reader *rd;
-	VEC(struct set *) used; /* anonymous, in order of use */
-	struct strmap seen;
-};
-
-static void use_set(struct renumber *rn, struct set *s)
-{
-	void **slot;
-
-	if (!s || !(s->flags & SET_ANONYMOUS))
-		return;
-	slot = strmap_put(&rn->seen, (const char *)&s, sizeof(s));
-	if (*slot)
-		return;
-	*slot = s;
-	s->name = arena_printf(rn->rd->arena, "__%s%u",
-			       s->flags & (SET_MAP | SET_OBJECT) ? "map" : "set", rn->used.n);
-	*vec_push(rn->rd->arena, &rn->used) = s;
-}
-
-static void use_sets_of(struct renumber *rn, const struct rule *r)
-{
-	vec_foreach(&r->exprs, e) {
-		if ((*e)->kind == EX_LOOKUP)
-			use_set(rn, (*e)->lookup.set);
-		else if ((*e)->kind == EX_DYNSET)
-			use_set(rn, (*e)->dynset.set);
-		else if ((*e)->kind == EX_OBJREF)
-			use_set(rn, (*e)->objref.set);
-	}
-}
-
-/* Named sets first, in the order of the stream; then the anonymous ones that a rule uses. */
-static void number_sets(struct nl_reader *rd, struct table *t)
-{
-	struct renumber rn = { .rd = rd };
-	uint32_t n = 0;
-
-	strmap_init(&rn.seen, rd->arena);
-	vec_foreach(&t->chains, c) {
-		for (uint32_t i = 0; i < (*c)->rules.n; i++) {
-			(*c)->rules.v[i]->index = i;
-			use_sets_of(&rn, (*c)->rules.v[i]);
-		}
-	}
-	for (uint32_t i = 0; i < t->sets.n; i++)
-		if (!(t->sets.v[i]->flags & SET_ANONYMOUS))
-			t->sets.v[n++] = t->sets.v[i];
-	t->sets.n = n;
-	vec_foreach(&rn.used, s)
-		*vec_push(rd->arena, &t->sets) = *s;
-	for (uint32_t i = 0; i < t->sets.n; i++)
-		t->sets.v[i]->index = i;
-}
+/* -- the whole ------------------------------------------------------------------------------------------------- */
 
 static bool finish(struct nl_reader *rd)
 {
@@ -509,8 +452,8 @@ static bool finish(struct nl_reader *rd)
 		rd->cur = *nt;
 		vec_foreach(&(*nt)->t->sets, s)
 			ok &= nl_set_finish(rd, *s);
-		number_sets(rd, (*nt)->t);
 	}
+	ruleset_number(rd->rs);
 	return ok;
 }
 

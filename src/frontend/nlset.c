@@ -378,10 +378,11 @@ static bool join_intervals(struct nl_reader *rd, struct set *s)
 bool nl_set_finish(struct nl_reader *rd, struct set *s)
 {
 	rd->loc = s->loc;
-	if (s->elems.n &&
-	    !(s->flags & SET_INTERVAL && s->n_fields > 1)) /* there the first that fits counts */
+	if (s->elems.n && s->flags & SET_INTERVAL &&
+	    s->n_fields == 1) /* with several the first that fits counts */
 		qsort(s->elems.v, s->elems.n, sizeof(struct set_elem *), elem_order);
 	if (!(s->flags & SET_INTERVAL)) {
+		set_sort_elems(rd->arena, s);
 		vec_foreach(&s->elems, el)
 			if ((*el)->key_end.len)
 				return nl_error(rd,

@@ -335,8 +335,7 @@ static void put_set(struct printer *p, uint32_t n, const struct ir_set *is)
 	if (s->is_vmap)
 		fputs(" vmap", f);
 	put_word(f, "handle", s->handle);
-	if (s->has_size)
-		fprintf(f, " size %u", s->size);
+	put_word(f, "size", s->size);
 	put_word(f, "timeout", s->timeout);
 	put_word(f, "gc", s->gc_int);
 	put_text(f, "keydecl", s->key_decl);
