@@ -150,7 +150,13 @@ struct ir_set {
 	enum ir_set_kind kind;
 	/* Verdict maps: the verdicts that its elements hold, each once; ELDW/CELDW word 0 is an index into it. */
 	VEC(struct verdict) verdicts;
+	/* Object maps: all objects of that kind that the table has; word 0 is an index into it. */
+	VEC(const struct obj *) objs;
 };
+/* Words of data that an element has. */
+uint32_t ir_set_words(const struct set *s);
+/* Word 0 of an element of a verdict or object map. */
+uint32_t ir_set_index(const struct ir_set *is, const struct set_elem *e);
 
 struct ir_dynset {
 	const struct expr *expr;

@@ -48,7 +48,8 @@ struct mf_set {
 	bool timeouts;
 	uint32_t key_len, value_len; /* bytes in the map's key and value */
 	uint32_t data_words, expr_off;
-	VEC(const char *) verdicts; /* verdict maps: "accept", "jump x", by index */
+	VEC(const char *)
+	verdicts; /* verdict maps: "accept", "jump x", by index; object maps: the objects' names */
 };
 
 struct mf_elem { /* initial element of a map */

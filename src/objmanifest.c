@@ -158,6 +158,8 @@ static void add_sets(struct run *r, struct manifest *m)
 		s->expr_off = at->expr_off;
 		vec_foreach(&is->verdicts, v)
 			*vec_push(r->arena, &s->verdicts) = verdict_text(r->arena, v);
+		vec_foreach(&is->objs, o)
+			*vec_push(r->arena, &s->verdicts) = (*o)->name;
 	}
 }
 

@@ -66,7 +66,7 @@ struct set_layout cg_set_layout(const struct set *s)
 	l.lpm = s->flags & SET_INTERVAL;
 	l.timeouts = s->flags & SET_TIMEOUT;
 	l.key_size = ALIGN_UP(s->key_len, 4) + (l.lpm ? 4 : 0);
-	l.data_words = s->is_vmap ? 1 : DIV_ROUND_UP(s->data_len, 4);
+	l.data_words = ir_set_words(s);
 	l.expr_off = EL_DATA + ALIGN_UP(4 * l.data_words, 8);
 	l.value_size = l.expr_off;
 	for (uint32_t k = 0; k < l.n_exprs; k++)
@@ -95,11 +95,10 @@ static uint8_t *value_of(struct cg *cg, const struct ir_set *is, const struct se
 
 	left *= l->timeouts ? 1000000 : 0;
 	memcpy(v, &left, 8);
-	if (is->set->is_vmap) {
-		for (uint32_t k = 0; k < is->verdicts.n; k++)
-			if (is->verdicts.v[k].code == e->verdict.code &&
-			    is->verdicts.v[k].chain == e->verdict.chain)
-				memcpy(v + EL_DATA, &k, 4);
+	if (is->verdicts.n || is->objs.n) {
+		uint32_t k = ir_set_index(is, e);
+
+		memcpy(v + EL_DATA, &k, 4);
 	} else {
 		memcpy(v + EL_DATA, e->data.b, MIN(e->data.len, 4 * l->data_words));
 	}

@@ -128,7 +128,7 @@ static struct tabset *analyse(struct ir_mod *m, uint32_t number)
 	t->set = t->is->set;
 	t->number = number;
 	t->n_words = DIV_ROUND_UP(t->set->key_len, 4);
-	t->valued = t->set->is_vmap || t->set->data_len;
+	t->valued = ir_set_words(t->set);
 	t->data = TAB_NONE;
 	for (uint32_t k = 0; k < t->set->elems.n; k++) {
 		const struct set_elem *e = t->set->elems.v[k];
@@ -143,18 +143,10 @@ static struct tabset *analyse(struct ir_mod *m, uint32_t number)
 	return t;
 }
 
-static uint32_t verdict_index(const struct tabset *t, const struct verdict *v)
-{
-	for (uint32_t k = 0; k < t->is->verdicts.n; k++)
-		if (t->is->verdicts.v[k].code == v->code && t->is->verdicts.v[k].chain == v->chain)
-			return k;
-	BUG("set %s: verdict is not in its table", t->set->name);
-}
-
 /* Row n holds the data of element number n; row 0 is for none. */
 static void make_data(struct tabset *t)
 {
-	uint32_t words = t->set->is_vmap ? 1 : DIV_ROUND_UP(t->set->data_len, 4);
+	uint32_t words = ir_set_words(t->set);
 	uint32_t stride = 4u << tab_log2(words), rows = 1u << tab_log2(t->set->elems.n + 1);
 	uint8_t *b;
 
@@ -162,19 +154,20 @@ static void make_data(struct tabset *t)
 	b = t->m->tables.v[t->data].bytes;
 	for (uint32_t k = 0; k < t->set->elems.n; k++) {
 		const struct set_elem *e = t->set->elems.v[k];
-		uint32_t idx = t->set->is_vmap ? verdict_index(t, &e->verdict) : 0;
+		uint32_t idx;
 
-		idx = htole32(idx);
-		if (t->set->is_vmap)
+		if (t->is->verdicts.n || t->is->objs.n) {
+			idx = htole32(ir_set_index(t->is, e));
 			memcpy(b + (k + 1) * stride, &idx, 4);
-		else
+		} else {
 			memcpy(b + (k + 1) * stride, e->data.b, e->data.len);
+		}
 	}
 }
 
 static void lower_celdw(struct tabset *t, struct ir_fn *fn, struct ir_ins *i)
 {
-	uint32_t words = t->set->is_vmap ? 1 : DIV_ROUND_UP(t->set->data_len, 4);
+	uint32_t words = ir_set_words(t->set);
 	uint32_t rows = 1u << tab_log2(t->set->elems.n + 1);
 	struct tabcur c = { .t = t, .fn = fn, .at = i };
 	struct ir_ins *row = tab1(&c, IR_TRUNC, IR_W, i->args[0]);

@@ -97,6 +97,9 @@ static struct set *read_elements(struct job *j)
 	sb_printf(&s, "table %s %s {\n", family, t->name);
 	vec_foreach(&t->chains, ch)
 		sb_printf(&s, "\tchain %s {\n\t}\n", (*ch)->name);
+	vec_foreach(&t->objs, o)
+		if (j->set->flags & SET_OBJECT && !fb_print_obj(*o, &opts, &s))
+			return NULL;
 	if (!fb_print_set(j->set, &opts, &s)) {
 		ctl_error("nft has no words for set %s", j->set->name);
 		return NULL;

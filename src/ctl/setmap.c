@@ -66,8 +66,8 @@ uint8_t *setmap_value(struct ctl *c, const struct mf_set *ms, const struct set *
 		left = left * 1000000 + setmap_now();
 		memcpy(v, &left, 8);
 	}
-	if (s->is_vmap) {
-		const char *text = verdict_text(c->arena, &e->verdict);
+	if (s->is_vmap || s->flags & SET_OBJECT) {
+		const char *text = s->is_vmap ? verdict_text(c->arena, &e->verdict) : e->obj->name;
 		uint32_t i = 0;
 
 		while (i < ms->verdicts.n && strcmp(ms->verdicts.v[i], text) != 0)
@@ -163,6 +163,12 @@ static struct set_elem *take_elem(struct ctl *c, const struct mf_set *ms, const 
 	if (s->is_vmap) {
 		memcpy(&n, v + EXPIRY_LEN, 4);
 		if (n >= ms->verdicts.n || !take_verdict(s, ms->verdicts.v[n], &e->verdict))
+			return NULL;
+	} else if (s->flags & SET_OBJECT) {
+		memcpy(&n, v + EXPIRY_LEN, 4);
+		e->obj = n < ms->verdicts.n ? table_obj(s->table, ms->verdicts.v[n], s->obj_type)
+					    : NULL;
+		if (!e->obj)
 			return NULL;
 	} else if (s->data_len) {
 		e->data = data_bytes(v + EXPIRY_LEN, s->data_len);

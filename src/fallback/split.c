@@ -293,6 +293,25 @@ static bool set_is_written(const struct split *s, const struct set *set)
 	return strmap_get(&s->written, (const char *)&set, sizeof(set));
 }
 
+/* The object; where maps may name it, all of its kind in the table, for which the first one stands. */
+static const void *objects(const struct expr *e)
+{
+	uint32_t type = e->objref.set ? e->objref.set->obj_type : e->objref.type;
+	const struct table *t = e->objref.set ? e->objref.set->table : e->objref.obj->table;
+	bool mapped = false;
+
+	if (type == NFT_OBJECT_COUNTER)
+		return NULL;
+	vec_foreach(&t->sets, s)
+		mapped |= (*s)->flags & SET_OBJECT && (*s)->obj_type == type;
+	if (!mapped)
+		return e->objref.obj;
+	vec_foreach(&t->objs, o)
+		if ((*o)->type == type)
+			return *o;
+	return e->objref.set;
+}
+
 /* The state that an expression shares with its other uses and that cannot be kept in two places; NULL: none. */
 static const void *resource(const struct split *s, const struct expr *e, const char **what)
 {
@@ -316,12 +335,8 @@ static const void *resource(const struct split *s, const struct expr *e, const c
 			       ? e->lookup.set
 			       : NULL;
 	case EX_OBJREF:
-		if (e->objref.set) {
-			*what = e->objref.set->name;
-			return e->objref.set->obj_type == NFT_OBJECT_COUNTER ? NULL : e->objref.set;
-		}
-		*what = e->objref.obj ? e->objref.obj->name : "";
-		return e->objref.type == NFT_OBJECT_COUNTER ? NULL : e->objref.obj;
+		*what = e->objref.set ? e->objref.set->name : e->objref.obj->name;
+		return objects(e);
 	default:
 		return NULL;
 	}

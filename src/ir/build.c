@@ -429,6 +429,8 @@ struct ir_mod *build_module(struct arena *a, struct diag *d, const struct plan *
 	strmap_init(&b.states, a);
 	strmap_init(&b.sets, a);
 	vec_foreach(&plan->progs, p)
+		lower_objects(&b, *p);
+	vec_foreach(&plan->progs, p)
 		build_prog(&b, *p);
 	return b.m;
 }

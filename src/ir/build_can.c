@@ -192,8 +192,6 @@ static bool can_stateful(const struct expr *e, const char **why)
 
 bool build_can_lower_set(const struct set *s, const char **why)
 {
-	if (s->flags & SET_OBJECT)
-		return no(why, "a map of objects");
 	if (s->key_len > DATA_MAX || s->data_len > DATA_MAX)
 		return no(why, "a set with such long keys");
 	if (!(s->flags & (SET_ANONYMOUS | SET_CONSTANT))) { /* in a map */
@@ -203,6 +201,10 @@ bool build_can_lower_set(const struct set *s, const char **why)
 			if ((*e)->catchall)
 				return no(why, "a changeable set with a catch-all element");
 	}
+	if (s->flags & SET_OBJECT)
+		vec_foreach(&s->table->objs, o)
+			if ((*o)->type == s->obj_type && !build_can_lower_obj(*o, why))
+				return false;
 	if (s->states_differ)
 		return no(why, "a set whose elements keep different states");
 	for (uint32_t i = 0; i < s->n_states; i++) {
@@ -237,6 +239,14 @@ static bool can_dynset(const struct expr *e, const char **why)
 		if (!can_stateful(e->dynset.exprs[i], why))
 			return false;
 	return build_can_lower_set(e->dynset.set, why);
+}
+
+static bool can_objmap(const struct set *s, const char **why)
+{
+	vec_foreach(&s->table->objs, o)
+		if ((*o)->type == s->obj_type)
+			return build_can_lower_set(s, why);
+	return no(why, "a map of objects that the table does not have");
 }
 
 bool build_can_lower(const struct expr *e, const struct chain *base, const char **why)
@@ -277,7 +287,7 @@ bool build_can_lower(const struct expr *e, const struct chain *base, const char 
 		return can_dynset(e, why);
 	case EX_OBJREF:
 		if (!e->objref.obj)
-			return no(why, "a map of objects");
+			return can_objmap(e->objref.set, why);
 		return build_can_lower_obj(e->objref.obj, why);
 	case EX_RT:
 		return can_rt(e, why);

@@ -30,6 +30,14 @@ static void collect_verdicts(struct bld *b, struct ir_set *is)
 	}
 }
 
+/* The objects that elements may name; each is a state, and their states stand in a row (lower_objects). */
+static void collect_objs(struct bld *b, struct ir_set *is)
+{
+	vec_foreach(&is->set->table->objs, o)
+		if ((*o)->type == is->set->obj_type)
+			*vec_push(b->m->arena, &is->objs) = *o;
+}
+
 static uint32_t set_number(struct bld *b, const struct set *s)
 {
 	void **slot = strmap_put(&b->sets, (const char *)&s, sizeof(s));
@@ -42,6 +50,8 @@ static uint32_t set_number(struct bld *b, const struct set *s)
 	is->kind = set_is_const(s, b->opts) ? SK_CONST : SK_MUTABLE;
 	if (s->is_vmap)
 		collect_verdicts(b, is);
+	if (s->flags & SET_OBJECT)
+		collect_objs(b, is);
 	*slot = (void *)(uintptr_t)b->m->sets.n;
 	return b->m->sets.n - 1;
 }
@@ -117,26 +127,52 @@ static void dispatch_verdict(struct bld *b, struct ir_ins *el, uint32_t set)
 	b->dead = !on;
 }
 
+/* The element that the registers name; BREAK if there is none. */
+static struct ir_ins *found_elem(struct bld *b, uint32_t set, uint8_t sreg)
+{
+	const struct set *s = b->m->sets.v[set].set;
+	bool konst = b->m->sets.v[set].kind == SK_CONST;
+	uint32_t n, all = konst ? catchall(s) : 0; /* look finds a catch-all by itself */
+	struct ir_ins *key[REG_WORDS], *el, *hit;
+
+	n = key_words(b, s, REG_WORD(sreg), key);
+	el = ir_emit(&b->c, konst ? IR_CLOOK : IR_LOOK, IR_L, n, key);
+	el->aux = set;
+	hit = bcond(b, IR_NE, el, 0);
+	if (all)
+		return bsel(b, hit, el, bl(b, all));
+	btest(b, hit);
+	return el;
+}
+
+/* Goes on when there is no element. */
+static void lower_absent(struct bld *b, uint32_t set, uint8_t sreg)
+{
+	const struct set *s = b->m->sets.v[set].set;
+	bool konst = b->m->sets.v[set].kind == SK_CONST;
+	struct ir_ins *key[REG_WORDS], *el;
+
+	if (konst && catchall(s)) {
+		bbreak(b);
+		return;
+	}
+	el = ir_emit(&b->c, konst ? IR_CLOOK : IR_LOOK, IR_L, key_words(b, s, REG_WORD(sreg), key),
+		     key);
+	el->aux = set;
+	btest(b, bcond(b, IR_EQ, el, 0));
+}
+
 void lower_lookup(struct bld *b, const struct rule *r, const struct expr *e)
 {
 	const struct set *s = e->lookup.set;
-	uint32_t set = set_number(b, s), n, all = catchall(s);
-	bool konst = b->m->sets.v[set].kind == SK_CONST;
-	struct ir_ins *key[REG_WORDS], *el, *hit;
+	uint32_t set = set_number(b, s);
+	struct ir_ins *el;
 
-	n = key_words(b, s, REG_WORD(e->lookup.sreg), key);
-	el = ir_emit(&b->c, konst ? IR_CLOOK : IR_LOOK, IR_L, n, key);
-	el->aux = set;
 	if (e->lookup.inv) {
-		if (!all)
-			btest(b, bcond(b, IR_EQ, el, 0));
+		lower_absent(b, set, e->lookup.sreg);
 		return;
 	}
-	hit = bcond(b, IR_NE, el, 0);
-	if (all)
-		el = bsel(b, hit, el, bl(b, all));
-	else
-		btest(b, hit);
+	el = found_elem(b, set, e->lookup.sreg);
 	if (s->n_states) {
 		struct ir_ins *go = ir_emit2(&b->c, IR_ELTEST, IR_B, el, lower_skb_len(b));
 
@@ -200,24 +236,26 @@ static enum ir_state_kind state_kind(enum expr_kind k)
 	}
 }
 
-uint32_t lower_state_of(struct bld *b, const struct rule *r, uint32_t index, const struct expr *e)
+static uint32_t obj_state(struct bld *b, const struct obj *obj)
 {
-	const struct obj *obj = e->kind == EX_OBJREF ? e->objref.obj : NULL;
-	const struct expr *what = obj ? obj->expr : e;
-	struct ir_state st = {
-		.kind = state_kind(what->kind),
-		.expr = what,
-		.rule = obj ? NULL : r,
-		.expr_index = obj ? 0 : index,
-		.obj = obj,
-	};
+	struct ir_state st = { .kind = state_kind(obj->expr->kind), .expr = obj->expr, .obj = obj };
 
-	return lower_state_number(b, &st, obj ? (const void *)obj : e);
+	return lower_state_number(b, &st, obj);
 }
 
-void lower_state(struct bld *b, const struct rule *r, uint32_t index, const struct expr *e)
+uint32_t lower_state_of(struct bld *b, const struct rule *r, uint32_t index, const struct expr *e)
 {
-	uint32_t n = lower_state_of(b, r, index, e);
+	struct ir_state st = { .rule = r, .expr_index = index, .expr = e };
+
+	if (e->kind == EX_OBJREF)
+		return obj_state(b, e->objref.obj);
+	st.kind = state_kind(e->kind);
+	return lower_state_number(b, &st, e);
+}
+
+/* State n is used once; a counter or a last goes on, the others may BREAK. */
+static void use_state(struct bld *b, uint32_t n)
+{
 	const struct ir_state *st = &b->m->states.v[n];
 	struct ir_ins *i;
 
@@ -243,4 +281,74 @@ void lower_state(struct bld *b, const struct rule *r, uint32_t index, const stru
 		breg_set(b, REG_WORD(st->expr->numgen.dreg), i);
 		break;
 	}
+}
+
+/* Counters stand in a row; of the others each has parameters of its own. */
+static void use_obj_of(struct bld *b, struct ir_ins *el, uint32_t set)
+{
+	const struct ir_set *is = &b->m->sets.v[set];
+	uint32_t n = is->objs.n, first = n ? obj_state(b, is->objs.v[0]) : 0;
+	struct ir_block **targets, *on;
+	int64_t *cases;
+
+	if (!n) { /* no element can name one */
+		bbreak(b);
+		return;
+	}
+	if (n == 1) {
+		use_state(b, first);
+		return;
+	}
+	if (is->objs.v[0]->expr->kind == EX_COUNTER) {
+		struct ir_ins *i = ir_emit2(&b->c, IR_COUNTAT, IR_V, lower_skb_len(b),
+					    elem_word(b, el, set, 0));
+
+		i->aux = first;
+		return;
+	}
+	targets = arena_array(b->m->arena, struct ir_block *, n);
+	cases = arena_array(b->m->arena, int64_t, n);
+	for (uint32_t k = 0; k < n; k++) {
+		targets[k] = ir_block_new(b->c.fn);
+		cases[k] = k;
+	}
+	on = ir_block_new(b->c.fn);
+	ir_switch(&b->c, elem_word(b, el, set, 0), n - 1, cases, targets, targets[n - 1]);
+	for (uint32_t k = 0; k < n; k++) {
+		b->c.blk = targets[k];
+		use_state(b, first + k);
+		ir_jmp(&b->c, on);
+	}
+	b->c.blk = on;
+}
+
+void lower_state(struct bld *b, const struct rule *r, uint32_t index, const struct expr *e)
+{
+	uint32_t set;
+
+	if (e->kind == EX_OBJREF && e->objref.set) {
+		set = set_number(b, e->objref.set);
+		use_obj_of(b, found_elem(b, set, e->objref.sreg), set);
+		return;
+	}
+	use_state(b, lower_state_of(b, r, index, e));
+}
+
+/* The objects of maps that this program's rules use get their numbers before all others, those of one kind in a row. */
+void lower_objects(struct bld *b, const struct plan_prog *p)
+{
+	vec_foreach(&p->base->table->chains, c)
+		for (uint32_t i = 0; p->acts[(*c)->index] && i < (*c)->rules.n; i++) {
+			const struct rule *r = (*c)->rules.v[i];
+
+			if (p->acts[(*c)->index][i].act != RULE_LOWER)
+				continue;
+			vec_foreach(&r->exprs, e) {
+				if ((*e)->kind != EX_OBJREF || !(*e)->objref.set)
+					continue;
+				vec_foreach(&r->chain->table->objs, o)
+					if ((*o)->type == (*e)->objref.set->obj_type)
+						obj_state(b, *o);
+			}
+		}
 }

@@ -40,6 +40,23 @@ struct ir_mod *ir_mod_new(struct arena *a, struct diag *d)
 	return m;
 }
 
+uint32_t ir_set_words(const struct set *s)
+{
+	return s->is_vmap || s->flags & SET_OBJECT ? 1 : DIV_ROUND_UP(s->data_len, 4);
+}
+
+uint32_t ir_set_index(const struct ir_set *is, const struct set_elem *e)
+{
+	for (uint32_t k = 0; k < is->verdicts.n; k++)
+		if (is->verdicts.v[k].code == e->verdict.code &&
+		    is->verdicts.v[k].chain == e->verdict.chain)
+			return k;
+	for (uint32_t k = 0; k < is->objs.n; k++)
+		if (is->objs.v[k] == e->obj)
+			return k;
+	BUG("set %s: what an element names is not in its table", is->set->name);
+}
+
 struct ir_fn *ir_fn_new(struct ir_mod *m, enum ir_fn_kind kind, const char *name)
 {
 	struct ir_fn *fn = arena_new_of(m->arena, struct ir_fn);

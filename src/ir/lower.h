@@ -138,6 +138,7 @@ void lower_lookup(struct bld *b, const struct rule *r, const struct expr *e);
 void lower_dynset(struct bld *b, const struct rule *r, const struct expr *e);
 /* Counter, limit, quota, last, numgen and references to named ones. */
 void lower_state(struct bld *b, const struct rule *r, uint32_t index, const struct expr *e);
+void lower_objects(struct bld *b, const struct plan_prog *p);
 uint32_t lower_state_number(struct bld *b, const struct ir_state *st, const void *key);
 bool set_is_const(const struct set *s, const struct build_opts *o);
 

@@ -376,8 +376,12 @@ static void rd_set_body(struct ir_reader *r, struct set *s, struct ir_set *is)
 			do
 				*vec_push(r->arena, &is->verdicts) = rd_verdict(r);
 			while (rd_take_punct(r, ','));
+		} else if (rd_take(r, "holds")) {
+			do
+				*vec_push(r->arena, &is->objs) = rd_obj(r);
+			while (rd_take_punct(r, ','));
 		} else if (r->tok != TK_NL) { /* the end of the text too */
-			rd_error(r, "'elem', 'verdicts' or '}' expected");
+			rd_error(r, "'elem', 'verdicts', 'holds' or '}' expected");
 		}
 		rd_want_nl(r);
 	}

@@ -92,6 +92,8 @@ static void see_set(struct printer *p, const struct ir_set *s)
 	}
 	vec_foreach(&s->verdicts, v)
 		see_chain(p, v->chain);
+	vec_foreach(&s->objs, o)
+		see_obj(p, *o);
 }
 
 static void see_fn(struct printer *p, const struct ir_fn *fn)
@@ -351,6 +353,10 @@ static void put_set(struct printer *p, uint32_t n, const struct ir_set *is)
 		}
 		fputc('\n', f);
 	}
+	for (uint32_t i = 0; i < is->objs.n; i++)
+		fprintf(f, "%s %u", i ? "," : "\tholds", num_of(&p->objs, is->objs.v[i]));
+	if (is->objs.n)
+		fputc('\n', f);
 	vec_foreach(&s->elems, e)
 		put_elem(p, s, *e);
 	fputs("}\n", f);

@@ -256,18 +256,14 @@ static uint64_t elem_word(struct frame *f, const struct ir_ins *i)
 
 	BUG_ON(!n || n > is->set->elems.n);
 	e = is->set->elems.v[n - 1];
-	if (!is->set->is_vmap) {
+	if (!is->verdicts.n && !is->objs.n) {
 		uint64_t v = 0;
 
 		for (uint32_t j = 0; j < 4 && i->imm * 4 + j < e->data.len; j++)
 			v |= (uint64_t)e->data.b[i->imm * 4 + j] << 8 * j;
 		return v;
 	}
-	for (uint32_t k = 0; k < is->verdicts.n; k++)
-		if (is->verdicts.v[k].code == e->verdict.code &&
-		    is->verdicts.v[k].chain == e->verdict.chain)
-			return k;
-	BUG("verdict of an element is not in its set's list");
+	return ir_set_index(is, e);
 }
 
 /* -- states ------------------------------------------------------------------------------------------------------ */
