@@ -58,7 +58,11 @@ uint32_t fb_strict_count(const struct plan *p);
 
 /*
  * The text reads back to the same expressions with the newest nft, and with nft 1.0.6 where that knows the features. False: nft
- * has no words for it (xt match and target, unknown expressions); nothing useful was added then.
+ * has no words for it (unknown expressions); nothing useful was added then.
+ *
+ * Extensions of iptables, for which nft has no words either, are written in full: xt match "name" = revision "data". Our own text
+ * front end reads that, nft refuses the whole script: what it cannot load is never left out in silence. In listings they are
+ * as nft lists them, without revision and data.
  */
 struct fb_print_opts {
 	bool listing; /* as `nft list` has it: blank lines between blocks, priorities by name */
@@ -77,6 +81,8 @@ bool fb_print_chain(const struct chain *c, const struct fb_print_opts *o, struct
 bool fb_print_table(const struct table *t, const struct fb_print_opts *o, struct sbuf *out);
 /* The whole ruleset as nft would list it: for the manifest. */
 bool fb_print_ruleset(const struct ruleset *rs, const struct fb_print_opts *o, struct sbuf *out);
+/* Whether a text that was printed here holds extensions of iptables in full. */
+bool fb_has_xt(const char *text);
 /* A name as nft takes it: quoted where its scanner needs that. */
 void fb_print_name(const char *name, struct sbuf *out);
 

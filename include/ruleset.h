@@ -265,6 +265,10 @@ struct expr {
 			uint32_t info_len;
 		} xt; /* match and target of nft_compat */
 		struct {
+			uint16_t len; /* bytes of the transport header */
+			bool strict;  /* a fragment that begins 8 bytes in is dropped, too */
+		} need; /* BREAK in a later fragment, DROP where the packet ends in the header */
+		struct {
 			const char *name;     /* expression nobody here knows */
 			const uint8_t *attrs; /* its NFTA_EXPR_DATA payload */
 			uint32_t attrs_len;
@@ -294,6 +298,8 @@ unsigned int datatype_len(uint32_t type);
 
 /* What an expression reads and writes: sets of 32-bit words (bit w = word w); verdict register not included. */
 #define REGS_BEYOND (1u << REG_WORDS) /* the value does not fit: never in a ruleset */
+#define XT_NAME_MAX 29u		      /* XT_EXTENSION_MAXNAMELEN: with the NUL */
+#define XT_INFO_MAX 8192u	      /* no extension has nearly that much */
 struct expr_regs {
 	uint32_t reads, writes;
 };
@@ -310,7 +316,11 @@ struct rule {
 		text; /* the rule as its user wrote it, on one line, blanks folded; NULL in a dump until printed back */
 	const char *comment;
 	VEC(struct expr *) exprs;
+	/* As the kernel has it, where exprs holds translations of its xtables matches (xt.h); else empty. */
+	VEC(struct expr *) xt;
 };
+/* The rule with the kernel's own expressions in exprs; those of the ruleset itself, not copies. */
+struct rule rule_kernel(const struct rule *r);
 
 struct chain {
 	struct table *table;

@@ -180,7 +180,8 @@ static int check_seen(const struct say *y)
 	int bad = 0;
 
 	for (int k = 0; k < EX_COUNT; k++)
-		if (!y->seen[k] && k != EX_MATCH && k != EX_TARGET && k != EX_UNKNOWN) {
+		if (!y->seen[k] && k != EX_MATCH && k != EX_TARGET && k != EX_UNKNOWN &&
+		    k != EX_XTNEED) {
 			fprintf(stderr, "support: no sample has a %s expression\n",
 				expr_kind_name((enum expr_kind)k));
 			bad = 1;

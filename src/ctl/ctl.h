@@ -91,6 +91,8 @@ int map_write_u64s(int fd, uint32_t key, const uint64_t *v, uint32_t n);
 /* Runs one nft transaction (`nft -f -`; $NFT names another nft). 0, or 1 after printing what nft said. */
 int nft_run(struct ctl *c, const char *script);
 int nft_check(struct ctl *c, const char *script); /* the same without changing anything */
+/* batch.c: both for a script with extensions of iptables, which nft cannot load. */
+int batch_run(struct ctl *c, const char *script, bool commit);
 /* What the marker says. */
 struct nft_force {
 	char gen; /* 0: nothing of ours is in nftables */

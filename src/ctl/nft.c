@@ -83,14 +83,16 @@ static int run_script(const char *const *args, const char *script, const char *r
 
 int nft_run(struct ctl *c, const char *script)
 {
-	(void)c;
+	if (fb_has_xt(script))
+		return batch_run(c, script, true);
 	return run_script((const char *[]){ nft_program(), "-f", "-", NULL }, script,
 			  "nft refuses the transaction; nothing of it is in force");
 }
 
 int nft_check(struct ctl *c, const char *script)
 {
-	(void)c;
+	if (fb_has_xt(script))
+		return batch_run(c, script, false);
 	return run_script((const char *[]){ nft_program(), "-c", "-f", "-", NULL }, script,
 			  "nft would refuse the transaction; nothing is changed");
 }

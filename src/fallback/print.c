@@ -12,6 +12,25 @@ void fb_print_name(const char *name, struct sbuf *out)
 	sb_puts(out, name);
 }
 
+/* xt match "name" = ...: no comment can look like it, for none has a quotation mark in it. */
+bool fb_has_xt(const char *text)
+{
+	for (const char *p = text; (p = strstr(p, "xt ")); p++) {
+		const char *q = p + 3;
+
+		if (!strncmp(q, "match \"", 7))
+			q += 7;
+		else if (!strncmp(q, "target \"", 8))
+			q += 8;
+		else
+			continue;
+		q += strcspn(q, "\"\n");
+		if (!strncmp(q, "\" = ", 4))
+			return true;
+	}
+	return false;
+}
+
 static void state_init(struct pstate *ps, const struct rule *r, const struct fb_print_opts *o,
 		       struct sbuf *out)
 {
@@ -84,8 +103,9 @@ static void print_text(const struct rule *r, const struct fb_print_opts *o, stru
 	}
 }
 
-bool fb_print_rule(const struct rule *r, const struct fb_print_opts *o, struct sbuf *out)
+bool fb_print_rule(const struct rule *rule, const struct fb_print_opts *o, struct sbuf *out)
 {
+	struct rule own = rule_kernel(rule), *r = &own;
 	struct pstate ps;
 	uint32_t i;
 	bool ok = true;

@@ -491,6 +491,19 @@ static void synproxy_params(const struct expr *e, struct sbuf *b)
 		sb_puts(b, " sack-perm");
 }
 
+/* Listed as nft lists it; in full for those who load it (see fb_has_xt). */
+static bool stmt_xt(struct pstate *ps, const struct expr *e, struct sbuf *b)
+{
+	sb_printf(b, "xt %s \"%s\"", e->kind == EX_MATCH ? "match" : "target", e->xt.name);
+	if (ps->o->listing)
+		return true;
+	sb_printf(b, " = %u \"", e->xt.rev);
+	for (uint32_t i = 0; i < e->xt.info_len; i++)
+		sb_printf(b, "%02x", e->xt.info[i]);
+	sb_puts(b, "\"");
+	return !strchr(e->xt.name, '"');
+}
+
 static bool stmt(struct pstate *ps, const struct expr *e, struct sbuf *b)
 {
 	switch (e->kind) {
@@ -534,6 +547,9 @@ static bool stmt(struct pstate *ps, const struct expr *e, struct sbuf *b)
 		return sb_puts(b, "notrack"), true;
 	case EX_SYNPROXY:
 		return sb_puts(b, "synproxy"), synproxy_params(e, b), true;
+	case EX_MATCH:
+	case EX_TARGET:
+		return stmt_xt(ps, e, b);
 	case EX_FLOW_OFFLOAD:
 		return sb_printf(b, "flow add @%s", e->flow.flowtable), true;
 	default:
@@ -579,6 +595,8 @@ bool ps_expr(struct pstate *ps, const struct rule *r, uint32_t i)
 	if (e->kind == EX_CMP || e->kind == EX_RANGE || e->kind == EX_LOOKUP ||
 	    e->kind == EX_BITWISE || e->kind == EX_BYTEORDER)
 		return pm_expr(ps, e);
+	if (e->kind == EX_XTNEED) /* in conditions that a program has asked before */
+		return true;
 	sb_init(&b, ps->a);
 	if (e->kind == EX_IMMEDIATE) {
 		if (e->imm.verdict.code == V_BREAK)

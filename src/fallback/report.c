@@ -43,7 +43,7 @@ static uint32_t columns(const char *s)
 
 static const char *rule_text(const struct plan *p, const struct rule *r)
 {
-	static const struct fb_print_opts o = { .zero = true, .elements = true };
+	static const struct fb_print_opts o = { .zero = true, .elements = true, .listing = true };
 	const char *text = r->text;
 	uint32_t n = 0, at;
 	struct sbuf b;

@@ -94,11 +94,13 @@ static const struct rule *condition(struct emit *e, const struct rule *r, uint32
 	uint32_t i;
 
 	memset(&t->exprs, 0, sizeof(t->exprs));
+	memset(&t->xt, 0, sizeof(t->xt));
 	t->comment = t->text = NULL;
 	for (i = 0; i < n && i < r->exprs.n; i++) {
 		struct expr *y = r->exprs.v[i];
 
-		if (y->kind == EX_COUNTER || y->kind == EX_LAST || y->kind == EX_OBJREF)
+		if (y->kind == EX_COUNTER || y->kind == EX_LAST || y->kind == EX_OBJREF ||
+		    y->kind == EX_XTNEED)
 			continue;
 		if (y->kind == EX_IMMEDIATE && y->imm.dreg == REG_VERDICT)
 			break;
@@ -388,11 +390,13 @@ static const struct rule *emit_vmap(struct emit *e, const struct sp_ctx *x, uint
 		return NULL;
 	copy->flags |= SET_ANONYMOUS;
 	memset(&t->exprs, 0, sizeof(t->exprs));
+	memset(&t->xt, 0, sizeof(t->xt));
 	t->comment = t->text = NULL;
 	vec_foreach(&r->exprs, it) {
 		struct expr *y = *it;
 
-		if (y->kind == EX_COUNTER || y->kind == EX_LAST || y->kind == EX_OBJREF)
+		if (y->kind == EX_COUNTER || y->kind == EX_LAST || y->kind == EX_OBJREF ||
+		    y->kind == EX_XTNEED)
 			continue;
 		if (y->kind == EX_LOOKUP && y->lookup.dreg == REG_VERDICT) {
 			y = arena_dup(a, y, sizeof(*y));

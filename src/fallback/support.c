@@ -34,8 +34,6 @@ static const struct kind_word never[EX_COUNT] = {
 	[EX_FIB] = { FBR_SERVICE, "fib" },
 	[EX_OSF] = { FBR_SERVICE, "osf" },
 	[EX_CONNLIMIT] = { FBR_SERVICE, "ct count" },
-	[EX_MATCH] = { FBR_XT, "an iptables match" },
-	[EX_TARGET] = { FBR_XT, "an iptables target" },
 	[EX_UNKNOWN] = { FBR_UNKNOWN, "an expression" },
 };
 
@@ -184,6 +182,9 @@ struct fb_support fb_rule_support(const struct fb_options *o, const struct chain
 	const char *why = NULL;
 	bool decides;
 
+	if (e->kind == EX_MATCH || e->kind == EX_TARGET)
+		return no(FBR_XT, arena_printf(r->chain->table->rs->arena, "%s %s of revision %u",
+					       expr_kind_name(e->kind), e->xt.name, e->xt.rev));
 	if (never[e->kind].what)
 		return no(never[e->kind].reason, never[e->kind].what);
 	if (e->kind == EX_META && e->meta.dreg == REG_NONE)

@@ -241,6 +241,21 @@ static uint32_t family_bits(enum family f)
 	return f == FAM_INET ? CTF_V4 | CTF_V6 : f == FAM_IP ? CTF_V4 : f == FAM_IP6 ? CTF_V6 : 0;
 }
 
+/* Extensions of iptables that switch conntrack on. */
+static uint32_t xt_ct(const struct expr *e, uint32_t fam)
+{
+	static const char *const names[] = {
+		"conntrack", "state",	"connmark", "connbytes", "helper",	"connlimit",
+		"connlabel", "cluster", "CONNMARK", "CT",	 "CONNSECMARK", "SNAT",
+		"DNAT",	     "NETMAP",	"REDIRECT", "MASQUERADE"
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+		if (!strcmp(e->xt.name, names[i]))
+			return fam | (strcmp(names[i], "connbytes") ? 0 : CTF_ACCT);
+	return 0;
+}
+
 /* What the kernel switches on when it takes the rule, whether a packet ever comes to it or not. */
 static uint32_t rule_ct(const struct rule *r)
 {
@@ -264,6 +279,10 @@ static uint32_t rule_ct(const struct rule *r)
 		case EX_CONNLIMIT:
 		case EX_FLOW_OFFLOAD:
 			bits |= fam;
+			break;
+		case EX_MATCH:
+		case EX_TARGET:
+			bits |= xt_ct(e, fam);
 			break;
 		default:
 			break;
@@ -420,6 +439,11 @@ static void print_table(struct split *s, struct need *n, uint32_t carrier, struc
 	sb_puts(out, "}\n");
 }
 
+static const char xt_note[] =
+	"# nft has no words for extensions of iptables and refuses this file: what stands behind "
+	"xt "
+	"match and\n# xt target is for nft2bpfctl, which loads it from the object.\n";
+
 void sp_fallback(struct split *s)
 {
 	struct ruleset *rs = s->rs;
@@ -453,7 +477,8 @@ void sp_fallback(struct split *s)
 	}
 	if (empty)
 		sb_puts(&out, "# Nothing: every base chain runs in BPF.\n");
-	s->plan->fallback = out.s;
 	s->plan->fallback_body = out.s + body;
+	s->plan->fallback = fb_has_xt(out.s) ? arena_printf(s->arena, "%s%s", xt_note, out.s)
+					     : out.s;
 	s->plan->fallback_empty = empty;
 }

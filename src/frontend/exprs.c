@@ -650,6 +650,9 @@ static void print_statement(struct sbuf *o, const struct expr *e)
 	case EX_TARGET:
 		sb_printf(o, "name %s rev %u", e->xt.name, e->xt.rev);
 		return;
+	case EX_XTNEED:
+		sb_printf(o, "%u%s", e->need.len, e->need.strict ? " strict" : "");
+		return;
 	case EX_UNKNOWN:
 		unknown_print(o, e);
 		return;
@@ -809,8 +812,9 @@ static void set_print(struct sbuf *o, const struct set *s, FILE *f)
 
 /* -- rules ----------------------------------------------------------------------------------------------------- */
 
-static void rule_print(struct sbuf *o, const struct rule *r)
+static void rule_print(struct sbuf *o, const struct rule *rule)
 {
+	struct rule own = rule_kernel(rule), *r = &own;
 	struct regs rg = { 0 };
 
 	sb_printf(o, "%s %s %s\n", family_name(r->chain->table->family), r->chain->table->name,

@@ -85,4 +85,13 @@ bool nl_devices(struct nl_reader *rd, struct nl_attr list, const char ***v, uint
 /* Lists and names that several messages share. */
 enum { NFTA_LIST_ELEM_ = 1 };
 
+/* The attributes of expressions: rows of nfta.def, read by nlexpr.c and written by nlwexpr.c. */
+enum nl_wire { W_U8, W_U16, W_U32, W_U64, W_REG, W_REG0, W_DATA, W_STR, W_FLAG, W_HAS, W_SELF };
+struct nl_row {
+	uint8_t kind, attr, wire;
+	uint16_t off, size; /* of the field in struct expr */
+};
+extern const struct nl_row nl_rows[];
+extern const size_t nl_n_rows;
+
 #endif

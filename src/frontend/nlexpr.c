@@ -4,14 +4,7 @@
 
 #define ATTR_MAX 12u
 
-enum wire { W_U8, W_U16, W_U32, W_U64, W_REG, W_REG0, W_DATA, W_STR, W_FLAG, W_HAS, W_SELF };
-
-struct attr_row {
-	uint8_t kind, attr, wire;
-	uint16_t off, size; /* of the field in struct expr */
-};
-
-static const struct attr_row rows[] = {
+const struct nl_row nl_rows[] = {
 #define A(kind, attr, wire, field)                                                                 \
 	{ EX_##kind, attr, W_##wire, offsetof(struct expr, field),                                 \
 	  sizeof(((struct expr *)NULL)->field) },
@@ -20,6 +13,7 @@ static const struct attr_row rows[] = {
 #undef A
 #undef S
 };
+const size_t nl_n_rows = ARRAY_SIZE(nl_rows);
 
 /* Outcome of reading one attribute, or one expression. */
 enum got { GOT, GOT_UNKNOWN, GOT_BAD };
@@ -49,7 +43,7 @@ static bool store(void *field, size_t size, uint64_t v)
 	BUG("field of %zu bytes", size);
 }
 
-static bool wire_number(enum wire w, struct nl_attr a, uint64_t *v)
+static bool wire_number(enum nl_wire w, struct nl_attr a, uint64_t *v)
 {
 	uint8_t v8;
 	uint16_t v16;
@@ -67,13 +61,13 @@ static bool wire_number(enum wire w, struct nl_attr a, uint64_t *v)
 	}
 }
 
-static enum got read_row(struct nl_reader *rd, const struct attr_row *r, struct nl_attr a,
+static enum got read_row(struct nl_reader *rd, const struct nl_row *r, struct nl_attr a,
 			 struct expr *e)
 {
 	void *field = (char *)e + r->off;
 	uint64_t v;
 
-	switch ((enum wire)r->wire) {
+	switch ((enum nl_wire)r->wire) {
 	case W_SELF:
 		return GOT;
 	case W_HAS:
@@ -462,13 +456,13 @@ static enum got read_expr(struct nl_reader *rd, struct nl_attr attrs, struct exp
 	case NL_OK:
 		break;
 	}
-	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
-		if (rows[i].kind != e->kind)
+	for (size_t i = 0; i < nl_n_rows; i++) {
+		if (nl_rows[i].kind != e->kind)
 			continue;
-		known |= (uint16_t)(1u << rows[i].attr);
-		if (!tb[rows[i].attr].p)
+		known |= (uint16_t)(1u << nl_rows[i].attr);
+		if (!tb[nl_rows[i].attr].p)
 			continue;
-		one = read_row(rd, &rows[i], tb[rows[i].attr], e);
+		one = read_row(rd, &nl_rows[i], tb[nl_rows[i].attr], e);
 		if (one == GOT_BAD)
 			return GOT_BAD;
 		g = MAX(g, one);

@@ -103,6 +103,18 @@ struct data data_bytes(const void *p, size_t n)
 	return d;
 }
 
+struct rule rule_kernel(const struct rule *r)
+{
+	struct rule k = *r;
+
+	if (!r->xt.n)
+		return k;
+	k.exprs.v = r->xt.v;
+	k.exprs.n = k.exprs.cap = r->xt.n;
+	memset(&k.xt, 0, sizeof(k.xt));
+	return k;
+}
+
 struct expr *expr_new(struct arena *a, enum expr_kind k, struct loc loc)
 {
 	struct expr *e = arena_new_of(a, struct expr);

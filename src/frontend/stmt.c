@@ -484,6 +484,39 @@ static struct ts *st_verdict(struct sema *s, struct ast_stmt *st)
 	return out;
 }
 
+static int hex_digit(char c)
+{
+	return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+/* An expression of nft_compat in full, which nft has no words for: nft2bpf's own, for what it hands to nft2bpfctl. */
+static struct expr *st_xt(struct sema *s, struct ast_stmt *st)
+{
+	bool match = !strcmp(st->xt.type, "match");
+	size_t n = strlen(st->xt.info);
+	struct expr *e;
+	uint8_t *info;
+
+	if ((!match && strcmp(st->xt.type, "target") != 0) || n % 2 || n / 2 > XT_INFO_MAX ||
+	    !*st->xt.name || strlen(st->xt.name) >= XT_NAME_MAX || st->xt.rev > UINT8_MAX ||
+	    strspn(st->xt.info, "0123456789abcdef") != n) {
+		diag_error(s->diag, st->loc,
+			   "this is no extension of iptables: xt match or target, \"name\", =, "
+			   "revision, \"data in hexadecimal\"");
+		return NULL;
+	}
+	e = new_expr(s, match ? EX_MATCH : EX_TARGET, st->loc);
+	info = arena_alloc(s->arena, n / 2 + 1);
+	for (size_t i = 0; i < n / 2; i++)
+		info[i] = (uint8_t)(hex_digit(st->xt.info[2 * i]) << 4 |
+				    hex_digit(st->xt.info[2 * i + 1]));
+	e->xt.name = st->xt.name;
+	e->xt.rev = (uint32_t)st->xt.rev;
+	e->xt.info = info;
+	e->xt.info_len = (uint32_t)(n / 2);
+	return e;
+}
+
 static struct ts *ready(struct sema *s, struct ast_stmt *st, struct expr *e)
 {
 	struct ts *out;
@@ -544,6 +577,8 @@ static struct ts *ev_stmt(struct sema *s, struct ast_stmt *st)
 	case AS_METER:
 		return st_meter(s, st);
 	case AS_XT:
+		if (st->xt.info)
+			return ready(s, st, st_xt(s, st));
 		break;
 	}
 	diag_error(s->diag, st->loc, "%s cannot be expressed: nft prints it, but does not read it",

@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * batch: a transaction that holds extensions of iptables, which nft cannot load, sent to the kernel as netlink messages.
+ *
+ * The script is one that this program has put together: commands on whole tables, a line each, then tables with what is in
+ * them, as nft2bpf prints them. The lines become messages one by one; the tables are read into a ruleset, and that is written.
+ */
+#include <errno.h>
+#include <libmnl/libmnl.h>
+#include <linux/netfilter/nfnetlink.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+
+#include "ctl.h"
+#include "frontend.h"
+#include "nlwrite.h"
+
+#define RECEIVE_MAX (1 << 16)
+
+static bool family_of(const char *word, enum family *f)
+{
+	static const enum family all[] = { FAM_IP,     FAM_IP6,	   FAM_INET,
+					   FAM_BRIDGE, FAM_NETDEV, FAM_ARP };
+
+	for (size_t i = 0; i < ARRAY_SIZE(all); i++)
+		if (!strcmp(family_name(all[i]), word)) {
+			*f = all[i];
+			return true;
+		}
+	return false;
+}
+
+/* One line before the tables; false: it is no such command. */
+static bool command(struct nlw *w, const char *line)
+{
+	char verb[16], object[16], fam[16] = "", name[256] = "", chain[256] = "";
+	int n = sscanf(line, "%15s %15s %15s %255s %255s", verb, object, fam, name, chain);
+	enum family f;
+
+	if (n == 2 && !strcmp(verb, "flush") && !strcmp(object, "ruleset")) {
+		nlw_flush(w, 0);
+		return true;
+	}
+	if (n < 3 || !family_of(fam, &f))
+		return false;
+	if (n == 3 && !strcmp(verb, "flush") && !strcmp(object, "ruleset")) {
+		nlw_flush(w, (uint8_t)f);
+		return true;
+	}
+	if (n == 5 && !strcmp(verb, "add") && !strcmp(object, "chain")) {
+		nlw_plain_chain(w, f, name, chain);
+		return true;
+	}
+	if (n != 4 || strcmp(object, "table") != 0)
+		return false;
+	if (!strcmp(verb, "add") || !strcmp(verb, "destroy"))
+		nlw_table_cmd(w, NLW_ADD, f, name);
+	if (!strcmp(verb, "create"))
+		nlw_table_cmd(w, NLW_CREATE, f, name);
+	if (!strcmp(verb, "delete") || !strcmp(verb, "destroy"))
+		nlw_table_cmd(w, NLW_DELETE, f, name);
+	return !strcmp(verb, "add") || !strcmp(verb, "create") || !strcmp(verb, "delete") ||
+	       !strcmp(verb, "destroy");
+}
+
+/* Up to the first table; NULL after an error line. */
+static const char *commands(struct ctl *c, struct nlw *w, const char *script)
+{
+	const char *p = script;
+
+	for (size_t n; *p && strncmp(p, "table ", 6) != 0; p += n + (p[n] == '\n')) {
+		n = strcspn(p, "\n");
+		if (n && *p != '#' && !command(w, arena_strndup(c->arena, p, n))) {
+			ctl_error("a ruleset with extensions of iptables cannot begin with: %.*s",
+				  (int)n, p);
+			return NULL;
+		}
+	}
+	return p;
+}
+
+static bool whole_batch(struct ctl *c, struct nlw *w, const char *script, bool commit)
+{
+	struct ruleset *rs;
+	struct diag d;
+	const char *tables;
+	bool good;
+
+	diag_init(&d, c->arena);
+	nlw_begin(w, c->arena, &d);
+	tables = commands(c, w, script);
+	if (!tables)
+		return false;
+	rs = frontend_read_buffer(c->arena, &d, "(the object's ruleset)", tables, strlen(tables));
+	good = rs && nlw_ruleset(w, rs);
+	if (!good) {
+		diag_flush(&d, stderr);
+		ctl_error("the object's ruleset cannot be handed to the kernel");
+	}
+	nlw_end(w, commit);
+	return good;
+}
+
+/* What the kernel answered, which it has by the time that the message is sent: 0, or the first error. */
+static int answers(struct mnl_socket *nl)
+{
+	static char buf[RECEIVE_MAX];
+	ssize_t got;
+	int err = 0;
+
+	while ((got = recv(mnl_socket_get_fd(nl), buf, sizeof(buf), MSG_DONTWAIT)) > 0) {
+		const struct nlmsghdr *h = (const struct nlmsghdr *)buf;
+		int n = (int)got;
+
+		for (; mnl_nlmsg_ok(h, n); h = mnl_nlmsg_next(h, &n)) {
+			const struct nlmsgerr *e = mnl_nlmsg_get_payload(h);
+
+			if (h->nlmsg_type == NLMSG_ERROR &&
+			    mnl_nlmsg_get_payload_len(h) >= sizeof(*e) && e->error && !err)
+				err = -e->error;
+		}
+	}
+	return err ? err : got < 0 && errno != EAGAIN ? errno : 0;
+}
+
+static int send_batch(const struct nlw *w)
+{
+	struct mnl_socket *nl = mnl_socket_open2(NETLINK_NETFILTER, SOCK_CLOEXEC);
+	int size = (int)MIN(w->out.n * 2 + RECEIVE_MAX, INT32_MAX), err;
+
+	if (!nl || mnl_socket_bind(nl, 0, MNL_SOCKET_AUTOPID) < 0) {
+		err = errno;
+	} else {
+		setsockopt(mnl_socket_get_fd(nl), SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof(size));
+		err = mnl_socket_sendto(nl, w->out.s, w->out.n) < 0 ? errno : answers(nl);
+	}
+	if (nl)
+		mnl_socket_close(nl);
+	return err;
+}
+
+int batch_run(struct ctl *c, const char *script, bool commit)
+{
+	struct nlw w;
+	int err;
+
+	if (!whole_batch(c, &w, script, commit))
+		return 1;
+	err = send_batch(&w);
+	if (!err)
+		return 0;
+	return ctl_error(commit ? "nf_tables refuses the transaction; nothing of it is in force: %s"
+				: "nf_tables would refuse the transaction; nothing is changed: %s",
+			 strerror(err));
+}
