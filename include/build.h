@@ -15,10 +15,11 @@ struct build_opts {
 	bool static_sets; /* --static: named sets do not change; they become read-only data */
 	bool dispatch;	  /* runs of rules become lookups (-O2) */
 	/*
-	 * What build_weights() said of a first attempt: chains are cut into functions of their own, each verified on its own. NULL:
-	 * no chain is cut.
+	 * Is handed each function when it is complete, with `arg`; how many instructions it has become. The function's IR ends with
+	 * the call. NULL: the module keeps its functions.
 	 */
-	const struct strmap *weights;
+	uint32_t (*done)(void *arg, struct ir_fn *fn);
+	void *arg;
 };
 
 /*
@@ -30,16 +31,16 @@ bool build_can_lower(const struct expr *e, const struct chain *base, const char 
 bool build_can_lower_set(const struct set *s, const char **why);
 bool build_can_lower_obj(const struct obj *o, const char **why);
 
-/* One function for each program of the plan, and for chains shared by calls. NULL after errors in d. */
+/*
+ * One function for each program of the plan, for chains shared by calls, for the parts of large chains; programs that are too large
+ * go on as others.
+ */
 struct ir_mod *build_module(struct arena *a, struct diag *d, const struct plan *plan,
 			    const struct build_opts *o);
+/* The same into a module that is there. */
+void build_into(struct ir_mod *m, const struct plan *plan, const struct build_opts *o);
 
-/*
- * Instructions that each rule (by its address) makes in the module as built, if one of its functions is too large to be
- * verified in one piece; else NULL.
- */
-struct strmap *build_weights(const struct ir_mod *m);
-/* IR instructions of a function that is not cut, and of a part; tests lower them. */
-extern uint32_t build_fn_max, build_part_max;
+/* IR instructions of a function, instructions of a program, before it goes on elsewhere; tests lower them. */
+extern uint32_t build_part_max, build_prog_max;
 
 #endif

@@ -108,9 +108,11 @@ struct ir_block {
 	void *tmp;
 };
 
-enum ir_fn_kind { IR_FN_PROG, IR_FN_CHAIN };
+/* NEXT: a program that only `tail` leads to; a chain's function is called. */
+enum ir_fn_kind { IR_FN_PROG, IR_FN_CHAIN, IR_FN_NEXT };
 struct ir_fn {
 	struct ir_mod *mod;
+	struct arena *arena; /* of its blocks and instructions */
 	enum ir_fn_kind kind;
 	uint32_t index;	  /* in mod->fns; CALL's aux */
 	const char *name; /* C identifier, unique in the module */
@@ -120,6 +122,7 @@ struct ir_fn {
 	int32_t prio;
 	VEC(struct ir_block *)
 	blocks; /* [0] is the entry; after ir_cfg() in reverse post-order, the unreachable gone */
+	uint32_t size;		  /* builder: instructions, about, those of callees included */
 	uint32_t n_ins, n_blocks; /* ids given out */
 	/*
 	 * What holds since the last ir_cfg() and ir_dominators(), which do nothing while it does; every change of edges by the
@@ -198,6 +201,11 @@ struct ir_ins *ir_emit(struct ir_cur *c, enum ir_op op, enum ir_type t, uint32_t
 struct ir_ins *ir_emit1(struct ir_cur *c, enum ir_op op, enum ir_type t, struct ir_ins *a);
 struct ir_ins *ir_emit2(struct ir_cur *c, enum ir_op op, enum ir_type t, struct ir_ins *a,
 			struct ir_ins *b);
+/* Terminators that no edge leaves. */
+static inline bool ir_is_last(enum ir_op op)
+{
+	return op == IR_RET || op == IR_TAIL;
+}
 struct ir_ins *ir_ldf(struct ir_cur *c, enum ir_field f, struct ir_ins *base,
 		      int64_t off); /* type by the field's size */
 struct ir_ins *ir_ldp(struct ir_cur *c, struct ir_ins *pkt, int64_t off, uint8_t size);
@@ -265,5 +273,6 @@ const char *ir_verify_fn(struct ir_fn *fn);
 enum opt_level { OPT_O0, OPT_O1, OPT_O2 };
 /* Runs the passes of pass.def for the level; with -d letters dumps; verifies after each when `check` is set. */
 void opt_run(struct ir_mod *m, enum opt_level level, bool check);
+void opt_run_fn(struct ir_fn *fn, enum opt_level level, bool check);
 
 #endif

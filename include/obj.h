@@ -86,6 +86,7 @@ struct obj_map {
 	/* For the loader's manifest: "counters", "set inet/filter/blocked" ... and its initial elements. */
 	const char *role;
 	VEC(struct obj_elem) elems;
+	VEC(uint32_t) progs; /* PROG_ARRAY: functions (in obj->fns), by element */
 };
 
 struct obj_rodata { /* blobs are laid out in one .rodata in order, each aligned */

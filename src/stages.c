@@ -98,24 +98,22 @@ int stage_split(struct run *r)
 	return STAGE_DONE;
 }
 
+/* The IR as a whole, where it is wanted; else each function is generated as soon as it is built: stage_generate(). */
 int stage_build(struct run *r)
 {
+	struct build_opts opts = { .static_sets = r->o->fb.static_sets,
+				   .dispatch = r->o->level == OPT_O2 };
 	size_t len;
 	char *text;
 
 	if (r->o->ir) {
 		text = read_file(r, r->o->ir, &len);
 		r->ir = text ? ir_parse(r->arena, &r->diag, r->o->ir, text, len) : NULL;
-	} else {
-		struct build_opts opts = { .static_sets = r->o->fb.static_sets,
-					   .dispatch = r->o->level == OPT_O2 };
-
-		r->ir = build_module(r->arena, &r->diag, r->plan, &opts);
-		opts.weights = r->ir ? build_weights(r->ir) : NULL;
-		if (opts.weights)
-			r->ir = build_module(r->arena, &r->diag, r->plan, &opts);
+		return r->ir ? 0 : 1;
 	}
-	return r->ir ? 0 : 1;
+	if (r->o->emit == EMIT_IR)
+		r->ir = build_module(r->arena, &r->diag, r->plan, &opts);
+	return 0;
 }
 
 static void canonical_rule(struct rule *r)
@@ -165,7 +163,7 @@ static void canonical_names(const struct ruleset *rs, struct ir_mod *m)
 
 int stage_optimise(struct run *r)
 {
-	const char *fault = ir_verify(r->ir);
+	const char *fault = r->ir ? ir_verify(r->ir) : NULL;
 
 	if (fault && !r->o->ir)
 		BUG("the IR as built is wrong: %s", fault);
@@ -173,13 +171,45 @@ int stage_optimise(struct run *r)
 		diag_error(&r->diag, (struct loc){ .name = r->o->ir }, "%s", fault);
 		return 1;
 	}
-	opt_run(r->ir, r->o->level, getenv("NFT2BPF_VERIFY") != NULL);
+	if (r->ir)
+		opt_run(r->ir, r->o->level, getenv("NFT2BPF_VERIFY") != NULL);
 	if (r->o->emit != EMIT_IR)
 		return 0;
 	if (r->rs)
 		canonical_names(r->rs, r->ir);
 	ir_print(r->ir, stdout);
 	return STAGE_DONE;
+}
+
+struct generator {
+	struct cg *cg;
+	enum opt_level level;
+	bool check;
+};
+
+static uint32_t generate_fn(void *arg, struct ir_fn *fn)
+{
+	const struct generator *g = arg;
+	const char *fault = ir_verify_fn(fn);
+
+	if (fault)
+		BUG("the IR as built is wrong: %s", fault);
+	opt_run_fn(fn, g->level, g->check);
+	return cg_fn(g->cg, fn);
+}
+
+static struct obj_file *generate(struct run *r)
+{
+	struct generator g = { .level = r->o->level, .check = getenv("NFT2BPF_VERIFY") != NULL };
+	struct build_opts opts = { .static_sets = r->o->fb.static_sets,
+				   .dispatch = r->o->level == OPT_O2,
+				   .done = generate_fn,
+				   .arg = &g };
+
+	r->ir = ir_mod_new(r->arena, &r->diag);
+	g.cg = cg_open(r->ir);
+	build_into(r->ir, r->plan, &opts);
+	return cg_close(g.cg);
 }
 
 static void count_insns(struct run *r)
@@ -193,7 +223,7 @@ static void count_insns(struct run *r)
 
 int stage_generate(struct run *r)
 {
-	r->obj = cg_module(r->ir);
+	r->obj = r->ir ? cg_module(r->ir) : generate(r);
 	if (!r->obj)
 		return 1;
 	if (r->o->emit == EMIT_ASM) {

@@ -182,12 +182,23 @@ static int key_type(struct ow *w, const struct obj_map *m)
 				: u8_array(w, m->key_size);
 }
 
+/* int (*values[])(void *): libbpf fills the elements of such a map with the programs that relocations in .maps name. */
+static int programs_type(struct ow *w)
+{
+	int i32 = ow_btf_type(w, "int", BTF_KIND_INT), proto = btf__add_func_proto(w->btf, i32),
+	    ptr;
+
+	btf__add_func_param(w->btf, "", btf__add_ptr(w->btf, 0));
+	ptr = btf__add_ptr(w->btf, proto);
+	return btf__add_array(w->btf, ow_btf_type(w, "unsigned int", BTF_KIND_INT), ptr, 0);
+}
+
 static int add_map(struct ow *w, const struct obj_map *m)
 {
 	struct {
 		const char *name;
 		int type;
-	} f[5];
+	} f[6];
 	uint32_t n = 0;
 	int st, err = 0;
 
@@ -206,8 +217,11 @@ static int add_map(struct ow *w, const struct obj_map *m)
 	ADD("max_entries", number_type(w, m->max_entries));
 	if (m->flags)
 		ADD("map_flags", number_type(w, m->flags));
+	if (m->progs.n)
+		ADD("values", programs_type(w));
 #undef ADD
-	st = btf__add_struct(w->btf, NULL, n * 8);
+	/* The array without length takes no room in it. */
+	st = btf__add_struct(w->btf, NULL, (n - !!m->progs.n) * 8);
 	for (uint32_t i = 0; i < n && !err; i++)
 		err = f[i].type < 0 ? f[i].type
 				    : btf__add_field(w->btf, f[i].name, f[i].type, i * 64, 0);
@@ -232,6 +246,7 @@ static int add_maps(struct ow *w)
 			return id;
 		var[i] = (uint32_t)id;
 		size[i] = (uint32_t)btf__resolve_size(w->btf, (uint32_t)id);
+		w->map_size[i] = size[i] += 8 * w->o->maps.v[i]->progs.n;
 		off += size[i];
 	}
 	id = btf__add_datasec(w->btf, ".maps", off);

@@ -18,50 +18,29 @@ static void rodata(struct cg *cg)
 			(struct obj_rodata){ t->name, t->bytes, t->len, MAX(t->align, 8u) };
 }
 
-/* Where each state is, for the manifest. */
-static void places(struct cg *cg)
-{
-	for (uint32_t k = 0; k < cg->m->states.n; k++) {
-		bool counter = cg->m->states.v[k].kind == ST_COUNTER;
-		struct obj_place *p = vec_push(cg->o->arena, &cg->o->states);
-
-		p->map = counter ? cg->counters_map : cg->state_map ? cg->state_map[k] : 0;
-		p->key = counter ? cg->counter_index[k] : cg->state_index ? cg->state_index[k] : 0;
-	}
-}
-
-static void set_places(struct cg *cg)
-{
-	for (uint32_t k = 0; k < cg->m->sets.n; k++) {
-		struct obj_set *p = vec_push(cg->o->arena, &cg->o->sets);
-		struct set_layout l;
-
-		p->is_mutable = cg->m->sets.v[k].kind == SK_MUTABLE;
-		if (!p->is_mutable)
-			continue;
-		l = cg_set_layout(cg->m->sets.v[k].set);
-		p->map = cg->set_map[k];
-		p->lpm = l.lpm;
-		p->timeouts = l.timeouts;
-		p->data_words = l.data_words;
-		p->expr_off = l.expr_off;
-	}
-}
-
 static struct loc fn_loc(const struct ir_fn *ir)
 {
 	return ir->chain ? ir->chain->loc : (struct loc){ 0 };
 }
 
-static bool function(struct cg *cg, struct ir_fn *ir)
+/* What the encoder made, without the room that it grew in. */
+static void keep(struct cg *cg, struct obj_fn *out, const struct obj_fn *from)
 {
-	struct obj_fn *out = arena_new_of(cg->o->arena, struct obj_fn);
-	struct mir_fn *fn = isel_fn(cg, ir);
+	struct arena *a = cg->o->arena;
 
-	out->name = ir->name;
-	out->is_prog = ir->kind == IR_FN_PROG;
-	out->is_global = !out->is_prog;
-	*vec_push(cg->o->arena, &cg->o->fns) = out;
+	out->insns.n = out->insns.cap = from->insns.n;
+	out->insns.v = arena_dup(a, from->insns.v, from->insns.n * sizeof(*from->insns.v));
+	out->relocs.n = out->relocs.cap = from->relocs.n;
+	out->relocs.v = arena_dup(a, from->relocs.v, from->relocs.n * sizeof(*from->relocs.v));
+	out->lines.n = out->lines.cap = from->lines.n;
+	out->lines.v = arena_dup(a, from->lines.v, from->lines.n * sizeof(*from->lines.v));
+}
+
+static bool function(struct cg *cg, struct ir_fn *ir, struct obj_fn *out)
+{
+	struct mir_fn *fn = isel_fn(cg, ir);
+	struct obj_fn code = { .name = ir->name };
+
 	mir_order(fn);
 	if (debug_letter['S'])
 		mir_print(fn, stderr);
@@ -73,36 +52,71 @@ static bool function(struct cg *cg, struct ir_fn *ir)
 	}
 	if (debug_letter['R'])
 		mir_print(fn, stderr);
-	if (!mir_encode(fn, cg->o, out)) {
+	if (!mir_encode(fn, cg->o, &code)) {
 		diag_error(cg->m->diag, fn_loc(ir), "chain %s is too long for one BPF function",
 			   ir->name);
 		return false;
 	}
+	keep(cg, out, &code);
 	return true;
+}
+
+struct cg *cg_open(struct ir_mod *m)
+{
+	struct cg *cg = arena_new_of(m->arena, struct cg);
+
+	cg->m = m;
+	cg->o = obj_new(m);
+	return cg;
+}
+
+uint32_t cg_fn(struct cg *cg, struct ir_fn *ir)
+{
+	struct obj_fn *out = arena_new_of(cg->o->arena, struct obj_fn);
+
+	while (cg->o->fns.n <= ir->index)
+		*vec_push(cg->o->arena, &cg->o->fns) = NULL;
+	cg->o->fns.v[ir->index] = out;
+	out->name = ir->name;
+	out->is_prog = ir->kind != IR_FN_CHAIN;
+	out->is_global = !out->is_prog;
+	cg->tmp = arena_new();
+	cg_tables(cg, ir);
+	if (cg->failed || !cg_maps(cg) || !function(cg, ir, out))
+		cg->failed = true;
+	arena_free(cg->tmp);
+	return out->insns.n;
+}
+
+/* Calls of the function that counts get its number. */
+static void link_count_fn(struct cg *cg)
+{
+	uint32_t n = cg->o->fns.n;
+
+	for (uint32_t k = 0; k < n; k++)
+		vec_foreach(&cg->o->fns.v[k]->relocs, r)
+			if (r->kind == OBJ_REL_CALL && r->id == CG_COUNT_FN)
+				r->id = n;
+	cg_count_fn(cg);
+}
+
+struct obj_file *cg_close(struct cg *cg)
+{
+	if (cg->failed || !cg_maps(cg))
+		return NULL;
+	rodata(cg);
+	if (cg->counts_by_call)
+		link_count_fn(cg);
+	return cg->o;
 }
 
 struct obj_file *cg_module(struct ir_mod *m)
 {
-	struct cg cg = { .m = m };
+	struct cg *cg = cg_open(m);
 
-	cg.o = obj_new(m);
-	if (!cg_tables(m) || !cg_maps(&cg))
-		return NULL;
-	rodata(&cg);
-	places(&cg);
-	set_places(&cg);
-	vec_foreach(&m->fns, fn) {
-		bool good;
-
-		cg.tmp = arena_new();
-		good = function(&cg, *fn);
-		arena_free(cg.tmp);
-		if (!good)
-			return NULL;
-	}
-	if (cg.counts_by_call)
-		cg_count_fn(&cg);
-	return cg.o;
+	vec_foreach(&m->fns, fn)
+		cg_fn(cg, *fn);
+	return cg_close(cg);
 }
 
 struct strmap *cg_rule_insns(const struct obj_file *o)

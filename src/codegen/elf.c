@@ -22,6 +22,7 @@ enum sec {
 	SEC_REL_TEXT,
 	SEC_RODATA,
 	SEC_MAPS,
+	SEC_REL_MAPS,
 	SEC_LICENSE,
 	SEC_MANIFEST,
 	SEC_BTF,
@@ -78,6 +79,9 @@ static void describe(struct elf_state *e, const uint8_t *ext, size_t ext_len)
 				 SHF_ALLOC },
 		[SEC_MAPS] = { ".maps", .type = SHT_PROGBITS, .flags = SHF_ALLOC | SHF_WRITE,
 			       .align = 8 },
+		[SEC_REL_MAPS] = { ".rel.maps", w->map_rels.v, w->map_rels.n * sizeof(Elf64_Rel),
+				   SHT_REL, 8, .entsize = sizeof(Elf64_Rel), .link = SEC_SYMTAB,
+				   .info = SEC_MAPS, .data = ELF_T_REL },
 		[SEC_LICENSE] = { "license", "GPL", 4, SHT_PROGBITS, 1, SHF_ALLOC | SHF_WRITE },
 		[SEC_MANIFEST] = { MANIFEST_SECTION, w->o->manifest, w->o->manifest_len,
 				   SHT_PROGBITS, 1 },
@@ -109,7 +113,7 @@ static void describe_maps(struct elf_state *e)
 	uint64_t n = 0;
 
 	for (uint32_t i = 0; i < e->w->o->maps.n; i++)
-		n += e->w->syms.v[e->w->map_sym[i]].size;
+		n += e->w->map_size[i];
 	if (n)
 		e->s[SEC_MAPS].bytes = arena_alloc(e->w->a, n);
 	e->s[SEC_MAPS].len = n;

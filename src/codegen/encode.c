@@ -35,12 +35,12 @@ static int reg(const struct enc *e, uint32_t v)
 
 static void emit(struct enc *e, struct bpf_insn i)
 {
-	*vec_push(e->o->arena, &e->out->insns) = i;
+	*vec_push(e->fn->arena, &e->out->insns) = i;
 }
 
 static void emit_rel(struct enc *e, struct bpf_insn i, const struct obj_reloc *rel)
 {
-	struct obj_reloc *r = vec_push(e->o->arena, &e->out->relocs);
+	struct obj_reloc *r = vec_push(e->fn->arena, &e->out->relocs);
 
 	*r = *rel;
 	r->insn = e->out->insns.n;
@@ -377,7 +377,7 @@ static void line(struct enc *e, const struct rule *r)
 	if (e->out->lines.n && e->out->lines.v[e->out->lines.n - 1].insn == e->out->insns.n)
 		l = &e->out->lines.v[e->out->lines.n - 1]; /* that one had no instruction */
 	else
-		l = vec_push(e->o->arena, &e->out->lines);
+		l = vec_push(e->fn->arena, &e->out->lines);
 	*l = (struct obj_line){ .insn = e->out->insns.n, .rule = r, .file = "ruleset" };
 	loc = r ? r->loc : c ? c->loc : (struct loc){ 0 };
 	if (loc.file && e->o->diag && loc.file < e->o->diag->sources.n)

@@ -329,6 +329,16 @@ static void sel_call(struct isel *s, struct ir_ins *i)
 	s->vreg[i->id] = c->d;
 }
 
+/* What follows the call is reached only when it fails. */
+static void sel_tail(struct isel *s, struct ir_ins *i)
+{
+	uint32_t map, index = cg_next(s->cg, i->aux, &map);
+	struct mir_arg args[3] = { isel_arg_reg(s->ctx), isel_arg_map(map), isel_arg_imm(index) };
+
+	isel_helper(s, BPF_FUNC_tail_call, 3, args);
+	isel_ins(s, MIR_RET)->imm = 0;
+}
+
 /* -- edges ----------------------------------------------------------------------------------------------------- */
 
 /* The operand number that the s-th edge of `from` has in the phis of its target: edges of one pair are in one order. */
@@ -441,7 +451,7 @@ static void sel_ret(struct isel *s, struct ir_ins *i)
 
 	if (v->op != IR_CONST) {
 		a = isel_val(s, v);
-		if (s->ir->kind == IR_FN_PROG)
+		if (s->ir->kind != IR_FN_CHAIN)
 			a = isel_alui(s, BPF_AND, true, a, 1);
 	}
 	r = isel_ins(s, MIR_RET);
@@ -532,6 +542,9 @@ static void sel_ins(struct isel *s, struct ir_ins *i)
 		break;
 	case IR_RET:
 		sel_ret(s, i);
+		break;
+	case IR_TAIL:
+		sel_tail(s, i);
 		break;
 	default:
 		isel_state(s, i);

@@ -5,6 +5,8 @@
 
 #include "mir.h"
 
+struct tabset;
+
 /*
  * The value of a mutable set's element: when it expires (ns of bpf_ktime_get_ns(), 0: never), its data in words (of a verdict map:
  * the verdict's index), then a state for each stateful expression, each at a multiple of 8: packets and bytes of a counter,
@@ -21,17 +23,19 @@ struct set_layout {
 };
 struct set_layout cg_set_layout(const struct set *s);
 
+#define CG_COUNT_FN UINT32_MAX
+
 /* The module being generated: which maps its states and sets have become. */
 struct cg {
 	struct ir_mod *m;
 	struct obj_file *o;
-	uint32_t counters_map; /* in o->maps; counter state n is element counter_index[n] */
-	uint32_t *counter_index;
-	uint32_t *state_map;   /* by state: its map, for limit, quota, last, numgen */
-	uint32_t *state_index; /* and its element there */
-	uint32_t *set_map;     /* by set: its map */
-	struct arena *tmp;     /* machine code of the function at hand */
-	bool counts_by_call;   /* some function calls the one that counts: function m->fns.n of o */
+	/* Of counters, of other states (limit, quota, last, numgen), of programs that follow others: made when first wanted. */
+	struct obj_map *counters, *others, *nexts;
+	uint32_t counters_map, others_map, nexts_map; /* in o->maps */
+	VEC(struct tabset *) tabs;		      /* by set: what is known of constant ones */
+	struct arena *tmp;			      /* machine code of the function at hand */
+	bool counts_by_call; /* some function calls the one that counts: CG_COUNT_FN until all are there */
+	bool failed;
 };
 
 /* A packet address in parts, each 56 bytes behind the one before: as number and as pointer. */
@@ -138,8 +142,11 @@ void isel_dynset(struct isel *s, struct ir_ins *i);
 struct mir_fn *isel_fn(struct cg *cg, struct ir_fn *ir);
 
 /* -- maps.c: the maps of states and sets -- */
+/* Places for states and sets that the module has got since the last call. */
 bool cg_maps(struct cg *cg);
+/* The element of the map of programs that leads to function `fn`. */
+uint32_t cg_next(struct cg *cg, uint32_t fn, uint32_t *map);
 /* -- tables.c: constant sets become read-only tables and the code that searches them -- */
-bool cg_tables(struct ir_mod *m);
+void cg_tables(struct cg *cg, struct ir_fn *fn);
 
 #endif

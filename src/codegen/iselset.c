@@ -58,7 +58,7 @@ void isel_look(struct isel *s, struct ir_ins *i)
 	const struct set *set = s->cg->m->sets.v[i->aux].set;
 	struct set_layout l = cg_set_layout(set);
 
-	s->vreg[i->id] = find(s, s->cg->set_map[i->aux], &l, store_key(s, set, &l, i->args));
+	s->vreg[i->id] = find(s, s->cg->o->sets.v[i->aux].map, &l, store_key(s, set, &l, i->args));
 }
 
 void isel_eldw(struct isel *s, struct ir_ins *i)
@@ -241,7 +241,7 @@ void isel_dynset(struct isel *s, struct ir_ins *i)
 {
 	const struct ir_dynset *ds = &s->cg->m->dynsets.v[i->aux];
 	const struct set *set = s->cg->m->sets.v[ds->set].set;
-	struct dyn d = { .s = s, .e = ds->expr, .set = set, .map = s->cg->set_map[ds->set] };
+	struct dyn d = { .s = s, .e = ds->expr, .set = set, .map = s->cg->o->sets.v[ds->set].map };
 
 	d.l = cg_set_layout(set);
 	d.data = i->args + DIV_ROUND_UP(set->key_len, 4);

@@ -53,7 +53,7 @@ static void add_to(struct isel *s, uint32_t p, int32_t off, uint32_t by, int64_t
 
 static void count_by_call(struct isel *s, struct ir_ins *i)
 {
-	uint32_t first = s->cg->counter_index[i->aux];
+	uint32_t first = s->cg->o->states.v[i->aux].key;
 	struct mir_arg args[2] = { isel_arg_imm(first), isel_arg_val(s, i->args[0]) };
 	struct mir_ins *c;
 
@@ -62,13 +62,13 @@ static void count_by_call(struct isel *s, struct ir_ins *i)
 	c = isel_call(s, MIR_CALL, 2, args);
 
 	c->has_rel = true;
-	c->rel = (struct obj_reloc){ .kind = OBJ_REL_CALL, .id = s->cg->m->fns.n };
+	c->rel = (struct obj_reloc){ .kind = OBJ_REL_CALL, .id = CG_COUNT_FN };
 	s->cg->counts_by_call = true;
 }
 
 static void sel_count(struct isel *s, struct ir_ins *i)
 {
-	uint32_t first = s->cg->counter_index[i->aux], p, at;
+	uint32_t first = s->cg->o->states.v[i->aux].key, p, at;
 	int32_t key;
 
 	if (s->large) {
@@ -135,7 +135,7 @@ void isel_last(struct isel *s, uint32_t p)
 
 static uint32_t state_elem(struct isel *s, const struct ir_ins *i)
 {
-	return array_elem(s, s->cg->state_map[i->aux], s->cg->state_index[i->aux]);
+	return array_elem(s, s->cg->o->states.v[i->aux].map, s->cg->o->states.v[i->aux].key);
 }
 
 /* type 0: counting up; 1: random, scaled to [0, mod) */

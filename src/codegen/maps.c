@@ -14,42 +14,42 @@ static struct obj_map *map_new(struct cg *cg, const char *name, uint32_t type, u
 	return m;
 }
 
-static void counters(struct cg *cg)
+/* Counters are elements of one map, other states 8 bytes each of another; element and map of each are noted. */
+static void place_state(struct cg *cg, const struct ir_state *st)
 {
-	uint32_t n = 0;
-	struct obj_map *m;
+	bool counter = st->kind == ST_COUNTER;
+	struct obj_map **m = counter ? &cg->counters : &cg->others;
+	struct obj_place *p = vec_push(cg->o->arena, &cg->o->states);
 
-	cg->counter_index = arena_array(cg->m->arena, uint32_t, cg->m->states.n + 1);
-	for (uint32_t k = 0; k < cg->m->states.n; k++)
-		if (cg->m->states.v[k].kind == ST_COUNTER)
-			cg->counter_index[k] = n++;
-	if (!n)
-		return;
-	m = map_new(cg, "counters", BPF_MAP_TYPE_PERCPU_ARRAY, &cg->counters_map);
-	m->value_size = 16;
-	m->max_entries = n;
-	m->role = "counters";
+	if (!*m && counter) {
+		*m = map_new(cg, "counters", BPF_MAP_TYPE_PERCPU_ARRAY, &cg->counters_map);
+		(*m)->value_size = 16;
+		(*m)->role = "counters";
+	} else if (!*m) {
+		*m = map_new(cg, "states", BPF_MAP_TYPE_ARRAY, &cg->others_map);
+		(*m)->value_size = 8;
+		(*m)->role = "states";
+	}
+	p->map = counter ? cg->counters_map : cg->others_map;
+	p->key = (*m)->max_entries++;
 }
 
-/* Limits, quotas and their like: 8 bytes each, of one array. */
-static void states(struct cg *cg)
+uint32_t cg_next(struct cg *cg, uint32_t fn, uint32_t *map)
 {
-	uint32_t n = 0, map = 0;
-	struct obj_map *m;
+	struct obj_map *m = cg->nexts;
 
-	cg->state_map = arena_array(cg->m->arena, uint32_t, cg->m->states.n + 1);
-	cg->state_index = arena_array(cg->m->arena, uint32_t, cg->m->states.n + 1);
-	for (uint32_t k = 0; k < cg->m->states.n; k++)
-		if (cg->m->states.v[k].kind != ST_COUNTER)
-			cg->state_index[k] = n++;
-	if (!n)
-		return;
-	m = map_new(cg, "states", BPF_MAP_TYPE_ARRAY, &map);
-	m->value_size = 8;
-	m->max_entries = n;
-	m->role = "states";
-	for (uint32_t k = 0; k < cg->m->states.n; k++)
-		cg->state_map[k] = map;
+	if (!m) {
+		m = cg->nexts = map_new(cg, "programs", BPF_MAP_TYPE_PROG_ARRAY, &cg->nexts_map);
+		m->value_size = 4;
+		m->role = "programs";
+	}
+	*map = cg->nexts_map;
+	for (uint32_t k = 0; k < m->progs.n; k++)
+		if (m->progs.v[k] == fn)
+			return k;
+	*vec_push(cg->o->arena, &m->progs) = fn;
+	m->max_entries = m->progs.n;
+	return m->progs.n - 1;
 }
 
 /* -- sets ------------------------------------------------------------------------------------------------------ */
@@ -141,7 +141,7 @@ static bool set_map(struct cg *cg, uint32_t n)
 	struct set_layout l = cg_set_layout(s);
 	struct obj_map *m = map_new(cg, arena_printf(cg->o->arena, "set%u", n),
 				    l.lpm ? BPF_MAP_TYPE_LPM_TRIE : BPF_MAP_TYPE_HASH,
-				    &cg->set_map[n]);
+				    &cg->o->sets.v[n].map);
 
 	if (l.lpm && s->n_fields > 1) {
 		diag_error(cg->m->diag, s->loc,
@@ -173,13 +173,28 @@ static bool set_map(struct cg *cg, uint32_t n)
 	return true;
 }
 
+static bool place_set(struct cg *cg, uint32_t n)
+{
+	struct obj_set *p = vec_push(cg->o->arena, &cg->o->sets);
+	struct set_layout l;
+
+	p->is_mutable = cg->m->sets.v[n].kind == SK_MUTABLE;
+	if (!p->is_mutable)
+		return true;
+	l = cg_set_layout(cg->m->sets.v[n].set);
+	p->lpm = l.lpm;
+	p->timeouts = l.timeouts;
+	p->data_words = l.data_words;
+	p->expr_off = l.expr_off;
+	return set_map(cg, n);
+}
+
 bool cg_maps(struct cg *cg)
 {
-	counters(cg);
-	states(cg);
-	cg->set_map = arena_array(cg->m->arena, uint32_t, cg->m->sets.n + 1);
-	for (uint32_t k = 0; k < cg->m->sets.n; k++)
-		if (cg->m->sets.v[k].kind == SK_MUTABLE && !set_map(cg, k))
+	while (cg->o->states.n < cg->m->states.n)
+		place_state(cg, &cg->m->states.v[cg->o->states.n]);
+	while (cg->o->sets.n < cg->m->sets.n)
+		if (!place_set(cg, cg->o->sets.n))
 			return false;
 	return true;
 }

@@ -64,6 +64,8 @@ struct ow {
 	uint32_t n_local;	       /* of syms: how many are local */
 	uint32_t rodata_sym, text_sym; /* section symbols; 0: no such section */
 	uint32_t *fn_sym, *map_sym;    /* by index in o->fns, o->maps */
+	uint32_t *map_size;	       /* by index in o->maps: bytes in .maps */
+	VEC(Elf64_Rel) map_rels;       /* of .maps: programs in maps */
 	struct strmap externs;	       /* name -> index in syms, as a number */
 	VEC(uint32_t) ksyms, kconfigs; /* BTF ids of extern FUNCs and VARs */
 	struct strmap core_types;      /* "struct x", "enum x.y" -> BTF id */

@@ -413,31 +413,24 @@ static void lower_clook(struct tabset *t, struct ir_fn *fn, struct ir_ins *i, co
 	ir_replace(fn, i, tab1(&c, IR_ZEXT, IR_L, num));
 }
 
-static void lower_fn(struct ir_mod *m, struct ir_fn *fn, struct tabset **sets)
+void cg_tables(struct cg *cg, struct ir_fn *fn)
 {
-	struct users u = { .arena = m->arena };
+	struct users u = { .arena = cg->tmp };
 
+	while (cg->tabs.n < cg->m->sets.n)
+		*vec_push(cg->m->arena, &cg->tabs) = NULL;
 	find_users(fn, &u);
 	vec_foreach(&fn->blocks, b)
 		for (struct ir_ins *i = (*b)->first, *next; i; i = next) {
 			next = i->next;
 			if (i->op != IR_CLOOK && i->op != IR_CELDW)
 				continue;
-			if (!sets[i->aux])
-				sets[i->aux] = analyse(m, i->aux);
+			if (!cg->tabs.v[i->aux])
+				cg->tabs.v[i->aux] = analyse(cg->m, i->aux);
 			if (i->op == IR_CLOOK)
-				lower_clook(sets[i->aux], fn, i, &u);
+				lower_clook(cg->tabs.v[i->aux], fn, i, &u);
 			else
-				lower_celdw(sets[i->aux], fn, i);
+				lower_celdw(cg->tabs.v[i->aux], fn, i);
 		}
 	ir_sweep(fn);
-}
-
-bool cg_tables(struct ir_mod *m)
-{
-	struct tabset **sets = arena_array(m->arena, struct tabset *, m->sets.n + 1);
-
-	vec_foreach(&m->fns, fn)
-		lower_fn(m, *fn, sets);
-	return true;
 }

@@ -69,12 +69,17 @@ static void add_syms(struct ow *w)
 	w->n_local = w->syms.n;
 	add_fn_syms(w, false);
 	for (uint32_t i = 0; i < w->o->maps.n; i++) {
-		int var = btf__find_by_name_kind(w->btf, w->o->maps.v[i]->name, BTF_KIND_VAR);
-		uint64_t size = (uint64_t)btf__resolve_size(w->btf, (uint32_t)var);
+		const struct obj_map *m = w->o->maps.v[i];
+		uint64_t at = off + w->map_size[i] - 8 * m->progs.n;
 
-		w->map_sym[i] = add_sym(w, w->o->maps.v[i]->name, STB_GLOBAL, STT_OBJECT, SYM_MAPS,
-					off, size);
-		off += size;
+		w->map_sym[i] = add_sym(w, m->name, STB_GLOBAL, STT_OBJECT, SYM_MAPS, off,
+					w->map_size[i]);
+		off += w->map_size[i];
+		for (uint32_t k = 0; k < m->progs.n; k++)
+			*vec_push(w->a, &w->map_rels) = (Elf64_Rel){
+				.r_offset = at + 8 * k,
+				.r_info = ELF64_R_INFO(w->fn_sym[m->progs.v[k]], R_BPF_64_64),
+			};
 	}
 }
 
@@ -289,6 +294,7 @@ static struct ow *writer(struct obj_file *o)
 	w->fn_type = arena_array(w->a, uint32_t, o->fns.n);
 	w->fn_sym = arena_array(w->a, uint32_t, o->fns.n);
 	w->map_sym = arena_array(w->a, uint32_t, o->maps.n);
+	w->map_size = arena_array(w->a, uint32_t, o->maps.n);
 	w->rodata_off = arena_array(w->a, uint32_t, o->rodata.n);
 	w->rodata_align = 8;
 	sb_init(&w->rodata, w->a);

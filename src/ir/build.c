@@ -143,11 +143,17 @@ struct ir_fn *lower_fn_new(struct bld *b, const struct chain *c, const char *nam
 static struct ir_fn *chain_fn(struct bld *b, const struct chain *c)
 {
 	struct bchain *bc = &b->chains[c->index];
+	const struct bld was = *b;
 
 	if (bc->fn)
 		return bc->fn;
 	bc->fn = lower_fn_new(b, c, arena_printf(b->m->arena, "%s_c%u", b->prog->name, c->index));
-	*vec_push(b->m->arena, &b->todo) = (struct btodo){ bc->fn, c, 0, c->rules.n, false };
+	lower_begin(b, bc->fn);
+	lower_chain(b, c);
+	b->c.blk = b->end;
+	ir_ret(&b->c, 2);
+	lower_finish(b);
+	lower_resume(b, &was);
 	return bc->fn;
 }
 
@@ -155,25 +161,28 @@ static struct ir_fn *chain_fn(struct bld *b, const struct chain *c)
 static void call_chain(struct bld *b, const struct chain *c, struct ir_block *after)
 {
 	struct ir_block *final = ir_block_new(b->c.fn);
-	struct ir_ins *r = ir_emit(&b->c, IR_CALL, IR_W, 0, NULL);
+	struct ir_ins *r = lower_call(b, chain_fn(b, c));
 
-	r->aux = chain_fn(b, c)->index;
 	ir_br(&b->c, bcond(b, IR_EQ, r, 2), after, final);
 	b->c.blk = final;
-	if (b->c.fn->kind == IR_FN_PROG)
-		r = bop(b, IR_AND, r, bw(b, 1));
-	ir_emit1(&b->c, IR_RET, IR_V, r);
+	lower_final(b, r);
 }
 
 /* In place: the chain ends where its caller goes on. */
-static void inline_chain(struct bld *b, const struct chain *c, struct ir_block *after)
+static void inline_chain(struct bld *b, const struct chain *c, struct ir_block *after,
+			 struct bpos *up)
 {
 	struct ir_block *brk = b->brk, *end = b->end;
+	struct bpos *pos = b->pos;
 	const struct binfo *info = b->info;
 	const struct rule *rule = b->c.rule;
 
 	b->end = after;
+	b->pos = up;
+	b->level++;
 	lower_chain(b, c);
+	b->level--;
+	b->pos = pos;
 	b->brk = brk;
 	b->end = end;
 	b->info = info;
@@ -204,7 +213,7 @@ void lower_verdict(struct bld *b, const struct verdict *v)
 		if (b->chains[v->chain->index].call)
 			call_chain(b, v->chain, after);
 		else
-			inline_chain(b, v->chain, after);
+			inline_chain(b, v->chain, after, v->code == V_GOTO ? b->pos->up : b->pos);
 		break;
 	case V_QUEUE:
 		BUG("queue in a rule that was planned to be lowered");
@@ -290,7 +299,7 @@ void lower_prepare(struct bld *b, const struct rule *r, uint32_t n)
 	for (uint32_t i = 0; i < n; i++) {
 		if (!expr_needs_info(r->exprs.v[i]))
 			continue;
-		info = arena_new_of(b->m->arena, struct binfo);
+		info = arena_new_of(b->c.fn->arena, struct binfo);
 		*info = lower_info(b);
 		b->info = info;
 		return;
@@ -318,69 +327,62 @@ static void lower_rule(struct bld *b, const struct rule *r, struct rule_act act,
 		ir_jmp(&b->c, next);
 }
 
-void lower_rules(struct bld *b, const struct chain *c, uint32_t from, uint32_t to)
+uint32_t lower_at(struct bld *b, struct dchain *dc, uint32_t at)
 {
-	struct dchain dc;
+	const struct rule *r = dc->chain->rules.v[at];
+	struct rule_act act = lower_act(b, r);
+	struct ir_block *next;
+	uint32_t n;
 
-	dispatch_open(b, &dc, c, from, to);
-	for (uint32_t i = from, n; i < to; i += n) {
-		struct rule_act act = lower_act(b, c->rules.v[i]);
-		struct ir_block *next;
-
+	if (act.act == RULE_NEVER || dispatch_never(b, dc, at))
+		return 1;
+	b->brk = next = ir_block_new(b->c.fn);
+	b->pos->next = at + 1;
+	n = dispatch_run(b, dc, at);
+	if (!n) {
+		lower_rule(b, r, act, next);
 		n = 1;
-		if (act.act == RULE_NEVER || dispatch_never(b, &dc, i))
-			continue;
-		b->brk = next = ir_block_new(b->c.fn);
-		n = dispatch_run(b, &dc, i);
-		if (!n) {
-			lower_rule(b, c->rules.v[i], act, next);
-			n = 1;
-		}
-		b->c.blk = next;
-		if (!next->preds.n) /* no packet comes further */
+	}
+	b->c.blk = next;
+	if (!next->preds.n) /* no packet comes further */
+		return dc->to - at;
+	return n;
+}
+
+uint32_t lower_rules(struct bld *b, const struct chain *c, uint32_t from, bool part)
+{
+	struct bpos pos = { .chain = c, .up = b->pos };
+	struct dchain dc;
+	uint32_t i = from;
+
+	b->pos = &pos;
+	dispatch_open(b, &dc, c, from, c->rules.n);
+	while (i < c->rules.n) {
+		bool full = lower_is_full(b);
+
+		if (part && i > from && (full || lower_is_heavy(b, c->rules.v[i])))
 			break;
+		if (full && !part) {
+			lower_cut(b, &dc, i);
+			i = c->rules.n;
+			break;
+		}
+		i += lower_at(b, &dc, i);
 	}
 	dispatch_close(&dc);
+	b->pos = pos.up;
 	b->c.rule = NULL;
+	return i;
 }
 
 /* From the cursor on; every way through it that is not final ends at b->end. */
 static void lower_chain(struct bld *b, const struct chain *c)
 {
-	if (lower_in_parts(b, c))
-		lower_parts(b, c);
-	else
-		lower_rules(b, c, 0, c->rules.n);
+	lower_rules(b, c, 0, false);
 	ir_jmp(&b->c, b->end);
 }
 
 /* -- functions --------------------------------------------------------------------------------------------------- */
-
-static void begin_fn(struct bld *b, struct ir_fn *fn)
-{
-	b->c = (struct ir_cur){ .fn = fn, .blk = ir_block_new(fn) };
-	b->info = NULL;
-	b->end = ir_block_new(fn);
-	b->dead = false;
-}
-
-/* A part's end (2) is not its chain's end (3): a return passes over the parts that follow. */
-static void fill_fn(struct bld *b, struct btodo t)
-{
-	struct ir_block *end;
-
-	begin_fn(b, t.fn);
-	end = b->end;
-	if (t.part) {
-		lower_rules(b, t.chain, t.from, t.to);
-		ir_ret(&b->c, 2);
-	} else {
-		lower_chain(b, t.chain);
-	}
-	b->c.blk = end;
-	ir_ret(&b->c, t.part ? 3 : 2);
-	ir_cfg(b->c.fn);
-}
 
 static void policy(struct bld *b, const struct chain *base)
 {
@@ -402,7 +404,8 @@ static void build_prog(struct bld *b, const struct plan_prog *p)
 
 	b->prog = p;
 	b->chains = arena_array(b->m->arena, struct bchain, p->base->table->chains.n);
-	b->todo.n = 0;
+	b->todo.n = b->n_parts = 0;
+	strmap_init(&b->nexts, b->m->arena);
 	visit_chain(b, p->base);
 	weigh_chain(b, p->base);
 
@@ -410,27 +413,39 @@ static void build_prog(struct bld *b, const struct plan_prog *p)
 	fn->chain = p->base;
 	fn->hook = p->hook;
 	fn->prio = p->prio;
-	begin_fn(b, fn);
+	lower_begin(b, fn);
 	end = b->end;
 	lower_chain(b, p->base);
 	b->c.blk = end;
 	policy(b, p->base);
-	ir_cfg(fn);
-	for (uint32_t i = 0; i < b->todo.n; i++)
-		fill_fn(b, b->todo.v[i]);
+	lower_finish(b);
+	for (uint32_t i = 0; i < b->todo.n; i++) {
+		const struct bnext next = b->todo.v[i];
+
+		lower_next(b, &next);
+		policy(b, p->base);
+		lower_finish(b);
+	}
+}
+
+void build_into(struct ir_mod *m, const struct plan *plan, const struct build_opts *o)
+{
+	struct bld b = { .m = m, .opts = o };
+
+	ruleset_note_states(plan->rs);
+	strmap_init(&b.states, m->arena);
+	strmap_init(&b.sets, m->arena);
+	vec_foreach(&plan->progs, p)
+		lower_objects(&b, *p);
+	vec_foreach(&plan->progs, p)
+		build_prog(&b, *p);
 }
 
 struct ir_mod *build_module(struct arena *a, struct diag *d, const struct plan *plan,
 			    const struct build_opts *o)
 {
-	struct bld b = { .m = ir_mod_new(a, d), .opts = o };
+	struct ir_mod *m = ir_mod_new(a, d);
 
-	ruleset_note_states(plan->rs);
-	strmap_init(&b.states, a);
-	strmap_init(&b.sets, a);
-	vec_foreach(&plan->progs, p)
-		lower_objects(&b, *p);
-	vec_foreach(&plan->progs, p)
-		build_prog(&b, *p);
-	return b.m;
+	build_into(m, plan, o);
+	return m;
 }

@@ -1,148 +1,236 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Cutting chains into functions that the kernel verifies one by one, where a program is too large for one.
+ * Cutting what is too large to be verified in one piece.
  *
- * How much code a rule makes shows only when it is built: a thousand rules may have become one look-up. So a module is built
- * whole first; if one of its functions came out too large, it is built again with what each rule weighed then. A part
- * returns what a chain's function returns, and 3 for a `return` that ends the whole chain.
+ * How much code a rule makes shows only when it is lowered (a thousand rules may become one look-up), so a function is filled until
+ * it is full, and what is left of the chain goes on in parts: functions of their own, called one after the other, each of which
+ * the kernel verifies by itself. A part returns what a chain's function returns, and 3 for a `return` that ends the whole
+ * chain. A rule that jumps to a large chain stands in no part but where the parts are called, so that calls do not nest.
+ *
+ * The kernel also bounds what one program may cost, its functions taken together. A program that is full goes on as another, by a tail
+ * call, which hands over nothing but the packet; so the place where it goes on, a rule and the chains that jumped there, is
+ * known when compiling, and each place has one program. Of functions, only a program itself can do that.
  */
 #include "lower.h"
 
-uint32_t build_fn_max = 48000;
-uint32_t build_part_max = 32000; /* about 800 rules of three matches */
+uint32_t build_part_max = 256000; /* some 5,000 rules of three matches */
+uint32_t build_prog_max = 700000; /* of the million that the verifier goes through */
 
-static void add_weight(struct strmap *w, const struct rule *r, uint32_t by)
+/* Instructions of the function at hand, as far as can be told before passes have seen it. */
+static uint64_t size_here(const struct bld *b)
 {
-	void **n = r ? strmap_put(w, (const char *)&r, sizeof(r)) : NULL;
-
-	if (n)
-		*n = (void *)((uintptr_t)*n + by);
+	return (uint64_t)b->c.fn->n_ins * 5 / 8;
 }
 
-static void weigh_fn(struct strmap *w, const struct ir_fn *fn)
+/* A chain lowered in place is not cut at the first opportunity. */
+bool lower_is_full(const struct bld *b)
 {
-	const struct rule *r = NULL;
-	uint32_t n = 0;
+	uint32_t n = b->c.fn->n_ins;
 
-	vec_foreach(&fn->blocks, b)
-		for (const struct ir_ins *i = (*b)->first; i; i = i->next, n++) {
-			if (i->rule == r)
-				continue;
-			add_weight(w, r, n);
-			r = i->rule;
-			n = 0;
-		}
-	add_weight(w, r, n);
+	return n > build_part_max && (!b->level || n - build_part_max > build_part_max / 2);
 }
 
-struct strmap *build_weights(const struct ir_mod *m)
+static bool heavy_target(const struct bld *b, const struct verdict *v)
 {
-	struct strmap *w = arena_new_of(m->arena, struct strmap);
-	bool large = false;
+	const struct bchain *bc;
 
-	strmap_init(w, m->arena);
-	vec_foreach(&m->fns, fn) {
-		uint32_t n = 0;
-
-		vec_foreach(&(*fn)->blocks, b)
-			for (const struct ir_ins *i = (*b)->first; i; i = i->next)
-				n++;
-		large |= n > build_fn_max;
-	}
-	if (!large)
-		return NULL;
-	vec_foreach(&m->fns, fn)
-		weigh_fn(w, *fn);
-	return w;
-}
-
-static uint64_t chain_cost(struct bld *b, const struct chain *c);
-
-static uint64_t target_cost(struct bld *b, const struct verdict *v)
-{
 	if (v->code != V_JUMP && v->code != V_GOTO)
-		return 0;
-	return b->chains[v->chain->index].call ? 4 : chain_cost(b, v->chain);
+		return false;
+	bc = &b->chains[v->chain->index];
+	return !bc->call && bc->weight > build_part_max / 32;
 }
 
-static uint64_t rule_cost(struct bld *b, const struct rule *r)
+/* Whether the rule brings a large chain with it. */
+bool lower_is_heavy(const struct bld *b, const struct rule *r)
 {
-	uint64_t n = (uintptr_t)strmap_get(b->opts->weights, (const char *)&r, sizeof(r));
-
 	if (lower_act(b, r).act != RULE_LOWER)
-		return n;
+		return false;
 	vec_foreach(&r->exprs, e) {
-		if ((*e)->kind == EX_IMMEDIATE && (*e)->imm.dreg == REG_VERDICT)
-			n += target_cost(b, &(*e)->imm.verdict);
-		else if ((*e)->kind == EX_LOOKUP && (*e)->lookup.dreg == REG_VERDICT)
+		if ((*e)->kind == EX_IMMEDIATE && (*e)->imm.dreg == REG_VERDICT &&
+		    heavy_target(b, &(*e)->imm.verdict))
+			return true;
+		if ((*e)->kind == EX_LOOKUP && (*e)->lookup.dreg == REG_VERDICT)
 			vec_foreach(&(*e)->lookup.set->elems, el)
-				n += target_cost(b, &(*el)->verdict);
+				if (heavy_target(b, &(*el)->verdict))
+					return true;
 	}
-	return n;
+	return false;
 }
 
-static uint64_t chain_cost(struct bld *b, const struct chain *c)
-{
-	struct bchain *bc = &b->chains[c->index];
-	uint64_t n = 0;
+/* -- functions ----------------------------------------------------------------------------------------------------- */
 
-	if (!bc->cost) {
-		vec_foreach(&c->rules, r)
-			n += rule_cost(b, *r);
-		bc->cost = n + 1;
+void lower_begin(struct bld *b, struct ir_fn *fn)
+{
+	if (b->opts->done)
+		fn->arena = arena_new();
+	b->c = (struct ir_cur){ .fn = fn, .blk = ir_block_new(fn) };
+	b->info = NULL;
+	b->end = ir_block_new(fn);
+	b->dead = false;
+	b->pos = NULL;
+	b->level = 0;
+	b->callees = 0;
+}
+
+void lower_finish(struct bld *b)
+{
+	struct ir_fn *fn = b->c.fn;
+	uint64_t n = size_here(b);
+
+	ir_cfg(fn);
+	if (b->opts->done) {
+		n = b->opts->done(b->opts->arg, fn);
+		arena_free(fn->arena);
+		memset(&fn->blocks, 0, sizeof(fn->blocks));
 	}
-	return bc->cost - 1;
+	fn->size = (uint32_t)MIN(n + b->callees, UINT32_MAX);
 }
 
-bool lower_in_parts(struct bld *b, const struct chain *c)
+void lower_resume(struct bld *b, const struct bld *was)
 {
-	return b->opts->weights && chain_cost(b, c) > build_part_max;
+	b->c = was->c;
+	b->info = was->info;
+	b->brk = was->brk;
+	b->end = was->end;
+	b->dead = was->dead;
+	b->pos = was->pos;
+	b->level = was->level;
+	b->callees = was->callees;
+	memcpy(b->regs, was->regs, sizeof(b->regs));
 }
 
-static void call_part(struct bld *b, const struct chain *c, uint32_t from, uint32_t to)
+struct ir_ins *lower_call(struct bld *b, const struct ir_fn *fn)
 {
-	struct ir_block *next = ir_block_new(b->c.fn), *over = ir_block_new(b->c.fn),
-			*final = ir_block_new(b->c.fn);
+	struct ir_ins *r = ir_emit(&b->c, IR_CALL, IR_W, 0, NULL);
+
+	r->aux = fn->index;
+	b->callees += fn->size;
+	return r;
+}
+
+/* What the callee decided is decided. */
+void lower_final(struct bld *b, struct ir_ins *r)
+{
+	if (b->c.fn->kind != IR_FN_CHAIN)
+		r = bop(b, IR_AND, r, bw(b, 1));
+	ir_emit1(&b->c, IR_RET, IR_V, r);
+}
+
+/* -- parts --------------------------------------------------------------------------------------------------------- */
+
+/* The rule behind the part. */
+static uint32_t call_part(struct bld *b, const struct chain *c, uint32_t from)
+{
 	struct ir_fn *fn =
 		lower_fn_new(b, c,
 			     arena_printf(b->m->arena, "%s_p%u", b->prog->name, b->n_parts++));
-	struct ir_ins *r = ir_emit(&b->c, IR_CALL, IR_W, 0, NULL);
+	struct ir_block *next = ir_block_new(b->c.fn), *over = ir_block_new(b->c.fn),
+			*final = ir_block_new(b->c.fn), *end;
+	const struct bld was = *b;
+	struct ir_ins *r;
+	uint32_t to;
 
-	*vec_push(b->m->arena, &b->todo) = (struct btodo){ fn, c, from, to, true };
-	r->aux = fn->index;
+	lower_begin(b, fn);
+	end = b->end;
+	to = lower_rules(b, c, from, true);
+	ir_ret(&b->c, 2);
+	b->c.blk = end;
+	ir_ret(&b->c, 3);
+	lower_finish(b);
+	lower_resume(b, &was);
+
+	r = lower_call(b, fn);
 	ir_br(&b->c, bcond(b, IR_EQ, r, 2), next, over);
 	b->c.blk = over;
 	ir_br(&b->c, bcond(b, IR_EQ, r, 3), b->end, final);
 	b->c.blk = final;
-	if (b->c.fn->kind == IR_FN_PROG)
-		r = bop(b, IR_AND, r, bw(b, 1));
-	ir_emit1(&b->c, IR_RET, IR_V, r);
+	lower_final(b, r);
 	b->c.blk = next;
+	return to;
 }
 
-/* A rule that is too large itself, by what it jumps to, stays: its target is cut. */
-void lower_parts(struct bld *b, const struct chain *c)
+/* -- programs ------------------------------------------------------------------------------------------------------ */
+
+/* Levels at the end of their chain say nothing. */
+static void **next_slot(struct bld *b, const struct bpos *p)
 {
-	uint64_t sum = 0;
-	uint32_t from = 0;
+	struct arena *a = b->m->arena;
+	VEC(uint64_t) key = { 0 };
 
-	b->c.rule = NULL;
-	for (uint32_t k = 0; k < c->rules.n; k++) {
-		uint64_t n = rule_cost(b, c->rules.v[k]);
-
-		/* Also where they weigh nothing: what was merged into a rule before is not lost. */
-		if (from < k && sum + n > build_part_max) {
-			call_part(b, c, from, k);
-			from = k;
-			sum = 0;
-		}
-		sum += n;
-		if (n > build_part_max) {
-			lower_rules(b, c, k, k + 1);
-			from = k + 1;
-			sum = 0;
-		}
+	for (; p; p = p->up) {
+		if (p->next >= p->chain->rules.n)
+			continue;
+		*vec_push(a, &key) = p->chain->index;
+		*vec_push(a, &key) = p->next;
 	}
-	if (from < c->rules.n)
-		call_part(b, c, from, c->rules.n);
+	return strmap_put(&b->nexts, (const char *)key.v, key.n * sizeof(*key.v));
+}
+
+static void go_on_as(struct bld *b, const struct ir_fn *fn)
+{
+	ir_emit(&b->c, IR_TAIL, IR_V, 0, NULL)->aux = fn->index;
+	b->c.blk = ir_block_new(b->c.fn); /* where nobody comes */
+}
+
+/* A program that goes on at the position at hand. */
+static void go_on(struct bld *b)
+{
+	void **slot = next_slot(b, b->pos);
+	struct bpos **last;
+	struct bnext *n;
+
+	if (!*slot) {
+		n = vec_push(b->m->arena, &b->todo);
+		n->fn = lower_fn_new(b, b->prog->base,
+				     arena_printf(b->m->arena, "%s_n%u", b->prog->name, b->todo.n));
+		n->fn->kind = IR_FN_NEXT;
+		last = &n->at;
+		for (const struct bpos *p = b->pos; p; p = p->up, last = &(*last)->up)
+			*last = arena_dup(b->m->arena, p, sizeof(*p));
+		*last = NULL;
+		*slot = n->fn;
+	}
+	go_on_as(b, *slot);
+}
+
+void lower_next(struct bld *b, const struct bnext *n)
+{
+	struct ir_block *final;
+
+	lower_begin(b, n->fn);
+	final = b->end;
+	for (struct bpos *p = n->at; p; p = p->up) {
+		struct ir_fn *known = p == n->at ? NULL : *next_slot(b, p);
+
+		if (known) {
+			go_on_as(b, known);
+			break;
+		}
+		b->end = p->up ? ir_block_new(n->fn) : final;
+		b->pos = p->up;
+		lower_rules(b, p->chain, p->next, false);
+		ir_jmp(&b->c, b->end);
+		b->c.blk = b->end;
+	}
+	if (b->c.blk != final)
+		ir_jmp(&b->c, final);
+	b->c.blk = final;
+}
+
+void lower_cut(struct bld *b, struct dchain *dc, uint32_t at)
+{
+	const struct chain *c = b->pos->chain;
+
+	while (at < c->rules.n) {
+		b->c.rule = NULL;
+		b->pos->next = at;
+		if (b->c.fn->kind != IR_FN_CHAIN && size_here(b) + b->callees > build_prog_max) {
+			go_on(b);
+			return;
+		}
+		if (lower_is_heavy(b, c->rules.v[at]))
+			at += lower_at(b, dc, at);
+		else
+			at = call_part(b, c, at);
+	}
 }

@@ -198,7 +198,7 @@ void breg_set_pair(struct bld *b, uint32_t w, struct ir_ins *wide)
 
 void breg_set_name(struct bld *b, uint32_t w, struct ir_ins *lo, struct ir_ins *hi)
 {
-	struct bname *n = arena_new_of(b->m->arena, struct bname);
+	struct bname *n = arena_new_of(b->c.fn->arena, struct bname);
 
 	BUG_ON(w + 3 >= REG_WORDS);
 	n->raw[0] = lo;

@@ -107,8 +107,8 @@ static void dispatch_verdict(struct bld *b, struct ir_ins *el, uint32_t set)
 		return;
 	}
 	memcpy(saved, b->regs, sizeof(saved));
-	targets = arena_array(b->m->arena, struct ir_block *, n);
-	cases = arena_array(b->m->arena, int64_t, n);
+	targets = arena_array(b->c.fn->arena, struct ir_block *, n);
+	cases = arena_array(b->c.fn->arena, int64_t, n);
 	for (uint32_t k = 0; k < n; k++) {
 		targets[k] = ir_block_new(b->c.fn);
 		cases[k] = k;

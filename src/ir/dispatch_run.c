@@ -467,8 +467,8 @@ void dispatch_classes(struct drun *run, struct ir_ins *which, struct ir_ins *off
 	int64_t *cases;
 
 	if (n > 1) {
-		to = arena_array(b->m->arena, struct ir_block *, n);
-		cases = arena_array(b->m->arena, int64_t, n);
+		to = arena_array(b->c.fn->arena, struct ir_block *, n);
+		cases = arena_array(b->c.fn->arena, int64_t, n);
 		for (uint32_t k = 0; k < n; k++) {
 			to[k] = ir_block_new(b->c.fn);
 			cases[k] = k;
@@ -654,6 +654,7 @@ uint32_t dispatch_run(struct bld *b, struct dchain *dc, uint32_t at)
 	}
 	if (!dispatch_effects(&run))
 		return 0;
+	b->pos->next = run.place[run.n - 1] + 1;
 	lower_run(&run);
 	return run.place[run.n - 1] + 1 - at;
 }

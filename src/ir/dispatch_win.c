@@ -74,7 +74,7 @@ static struct ir_ins *search(struct drun *s, struct ir_ins *best)
 	hit = b->c.blk;
 	ir_jmp(&b->c, join);
 	b->c.blk = join;
-	args = arena_array(b->m->arena, struct ir_ins *, join->preds.n);
+	args = arena_array(b->c.fn->arena, struct ir_ins *, join->preds.n);
 	for (uint32_t k = 0; k < join->preds.n; k++)
 		args[k] = join->preds.v[k] == hit ? num : best;
 	phi = ir_emit(&b->c, IR_PHI, IR_W, join->preds.n, args);
@@ -154,6 +154,7 @@ uint32_t dispatch_window(struct bld *b, struct dchain *dc, uint32_t at)
 			return 0;
 	if (!dispatch_effects(&w.all))
 		return 0;
+	b->pos->next = w.all.place[w.all.n - 1] + 1;
 	lower_window(&w);
 	return w.all.place[w.all.n - 1] + 1 - at;
 }

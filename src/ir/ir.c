@@ -62,6 +62,7 @@ struct ir_fn *ir_fn_new(struct ir_mod *m, enum ir_fn_kind kind, const char *name
 	struct ir_fn *fn = arena_new_of(m->arena, struct ir_fn);
 
 	fn->mod = m;
+	fn->arena = m->arena;
 	fn->kind = kind;
 	fn->name = name;
 	fn->index = m->fns.n;
@@ -71,13 +72,13 @@ struct ir_fn *ir_fn_new(struct ir_mod *m, enum ir_fn_kind kind, const char *name
 
 struct ir_block *ir_block_new(struct ir_fn *fn)
 {
-	struct ir_block *b = arena_new_of(fn->mod->arena, struct ir_block);
+	struct ir_block *b = arena_new_of(fn->arena, struct ir_block);
 
 	b->id = fn->n_blocks++;
 	b->fn = fn;
 	b->rpo = fn->blocks.n;
 	ir_cfg_changed(fn);
-	*vec_push(fn->mod->arena, &fn->blocks) = b;
+	*vec_push(fn->arena, &fn->blocks) = b;
 	return b;
 }
 
@@ -87,7 +88,7 @@ struct ir_ins *ir_ins_new(struct ir_fn *fn, enum ir_op op, enum ir_type t, uint3
 {
 	struct ir_ins *i;
 
-	i = arena_alloc(fn->mod->arena, sizeof(*i) + n_args * sizeof(*i->args));
+	i = arena_alloc(fn->arena, sizeof(*i) + n_args * sizeof(*i->args));
 	i->op = op;
 	i->type = t;
 	i->n_args = n_args;
@@ -109,7 +110,7 @@ static uint32_t const_slot(struct ir_ins **tab, uint32_t cap, enum ir_type t, ui
 static void consts_grow(struct ir_fn *fn)
 {
 	uint32_t cap = fn->cap_consts ? fn->cap_consts * 2 : 64;
-	struct ir_ins **tab = arena_array(fn->mod->arena, struct ir_ins *, cap);
+	struct ir_ins **tab = arena_array(fn->arena, struct ir_ins *, cap);
 
 	for (uint32_t i = 0; i < fn->cap_consts; i++) {
 		struct ir_ins *c = fn->consts[i];
@@ -185,7 +186,7 @@ void ir_replace(struct ir_fn *fn, struct ir_ins *old, struct ir_ins *by)
 		return;
 	BUG_ON(old->op == IR_CONST || old->type != by->type);
 	if (!old->n_args)
-		old->args = arena_array(fn->mod->arena, struct ir_ins *, 1);
+		old->args = arena_array(fn->arena, struct ir_ins *, 1);
 	fn->has_copies = true;
 	old->op = IR_COPY;
 	old->n_args = 1;
@@ -294,7 +295,7 @@ void ir_switch(struct ir_cur *c, struct ir_ins *v, uint32_t n_cases, const int64
 {
 	ir_emit1(c, IR_SWITCH, IR_V, v);
 	for (uint32_t k = 0; k < n_cases; k++) {
-		*vec_push(c->fn->mod->arena, &c->blk->cases) = cases[k];
+		*vec_push(c->fn->arena, &c->blk->cases) = cases[k];
 		ir_edge_add(c->blk, targets[k]);
 	}
 	ir_edge_add(c->blk, dflt);
@@ -318,7 +319,7 @@ static void phi_arg_add(struct arena *a, struct ir_ins *phi)
 
 void ir_edge_add(struct ir_block *from, struct ir_block *to)
 {
-	struct arena *a = from->fn->mod->arena;
+	struct arena *a = from->fn->arena;
 
 	ir_cfg_changed(from->fn);
 	*vec_push(a, &from->succs) = to;
@@ -375,7 +376,7 @@ void ir_edge_remove(struct ir_block *from, struct ir_block *to)
 
 void ir_edge_move(struct ir_block *from, uint32_t s, struct ir_block *to)
 {
-	struct arena *a = from->fn->mod->arena;
+	struct arena *a = from->fn->arena;
 	struct ir_block *old = from->succs.v[s];
 
 	if (old == to)

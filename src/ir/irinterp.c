@@ -179,6 +179,8 @@ static uint32_t run_blocks(struct frame *f)
 		f->run->steps--;
 		if (i->op == IR_RET)
 			return (uint32_t)get(f, i->args[0]);
+		if (i->op == IR_TAIL)
+			return run_fn(f->run, f->fn->mod->fns.v[i->aux]);
 		from = b;
 		b = b->succs.v[successor(b, i->n_args ? get(f, i->args[0]) : 0)];
 	}

@@ -51,16 +51,19 @@ struct bchain {
 	uint32_t height; /* calls nested below it */
 	bool seen, call;
 	struct ir_fn *fn; /* once asked for */
-	uint64_t
-		cost; /* instructions, those of chains inlined into it included; + 1, 0: not known yet */
 };
 
-/* Rules [from, to) of a chain that become a function: a whole chain, or a part of one. */
-struct btodo {
-	struct ir_fn *fn;
+/* A place in a program: the rule of a chain that is next there, and where it goes on when that chain is over. */
+struct bpos {
 	const struct chain *chain;
-	uint32_t from, to;
-	bool part;
+	uint32_t next;
+	struct bpos *up; /* NULL: the base chain's policy */
+};
+
+/* A program that goes on where another one was full. */
+struct bnext {
+	struct ir_fn *fn;
+	struct bpos *at;
 };
 
 struct bld {
@@ -71,13 +74,17 @@ struct bld {
 	struct strmap sets;   /* address of the set -> set number + 1 */
 
 	struct bchain *chains;	/* of the program at hand, by chain->index */
-	VEC(struct btodo) todo; /* functions still to be filled */
+	VEC(struct bnext) todo; /* programs still to be filled */
+	struct strmap nexts;	/* place -> program */
 	uint32_t n_parts;
 
 	struct ir_cur c;
 	bool dead;		  /* nothing of this rule can be reached any more */
 	struct ir_block *brk;	  /* next rule */
 	struct ir_block *end;	  /* end of the chain at hand */
+	struct bpos *pos;	  /* the chain at hand, next: the rule behind the one at hand */
+	uint32_t level;		  /* chains lowered in place around it */
+	uint64_t callees;	  /* instructions of the functions that this one calls */
 	const struct binfo *info; /* IPv6: packet information that holds here; NULL: none */
 	struct breg regs[REG_WORDS];
 };
@@ -150,12 +157,30 @@ struct rule_act lower_act(const struct bld *b, const struct rule *r);
 void lower_expr(struct bld *b, const struct rule *r, uint32_t index, const struct expr *e);
 /* To be called where a rule begins; n: how many of its expressions will be lowered. */
 void lower_prepare(struct bld *b, const struct rule *r, uint32_t n);
-/* Rules [from, to) from the cursor on; every way through them that is not final ends at b->end. */
-void lower_rules(struct bld *b, const struct chain *c, uint32_t from, uint32_t to);
+/*
+ * The rules of a chain from `from` on, from the cursor on; every way through them that is not final ends at b->end. A part stops where
+ * the function is full; result: the rule behind the last.
+ */
+uint32_t lower_rules(struct bld *b, const struct chain *c, uint32_t from, bool part);
+/* The rule, or the run of rules that begins with it; how many. */
+struct dchain;
+uint32_t lower_at(struct bld *b, struct dchain *dc, uint32_t at);
+
+/* -- functions and their parts (build_part.c) -------------------------------------------------------------------- */
+
 struct ir_fn *lower_fn_new(struct bld *b, const struct chain *c, const char *name);
-/* build_part.c: is the chain too large for one function, and its rules in parts. */
-bool lower_in_parts(struct bld *b, const struct chain *c);
-void lower_parts(struct bld *b, const struct chain *c);
+void lower_begin(struct bld *b, struct ir_fn *fn);
+void lower_finish(struct bld *b);
+/* Back to the function that was at hand before another one began. */
+void lower_resume(struct bld *b, const struct bld *was);
+struct ir_ins *lower_call(struct bld *b, const struct ir_fn *fn);
+void lower_final(struct bld *b, struct ir_ins *r);
+bool lower_is_full(const struct bld *b);
+bool lower_is_heavy(const struct bld *b, const struct rule *r);
+/* The rest of the chain at hand, from rule `at` on, in parts. */
+void lower_cut(struct bld *b, struct dchain *dc, uint32_t at);
+/* A program that goes on, up to where the policy is reached: there the cursor stands then. */
+void lower_next(struct bld *b, const struct bnext *n);
 
 /* A verdict ends the rule: jumps and gotos are lowered in place or called. */
 void lower_verdict(struct bld *b, const struct verdict *v);

@@ -16,6 +16,9 @@
  * In larger ones, a test joins if what it alone has to compute are at most CHEAP operations, none of them a look-up, a pointer
  * into the packet or a call.
  *
+ * Tests that other rules have too (the packet is long enough, no later fragment) are joined first: their sum is then one number that
+ * all these rules share.
+ *
  * A test becomes a difference: a number that is 0 iff the test is passed. All arithmetic, as the target has no instruction that puts a
  * comparison's result into a register.
  */
@@ -31,6 +34,16 @@ struct onebr {
 	struct ir_fn *fn;
 	uint32_t *n_uses; /* by value */
 	uint32_t n;
+	struct sum *sums; /* a hash table */
+	uint32_t n_sums, cap_sums;
+};
+
+/* What has been made of tests that rules share: the difference of a test, joined with another sum. */
+struct sum {
+	const struct ir_ins *before; /* NULL: none */
+	const struct ir_ins *cond;   /* NULL: a free place */
+	bool stay;
+	struct ir_ins *made;
 };
 
 /* Operations that v needs and nobody else; CHEAP + 1: too many, or too dear. */
@@ -148,26 +161,83 @@ static bool joins(const struct onebr *o, const struct test_chain *c, uint32_t k)
 	       cost(o, cond) <= CHEAP;
 }
 
-static void one_branch(const struct onebr *o, struct test_chain *c)
+static struct sum *find_sum(const struct onebr *o, const struct ir_ins *before,
+			    const struct ir_ins *cond, bool stay)
+{
+	uint64_t h = (cond->id + (before ? (uint64_t)before->id << 24 : 0)) * 2 + stay;
+	uint32_t at = (uint32_t)(h * 0x9e3779b97f4a7c15ull >> 40) & (o->cap_sums - 1);
+
+	for (;; at = (at + 1) & (o->cap_sums - 1)) {
+		struct sum *s = &o->sums[at];
+
+		if (!s->cond || (s->cond == cond && s->before == before && s->stay == stay))
+			return s;
+	}
+}
+
+static struct ir_ins *add_test(struct test_chain *c, struct ir_ins *sum, struct ir_ins *cond,
+			       bool stay)
+{
+	struct ir_ins *d = difference(c, cond, stay);
+
+	return sum ? join(c, sum, d) : d;
+}
+
+/* The same for a test that other rules have, made where it can be known, so that it holds for them too. */
+static struct ir_ins *add_shared(struct onebr *o, struct test_chain *c, struct ir_ins *sum,
+				 struct ir_ins *cond, bool stay)
+{
+	struct sum *s = find_sum(o, sum, cond, stay);
+	struct ir_block *here = c->blk[0];
+
+	if (s->cond && ir_dominates(s->made->blk, here))
+		return s->made;
+	if (!s->cond && o->n_sums >= o->cap_sums / 2)
+		return add_test(c, sum, cond, stay);
+	o->n_sums += !s->cond;
+	c->blk[0] = sum && ir_dominates(cond->blk, sum->blk) ? sum->blk : cond->blk;
+	*s = (struct sum){ sum, cond, stay, add_test(c, sum, cond, stay) };
+	c->blk[0] = here;
+	return s->made;
+}
+
+static bool is_shared(const struct onebr *o, const struct ir_ins *cond)
+{
+	return cond->id < o->n && o->n_uses[cond->id] > 1;
+}
+
+/* The tests 0 to n - 1, those that are shared first. */
+static struct ir_ins *sum_up(struct onebr *o, struct test_chain *c, uint32_t n)
 {
 	struct ir_ins *sum = NULL;
-	struct ir_fn *fn = c->blk[0]->fn;
+
+	for (uint32_t k = 0; k < n; k++)
+		if (is_shared(o, c->cond[k]))
+			sum = add_shared(o, c, sum, c->cond[k], c->stay[k]);
+	for (uint32_t k = 0; k < n; k++)
+		if (!is_shared(o, c->cond[k]))
+			sum = add_test(c, sum, c->cond[k], c->stay[k]);
+	return sum;
+}
+
+static void one_branch(struct onebr *o, struct test_chain *c)
+{
+	struct ir_ins *sum;
+	uint32_t n = 1;
 
 	if (!has_difference(c->cond[0], c->stay[0], 4))
 		return;
-	for (uint32_t k = 1; k < c->n;) {
-		if (!joins(o, c, k))
-			break; /* later ones may rely on it only for speed, but the order of tests is the user's */
-		if (!sum)
-			sum = difference(c, c->cond[0], c->stay[0]);
-		sum = join(c, sum, difference(c, c->cond[k], c->stay[k]));
-		ir_chain_drop(c, k);
-	}
-	if (sum)
-		ir_chain_set(c, 0,
-			     ir_chain_op(c, 0, IR_EQ, IR_B, sum,
-					 ir_fn_const(fn, (enum ir_type)sum->type, 0)),
-			     true);
+	while (n < c->n && joins(o, c, n))
+		n++; /* later ones may rely on it only for speed, but the order of tests is the user's */
+	if (n == 1)
+		return;
+	sum = sum_up(o, c, n);
+	while (n-- > 1)
+		ir_chain_drop(c, n);
+	ir_chain_set(c, 0,
+		     ir_chain_op(c, 0, IR_EQ, IR_B, sum,
+				 ir_fn_const(c->blk[0]->fn, (enum ir_type)sum->type, 0)),
+		     true);
 }
 
 void opt_onebr(struct ir_fn *fn)
@@ -181,7 +251,9 @@ void opt_onebr(struct ir_fn *fn)
 	if (tests < opt_onebr_min)
 		return;
 	o.n_uses = calloc(o.n, sizeof(*o.n_uses));
-	BUG_ON(!o.n_uses);
+	o.cap_sums = 4096;
+	o.sums = calloc(o.cap_sums, sizeof(*o.sums));
+	BUG_ON(!o.n_uses || !o.sums);
 	vec_foreach(&fn->blocks, b)
 		for (struct ir_ins *i = (*b)->first; i; i = i->next)
 			for (uint32_t k = 0; k < i->n_args; k++)
@@ -190,4 +262,5 @@ void opt_onebr(struct ir_fn *fn)
 		if (ir_test_chain(*b, &c))
 			one_branch(&o, &c);
 	free(o.n_uses);
+	free(o.sums);
 }

@@ -298,7 +298,7 @@ static void rd_ins(struct fn_reader *f)
 		return;
 	}
 	ir_append(f->blk, i);
-	if (info->flags & TERM && op != IR_RET)
+	if (info->flags & TERM && !ir_is_last(op))
 		rd_targets(f, i);
 }
 
@@ -446,9 +446,9 @@ static void rd_fn(struct ir_reader *r)
 	if (r->tok == TK_NUM && r->num != r->mod->fns.n)
 		rd_error(r, "number %u expected: functions stand in order", r->mod->fns.n);
 	rd_num(r, UINT32_MAX);
-	kind = rd_is(r, "chain") ? IR_FN_CHAIN : IR_FN_PROG;
-	if (!rd_take(r, "program") && !rd_take(r, "chain"))
-		rd_error(r, "'program' or 'chain' expected");
+	kind = rd_is(r, "chain") ? IR_FN_CHAIN : rd_is(r, "next") ? IR_FN_NEXT : IR_FN_PROG;
+	if (!rd_take(r, "program") && !rd_take(r, "chain") && !rd_take(r, "next"))
+		rd_error(r, "'program', 'chain' or 'next' expected");
 	f.fn = ir_fn_new(r->mod, kind, rd_str(r));
 	rd_fn_head(r, f.fn);
 	rd_want_punct(r, '{');

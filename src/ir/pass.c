@@ -67,25 +67,29 @@ void opt_run_pass(struct ir_mod *m, const struct opt_pass *p, bool check)
 		run_on_fn(*fn, p, check);
 }
 
+void opt_run_fn(struct ir_fn *fn, enum opt_level level, bool check)
+{
+	uint8_t have = 0;
+
+	for (uint32_t i = 0; i < opt_n_passes; i++) {
+		const struct opt_pass *p = &opt_passes[i];
+
+		if (!(p->levels & 1 << level))
+			continue;
+		/* A row that needs floating operations stands behind hoist, or behind one that keeps them. */
+		if ((p->needs & 4) && !(have & 4)) {
+			ir_cfg(fn);
+			ir_dominators(fn);
+			opt_hoist(fn);
+		}
+		run_on_fn(fn, p, check);
+		have = p->keeps;
+	}
+	ir_cfg(fn);
+}
+
 void opt_run(struct ir_mod *m, enum opt_level level, bool check)
 {
-	vec_foreach(&m->fns, fn) {
-		uint8_t have = 0;
-
-		for (uint32_t i = 0; i < opt_n_passes; i++) {
-			const struct opt_pass *p = &opt_passes[i];
-
-			if (!(p->levels & 1 << level))
-				continue;
-			/* A row that needs floating operations stands behind hoist, or behind one that keeps them. */
-			if ((p->needs & 4) && !(have & 4)) {
-				ir_cfg(*fn);
-				ir_dominators(*fn);
-				opt_hoist(*fn);
-			}
-			run_on_fn(*fn, p, check);
-			have = p->keeps;
-		}
-		ir_cfg(*fn);
-	}
+	vec_foreach(&m->fns, fn)
+		opt_run_fn(*fn, level, check);
 }

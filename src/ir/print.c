@@ -488,22 +488,23 @@ static void put_ins(FILE *f, const struct ir_ins *i)
 		fprintf(f, " %+" PRId64, i->imm);
 	if (info->flags & SIZE)
 		fprintf(f, " size %u", i->size);
-	if (info->flags & TERM && i->op != IR_RET)
+	if (info->flags & TERM && !ir_is_last(i->op))
 		put_targets(f, i);
 	fputc('\n', f);
 }
 
 static void put_fn(struct printer *p, const struct ir_fn *fn)
 {
+	static const char *const kinds[] = { "program", "chain", "next" };
 	const struct rule *rule = NULL;
 	FILE *f = p->f;
 
-	fprintf(f, "function %u %s ", fn->index, fn->kind == IR_FN_PROG ? "program" : "chain");
+	fprintf(f, "function %u %s ", fn->index, kinds[fn->kind]);
 	put_str(f, fn->name);
 	fprintf(f, " pf %u", fn->pf);
 	if (fn->chain)
 		fprintf(f, " chain %u", num_of(&p->chains, fn->chain));
-	if (fn->kind == IR_FN_PROG)
+	if (fn->kind != IR_FN_CHAIN)
 		fprintf(f, " hook %u prio %d", fn->hook, fn->prio);
 	fputs(" {\n", f);
 	vec_foreach(&fn->blocks, bp) {

@@ -224,19 +224,13 @@ static void place_anew(struct sched *s, struct ir_ins *i, bool under)
 	free(list);
 }
 
-static void place(struct sched *s, struct ir_ins *i)
+/* To the nearest common dominator of its uses. */
+static void place_once(struct sched *s, struct ir_ins *i)
 {
 	uint32_t first = s->first_use[i->id];
 	struct ir_block *to = NULL;
 	bool used_there = false;
 
-	ir_remove(i);
-	if (first == NONE)
-		return;
-	if (made_anew(i)) {
-		place_anew(s, i, false);
-		return;
-	}
 	for (uint32_t u = first; u != NONE; u = s->uses[u].next) {
 		struct ir_block *b = use_anchor(s, &s->uses[u])->blk;
 
@@ -248,6 +242,91 @@ static void place(struct sched *s, struct ir_ins *i)
 		place_anew(s, i, true);
 	else
 		put_before(s, i, anchor_in(s, first, to));
+}
+
+/*
+ * In a long list of rules, what two far from each other have in common is made anew for the later one, where that is no more than
+ * a load or a calculation: kept, it would hold a register or stack over all that lies between. A load by a pointer that is kept
+ * anyway costs no more than one from the stack, and stack is dear for another reason: from Linux 6.18 on, the verifier goes
+ * over a whole function again at each end of it that it meets behind a new load from the stack.
+ */
+#define FAR  256 /* blocks */
+#define NEAR 4
+#define LONG 1024 /* blocks of a function: loads are for near uses only */
+
+static bool is_kept(const struct ir_ins *i)
+{
+	return is_dear(i) || i->op == IR_PKT || i->op == IR_CTX;
+}
+
+/* A load by a pointer, or what one operation with a constant makes of it. */
+static bool is_load(const struct ir_ins *i)
+{
+	const struct ir_ins *a = i->n_args ? ir_val(i->args[0]) : NULL;
+
+	if (i->op == IR_LDP || (i->op == IR_LDF && a->op != IR_CTX))
+		return true;
+	return a && (i->n_args == 1 || (i->n_args == 2 && ir_val(i->args[1])->op == IR_CONST)) &&
+	       (a->op == IR_LDP || a->op == IR_LDF) && is_load(a);
+}
+
+static int by_block(const void *a, const void *b)
+{
+	const uint32_t *x = a, *y = b;
+	uint32_t p = use_anchor(sorting, &sorting->uses[*x])->blk->rpo;
+	uint32_t q = use_anchor(sorting, &sorting->uses[*y])->blk->rpo;
+
+	return p != q ? (p < q ? -1 : 1) : (*x > *y) - (*x < *y);
+}
+
+/* Each group of uses near to each other gets an instance of its own; the first is the operation itself. */
+static void place_far(struct sched *s, struct ir_ins *i)
+{
+	uint32_t n = 0, k = 0, group = 0, *list;
+	uint32_t reach = s->fn->blocks.n > LONG && is_load(i) ? NEAR : FAR;
+	struct ir_ins *cur = i;
+
+	for (uint32_t u = s->first_use[i->id]; u != NONE; u = s->uses[u].next)
+		n++;
+	list = malloc(n * sizeof(*list));
+	BUG_ON(!list);
+	for (uint32_t u = s->first_use[i->id]; u != NONE; u = s->uses[u].next)
+		list[k++] = u;
+	sorting = s;
+	qsort(list, n, sizeof(*list), by_block);
+	s->first_use[i->id] = NONE;
+	for (k = 0; k < n; k++) {
+		struct use *u = &s->uses[list[k]];
+		uint32_t at = use_anchor(s, u)->blk->rpo;
+
+		if (!k) {
+			group = at;
+		} else if (at - group > reach) {
+			place_once(s, cur);
+			cur = clone(s->fn, i);
+			grow_ids(s);
+			group = at;
+			u = &s->uses[list[k]];
+		}
+		u->user->args[u->arg] = cur;
+		u->next = s->first_use[cur->id];
+		s->first_use[cur->id] = list[k];
+	}
+	place_once(s, cur);
+	free(list);
+}
+
+static void place(struct sched *s, struct ir_ins *i)
+{
+	ir_remove(i);
+	if (s->first_use[i->id] == NONE)
+		return;
+	if (made_anew(i))
+		place_anew(s, i, false);
+	else if (s->fn->blocks.n > FAR && !is_kept(i))
+		place_far(s, i);
+	else
+		place_once(s, i);
 }
 
 static void number_anchors(struct sched *s, struct ir_ins **order)

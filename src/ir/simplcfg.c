@@ -86,7 +86,7 @@ static bool merge_next(struct ir_fn *fn, struct ir_block *b)
 	}
 	b->succs.n = 0;
 	vec_foreach(&t->succs, s) {
-		*vec_push(fn->mod->arena, &b->succs) = *s;
+		*vec_push(fn->arena, &b->succs) = *s;
 		(*s)->preds.v[ir_pred_index(*s, t)] = b;
 	}
 	b->cases.v = t->cases.v;

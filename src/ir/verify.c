@@ -80,7 +80,7 @@ static void check_term(struct checker *c, struct ir_block *b)
 		fault(c, NULL, "@%u has no terminator", b->id);
 		return;
 	}
-	want = t->op == IR_JMP ? 1 : t->op == IR_BR ? 2 : t->op == IR_RET ? 0 : b->cases.n + 1;
+	want = t->op == IR_JMP ? 1 : t->op == IR_BR ? 2 : ir_is_last(t->op) ? 0 : b->cases.n + 1;
 	if (b->succs.n != want)
 		fault(c, t, "%u successors, %u wanted", b->succs.n, want);
 	if (t->op != IR_SWITCH && b->cases.n)
@@ -88,7 +88,7 @@ static void check_term(struct checker *c, struct ir_block *b)
 	if (t->op == IR_BR && (t->imm < 0 || t->imm > 2))
 		fault(c, t, "immediate must be 0, 1 or 2");
 	if (t->op == IR_RET && t->n_args == 1 && t->args[0]->op == IR_CONST &&
-	    t->args[0]->imm > (c->fn->kind == IR_FN_PROG ? 1 : 3))
+	    t->args[0]->imm > (c->fn->kind == IR_FN_CHAIN ? 3 : 1))
 		fault(c, t, "verdict %lld", (long long)t->args[0]->imm);
 }
 
@@ -173,6 +173,12 @@ static void check_aux(struct checker *c, struct ir_ins *i)
 	}
 	if (i->aux >= n)
 		fault(c, i, "refers to number %u of %u", i->aux, n);
+	else if (i->op == IR_CALL && m->fns.v[i->aux]->kind != IR_FN_CHAIN)
+		fault(c, i, "function %u is no chain's", i->aux);
+	else if (i->op == IR_TAIL && m->fns.v[i->aux]->kind != IR_FN_NEXT)
+		fault(c, i, "function %u does not follow a program", i->aux);
+	if (i->op == IR_TAIL && c->fn->kind == IR_FN_CHAIN)
+		fault(c, i, "only programs go on as others");
 }
 
 static bool size_ok(uint8_t size, uint8_t type)

@@ -298,8 +298,8 @@ static struct ruleset *read_rules(struct arena *a, struct diag *d)
 
 static void cut_small(void)
 {
-	build_fn_max = 1;
 	build_part_max = 40;
+	build_prog_max = 150;
 	cg_large = 0;
 	opt_onebr_min = 0;
 }
@@ -343,10 +343,6 @@ int main(int argc, char **argv)
 			return 1;
 		plan = fo.can_lower ? fb_plan(rs, &fo) : plain_plan(rs, NULL);
 		o.dispatch = level == OPT_O2;
-		o.weights = NULL;
-		mo = build_module(a, &d, plan, &o);
-		opt_run(mo, level, true);
-		o.weights = build_weights(mo);
 		o.dispatch = false;
 		m = build_module(a, &d, plan, &o);
 		o.dispatch = level == OPT_O2;

@@ -481,6 +481,10 @@ static int run(struct irrun *r, const struct ir_fn *fn)
 			r->end = i->args[0]->op == IR_CONST ? i : r->end;
 			break;
 		}
+		if (i->op == IR_TAIL) {
+			verdict = run(r, r->m->fns.v[i->aux]);
+			break;
+		}
 		from = b;
 		b = next_block(&f, i);
 	}

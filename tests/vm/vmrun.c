@@ -146,6 +146,8 @@ static uint64_t call(struct frame *f, const struct bpf_insn *i, const struct obj
 {
 	if (!rel && i->imm == BPF_FUNC_map_lookup_elem)
 		return lookup(f, f->r[1], (const uint8_t *)(uintptr_t)f->r[2]);
+	if (!rel && i->imm == BPF_FUNC_tail_call)
+		return call_fn(f, f->v->o->maps.v[f->r[2]]->progs.v[f->r[3]]);
 	if (!rel) {
 		f->v->cannot = "helper";
 		return 0;
@@ -321,6 +323,8 @@ static uint64_t run(struct frame *f)
 				return f->r[0];
 			if (BPF_OP(i->code) == BPF_CALL) {
 				f->r[0] = call(f, i, rel);
+				if (!rel && i->imm == BPF_FUNC_tail_call)
+					return f->r[0];
 				for (int k = 1; k < 6; k++)
 					f->r[k] = 0xdeadbeefdeadbeef;
 			} else if (taken(i, f->r[i->dst_reg],
