@@ -451,6 +451,9 @@ static void eval(struct irun *x, const struct icode *c)
 		else
 			ipkt_payload(x, e);
 		return;
+	case EX_INNER:
+		ipkt_inner(x, e);
+		return;
 	case EX_EXTHDR:
 		ipkt_exthdr(x, e);
 		return;

@@ -120,9 +120,11 @@ static inline void run_break(struct irun *x)
 	x->verdict = V_BREAK;
 }
 
-/* interppkt.c: the packet's headers and what is loaded from it. */
-bool ipkt_start(struct irun *x); /* false: no packet of its family */
+/* interphdr.c: the packet's headers and what is loaded from them; interppkt.c: from beside it. */
+uint16_t ipkt_protocol(const struct pkt *p); /* ethertype */
+bool ipkt_start(struct irun *x);	     /* false: no packet of its family */
 void ipkt_payload(struct irun *x, const struct expr *e);
+void ipkt_inner(struct irun *x, const struct expr *e);
 void ipkt_exthdr(struct irun *x, const struct expr *e);
 void ipkt_meta(struct irun *x, const struct expr *e);
 void ipkt_ct(struct irun *x, const struct expr *e);

@@ -122,6 +122,18 @@ static bool can_payload(const struct expr *e, const char **why)
 	}
 }
 
+static bool can_inner(const struct expr *e, const char **why)
+{
+	const struct expr *in = e->inner.expr;
+
+	if (in->kind == EX_META && in->meta.dreg != REG_NONE &&
+	    (in->meta.key == KEY_META_PROTOCOL || in->meta.key == KEY_META_L4PROTO))
+		return true;
+	if (in->kind == EX_PAYLOAD && in->payload.dreg != REG_NONE && in->payload.base != PB_INNER)
+		return true;
+	return no(why, "such a read of a tunnelled packet");
+}
+
 static bool can_exthdr(const struct expr *e, const char **why)
 {
 	if (e->exthdr.dreg == REG_NONE)
@@ -272,6 +284,8 @@ bool build_can_lower(const struct expr *e, const struct chain *base, const char 
 		return can_payload(e, why);
 	case EX_EXTHDR:
 		return can_exthdr(e, why);
+	case EX_INNER:
+		return can_inner(e, why);
 	case EX_XFRM:
 		return (e->xfrm.key >= KEY_XFRM_DADDR4 && e->xfrm.key <= KEY_XFRM_SPI) ||
 		       no(why, key_words_of(EX_XFRM, e->xfrm.key));

@@ -37,6 +37,8 @@ bool expr_needs_info(const struct expr *e)
 		return e->exthdr.op == XH_TCPOPT || e->exthdr.op == XH_SCTP;
 	case EX_META:
 		return e->meta.key == KEY_META_L4PROTO;
+	case EX_INNER:
+		return true;
 	default:
 		return false;
 	}
@@ -267,6 +269,96 @@ void lower_payload(struct bld *b, const struct expr *e)
 	default:
 		BUG("payload base %d", (int)e->payload.base);
 	}
+}
+
+/* -- inside of a tunnel ------------------------------------------------------------------------------------------ */
+
+enum { INNER_HDRSIZE = 1, INNER_LL = 2, INNER_NH = 4, INNER_TH = 8 };
+enum { UDP = 17, GRE = 47 };
+
+/* Bits of what the runtime's tunnel() gives. */
+enum { TUN_THOFF = 20, TUN_PROTO = 40, TUN_TH = 48, TUN_IP6 = 49, TUN_VLAN = 50 };
+
+/* Bits [at, at + n) of v, n < 32. */
+static struct ir_ins *bits_of(struct bld *b, struct ir_ins *v, uint32_t at, uint32_t n)
+{
+	if (at)
+		v = bop(b, IR_LSHR, v, bl(b, at));
+	return band(b, ir_emit1(&b->c, IR_TRUNC, IR_W, v), (1u << n) - 1);
+}
+
+static void inner_meta(struct bld *b, const struct expr *e, struct ir_ins *t)
+{
+	uint32_t w = REG_WORD(e->inner.expr->meta.dreg);
+	struct ir_ins *type;
+
+	if (e->inner.expr->meta.key == KEY_META_L4PROTO) {
+		btest(b, bcond(b, IR_NE, bits_of(b, t, TUN_TH, 1), 0));
+		breg_set(b, w, bits_of(b, t, TUN_PROTO, 8));
+		return;
+	}
+	if (!(e->inner.flags & (INNER_LL | INNER_NH))) {
+		breg_set(b, w, bw(b, 0));
+		return;
+	}
+	/* As memory holds them: 0x8100, 0x86dd, 0x0800. */
+	type = bsel(b, bcond(b, IR_NE, bits_of(b, t, TUN_IP6, 1), 0), bw(b, 0xdd86), bw(b, 0x0008));
+	type = bsel(b, bcond(b, IR_NE, bits_of(b, t, TUN_VLAN, 1), 0), bw(b, 0x0081), type);
+	breg_set(b, w, type);
+}
+
+/* Where the header begins that an inner load counts from; NULL: BREAK, always. */
+static struct ir_ins *inner_base(struct bld *b, const struct expr *e, const struct binfo *info,
+				 struct ir_ins *off, struct ir_ins *t)
+{
+	uint32_t flags = e->inner.flags;
+	struct ir_ins *vlan;
+
+	switch (e->inner.expr->payload.base) {
+	case PB_TUN:
+		if (!(flags & INNER_HDRSIZE))
+			return NULL;
+		return bsel(b, bcond(b, IR_EQ, info->proto, GRE), info->thoff, off);
+	case PB_LL:
+		if (!(flags & INNER_LL))
+			return NULL;
+		vlan = bop(b, IR_SHL, bits_of(b, t, TUN_VLAN, 1), bw(b, 2));
+		off = bop(b, IR_SUB, bits_of(b, t, 0, TUN_THOFF), vlan);
+		return bop(b, IR_SUB, off, bw(b, 14));
+	case PB_NETWORK:
+		if (!(flags & (INNER_LL | INNER_NH)))
+			return NULL;
+		return bits_of(b, t, 0, TUN_THOFF);
+	case PB_TRANSPORT:
+		btest(b, bcond(b, IR_NE, bits_of(b, t, TUN_TH, 1), 0));
+		return bits_of(b, t, TUN_THOFF, TUN_PROTO - TUN_THOFF);
+	default:
+		BUG("inner payload base %d", (int)e->inner.expr->payload.base);
+	}
+}
+
+void lower_inner(struct bld *b, const struct expr *e)
+{
+	struct binfo info = lower_info(b);
+	struct ir_ins *args[3] = { info.thoff, info.proto }, *off, *t, *from;
+
+	test_transport(b, &info);
+	off = brt_found(b, RT_inner, 2, args);
+	args[0] = off;
+	args[2] = bw(b, (e->inner.type & 0xff) | (e->inner.hdrsize & 0xff) << 8 |
+				e->inner.flags << 16);
+	t = brt(b, true, RT_tunnel, 3, args);
+	btest(b, bcond(b, IR_NE, t, 0));
+	if (e->inner.expr->kind == EX_META) {
+		inner_meta(b, e, t);
+		return;
+	}
+	from = inner_base(b, e, &info, off, t);
+	if (from)
+		load_at(b, REG_WORD(e->inner.expr->payload.dreg), from, e->inner.expr->payload.off,
+			e->inner.expr->payload.len);
+	else
+		bbreak(b);
 }
 
 /* -- exthdr ------------------------------------------------------------------------------------------------------ */

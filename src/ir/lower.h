@@ -127,6 +127,7 @@ void lower_bitwise(struct bld *b, const struct expr *e);
 void lower_byteorder(struct bld *b, const struct expr *e);
 void lower_payload(struct bld *b, const struct expr *e);
 void lower_exthdr(struct bld *b, const struct expr *e);
+void lower_inner(struct bld *b, const struct expr *e);
 void lower_meta(struct bld *b, const struct expr *e);
 void lower_rt(struct bld *b, const struct expr *e);
 void lower_xfrm(struct bld *b, const struct expr *e);

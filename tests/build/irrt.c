@@ -27,11 +27,10 @@ static bool walked(uint32_t nh)
 	return nh == 0 || nh == 43 || nh == 44 || nh == 60;
 }
 
-uint64_t irrun_ip6_walk(const struct irrun *r)
+static uint64_t walk_from(const struct pkt *p, uint32_t start)
 {
-	const struct pkt *p = r->p;
 	bool ok = true;
-	uint32_t off = 40, nh = byte(p, 6, &ok);
+	uint32_t off = start + 40, nh = byte(p, start + 6ull, &ok);
 
 	while (ok && walked(nh)) {
 		uint32_t next = (uint32_t)number(p, off, 2, &ok) >> 8, frag;
@@ -45,6 +44,11 @@ uint64_t irrun_ip6_walk(const struct irrun *r)
 		nh = next;
 	}
 	return !ok || off > 65535 ? 0 : off | (uint64_t)nh << 16 | 1u << 25;
+}
+
+uint64_t irrun_ip6_walk(const struct irrun *r)
+{
+	return walk_from(r->p, 0);
 }
 
 static uint64_t ip6_find(const struct pkt *p, uint32_t target)
@@ -128,6 +132,59 @@ static uint64_t inner(const struct pkt *p, uint32_t thoff, uint32_t proto)
 	}
 }
 
+/* The network header of a tunnelled packet. */
+static uint64_t tunnel_net(const struct pkt *p, uint32_t nh, uint64_t more, uint64_t type)
+{
+	bool ok = true, ip6 = type == 0x86dd;
+	uint64_t walk, head;
+
+	number(p, nh, ip6 ? 40 : 20, &ok);
+	head = number(p, nh, 1, &ok);
+	if (!ok || (type != 0x0800 && !ip6) || head >> 4 != (ip6 ? 6 : 4))
+		return 0;
+	more |= nh | 1ull << 51 | (uint64_t)ip6 << 49;
+	if (ip6) {
+		walk = walk_from(p, nh);
+		if (walk & 1u << 25 && !(walk & 1u << 24))
+			more |= (walk & 0xffff) << 20 | (walk >> 16 & 0xff) << 40 | 1ull << 48;
+		return walk ? more : 0;
+	}
+	if ((head & 15) < 5)
+		return 0;
+	if (number(p, nh + 6ull, 2, &ok) & 0x1fff)
+		return more;
+	return more | (nh + (head & 15) * 4) << 20 | (uint64_t)p->l3[nh + 9] << 40 | 1ull << 48;
+}
+
+static uint64_t tunnel(const struct pkt *p, uint32_t off, uint64_t proto, uint64_t kind)
+{
+	uint64_t flags = kind >> 16, type = 0, vlan = 0;
+	bool ok = true;
+
+	if (flags & 1 && proto != 47) {
+		if (proto != 17)
+			return 0;
+		if ((kind & 255) == 2)
+			off += (uint32_t)(number(p, off, 8, &ok) >> 56 & 63) * 4;
+		off += kind >> 8 & 255;
+	}
+	if (flags & 2) {
+		type = number(p, off + 12ull, 2, &ok);
+		off += 14;
+		if (type == 0x8100) {
+			vlan = 1ull << 50;
+			type = number(p, off + 2ull, 2, &ok);
+			off += 4;
+		}
+	} else if (flags & 4) {
+		type = number(p, off, 4, &ok) >> 28 == 6 ? 0x86dd : 0x0800;
+	} else {
+		return !ok ? 0
+			   : off | 1ull << 51 | (flags & 8 ? (uint64_t)off << 20 | 1ull << 48 : 0);
+	}
+	return ok ? tunnel_net(p, off, vlan, type) : 0;
+}
+
 static uint64_t link_bytes(const struct pkt *p, uint32_t off, uint32_t n, uint32_t end)
 {
 	uint8_t tag[4] = { (uint8_t)(p->vlan_proto >> 8), (uint8_t)p->vlan_proto,
@@ -199,6 +256,8 @@ uint64_t irrun_rt(struct irrun *r, uint32_t fn, const uint64_t *a)
 		return link_bytes(p, (uint32_t)a[0], (uint32_t)a[1], (uint32_t)a[2]);
 	case RT_inner:
 		return inner(p, (uint32_t)a[0], (uint32_t)a[1]);
+	case RT_tunnel:
+		return tunnel(p, (uint32_t)a[0], a[1], a[2]);
 	case RT_time:
 		return p->real_ns;
 	case RT_hour:

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* Packets on and around a ruleset's own constants (see genpkt.h). */
-#include "genpkt.h"
+#include "gendeep.h"
 
 #include <linux/netfilter/nf_tables.h>
 
@@ -8,7 +8,23 @@
 #define MAX_ATOMS  64
 #define MAX_DEPTH  18
 
-enum atom_kind { AT_NH, AT_TH, AT_LL, AT_L4PROTO, AT_NFPROTO, AT_IIF, AT_OIF, AT_MARK };
+enum atom_kind {
+	AT_NH,
+	AT_TH,
+	AT_LL,
+	AT_L4PROTO,
+	AT_NFPROTO,
+	AT_IIF,
+	AT_OIF,
+	AT_MARK,
+	AT_IN_LL, /* of the tunnelled packet: in the order of enum payload_base */
+	AT_IN_NH,
+	AT_IN_TH,
+	AT_IN_NONE,
+	AT_IN_TUN,
+	AT_IN_PROTO,
+	AT_IN_ETH,
+};
 
 /* One thing that a rule wants: bytes at a place. */
 struct atom {
@@ -21,6 +37,8 @@ struct atom {
 struct atoms {
 	struct atom v[MAX_ATOMS];
 	uint32_t n;
+	uint8_t tunnel;		   /* type of the tunnel that the target looks into; 0: none */
+	const struct expr *option; /* exthdr that it reads; NULL: none */
 };
 
 struct call { /* who reaches a chain */
@@ -42,6 +60,8 @@ struct genpkt {
 	VEC(const struct rule *) rules;
 	VEC(struct chain_info) chains;
 	bool v4, v6;
+	bool plain; /* tunnels of one shape: shapes, by type */
+	struct deep_wish shapes[5];
 	struct gp_packet last[32]; /* to be answered and repeated */
 	uint32_t n_last;
 };
@@ -266,6 +286,16 @@ static void load_meta(struct held *src, const struct expr *e)
 	}
 }
 
+static void load_inner(struct held *src, const struct expr *e)
+{
+	if (e->kind == EX_PAYLOAD)
+		load(src, e->payload.dreg, (enum atom_kind)((int)AT_IN_LL + (int)e->payload.base),
+		     e->payload.off, e->payload.len);
+	else if (e->kind == EX_META)
+		load(src, e->meta.dreg, e->meta.key == NFT_META_L4PROTO ? AT_IN_PROTO : AT_IN_ETH,
+		     0, e->meta.key == NFT_META_L4PROTO ? 1 : 2);
+}
+
 static void atoms_of_rule(struct genpkt *g, struct atoms *as, const struct rule *r,
 			  const struct set_elem *by)
 {
@@ -287,6 +317,14 @@ static void atoms_of_rule(struct genpkt *g, struct atoms *as, const struct rule 
 		case EX_META:
 			if (e->meta.dreg != REG_NONE)
 				load_meta(src, e);
+			break;
+		case EX_INNER:
+			as->tunnel = (uint8_t)e->inner.type;
+			load_inner(src, e->inner.expr);
+			break;
+		case EX_EXTHDR:
+			as->option = e;
+			src[REG_WORD(e->exthdr.dreg)].set = false;
 			break;
 		case EX_BITWISE:
 			if (e->bitwise.op != BW_MASK_XOR || e->bitwise.sreg2 != REG_NONE)
@@ -311,6 +349,46 @@ static void atoms_of_rule(struct genpkt *g, struct atoms *as, const struct rule 
 			break;
 		default:
 			break;
+		}
+	}
+}
+
+/* What the target wants of the tunnelled packet. */
+static struct deep_wish tunnel_wish(const struct atoms *as)
+{
+	struct deep_wish w = { .type = as->tunnel };
+
+	for (uint32_t i = 0; i < as->n; i++) {
+		const struct atom *a = &as->v[i];
+		bool eth = a->kind == AT_IN_ETH ||
+			   (a->kind == AT_IN_LL && a->len == 2 && (a->off == 12 || a->off == 16));
+
+		if (a->kind == AT_IN_PROTO)
+			w.proto = a->v[0];
+		else if (eth && a->v[0] == 0x08 && a->v[1] == 0)
+			w.pf = FAM_IP;
+		else if (eth && a->v[0] == 0x86)
+			w.pf = FAM_IP6;
+		else if (eth && a->v[0] == 0x81)
+			w.vlan = true;
+	}
+	return w;
+}
+
+void genpkt_plain_tunnels(struct genpkt *g)
+{
+	g->plain = true;
+	for (uint32_t i = g->rules.n; i-- > 0;) {
+		struct atoms as = { .n = 0 };
+
+		atoms_of_rule(g, &as, g->rules.v[i], NULL);
+		if (as.tunnel > 0 && as.tunnel < ARRAY_SIZE(g->shapes)) {
+			g->shapes[as.tunnel] = tunnel_wish(&as);
+			g->shapes[as.tunnel].plain = true;
+			if (!g->shapes[as.tunnel].pf)
+				g->shapes[as.tunnel].pf = FAM_IP;
+			if (!g->shapes[as.tunnel].proto)
+				g->shapes[as.tunnel].proto = 6;
 		}
 	}
 }
@@ -536,7 +614,7 @@ static uint32_t make_ext(struct genpkt *g, uint8_t *b, uint8_t *first, uint8_t p
 	return at;
 }
 
-static uint32_t make_l3(struct genpkt *g, struct gp_packet *p, uint8_t proto)
+static uint32_t make_l3(struct genpkt *g, struct gp_packet *p, uint8_t proto, bool plain)
 {
 	uint32_t n = 20;
 
@@ -547,9 +625,9 @@ static uint32_t make_l3(struct genpkt *g, struct gp_packet *p, uint8_t proto)
 		p->b[7] = chance(g, 30) ? 255 : 64;
 		random_address(g, FAM_IP6, p->b + 8);
 		random_address(g, FAM_IP6, p->b + 24);
-		return 40 + (chance(g, 8) ? make_ext(g, p->b + 40, p->b + 6, proto) : 0);
+		return 40 + (!plain && chance(g, 8) ? make_ext(g, p->b + 40, p->b + 6, proto) : 0);
 	}
-	if (chance(g, 4)) { /* options: no-operation, then end */
+	if (!plain && chance(g, 4)) { /* options: no-operation, then end */
 		n += 4;
 		memset(p->b + 20, 1, 3);
 	}
@@ -571,11 +649,23 @@ static uint32_t iface_number(const struct genpkt *g, const struct atom *a)
 	return 0;
 }
 
-static void apply(struct genpkt *g, struct gp_packet *p, const struct atom *a, uint32_t th)
+static void apply(struct genpkt *g, struct gp_packet *p, const struct atom *a, uint32_t th,
+		  const struct deep *d)
 {
-	uint32_t at = a->kind == AT_NH ? a->off : th + a->off;
+	const uint32_t bases[] = {
+		[AT_TH] = th,	    [AT_IN_LL] = d->ll,	  [AT_IN_NH] = d->nh,
+		[AT_IN_TH] = d->th, [AT_IN_TUN] = d->tun, [AT_IN_ETH] = 0,
+	};
+	uint32_t at = bases[a->kind] + a->off;
 
 	switch (a->kind) {
+	case AT_IN_LL:
+	case AT_IN_NH:
+	case AT_IN_TH:
+	case AT_IN_TUN:
+		if (!d->tun)
+			return;
+		/* fall through */
 	case AT_NH:
 	case AT_TH:
 		if (at + a->len > p->len)
@@ -696,9 +786,34 @@ static void finish(struct gp_packet *p)
 		fix_l4(p, th, proto_of(p));
 }
 
+/* Options and chunks that the target reads, and the packets around them. */
+static void make_options(struct genpkt *g, struct gp_packet *p, const struct expr *e, uint32_t *th,
+			 uint8_t proto)
+{
+	uint32_t n = 4 + 4 * genpkt_rand(g, 9);
+
+	if (e->exthdr.op == XH_TCPOPT && proto == 6) {
+		p->b[*th + 12] = (uint8_t)((5 + n / 4) << 4);
+		deep_tcp_options(g, p->b + *th + 20, n, e->exthdr.type);
+		p->len = *th + 20 + n + genpkt_rand(g, 8);
+	} else if (e->exthdr.op == XH_SCTP && proto == 132) {
+		p->len = *th + 12 + deep_sctp_chunks(g, p->b + *th + 12, 64, e->exthdr.type);
+	} else if (e->exthdr.op == XH_DCCP && proto == 33) {
+		p->len = *th + deep_dccp(g, p->b + *th, e->exthdr.type);
+	} else if (e->exthdr.op == XH_IPV4 && p->pf == FAM_IP && p->len + 40 < GP_MAX) {
+		memmove(p->b + 20 + n, p->b + *th, p->len - *th);
+		deep_ip4_options(g, p->b + 20, n, e->exthdr.type);
+		p->len += 20 + n - *th;
+		*th = 20 + n;
+		p->b[0] = (uint8_t)(0x40 | *th / 4);
+	}
+}
+
 static void make_fresh(struct genpkt *g, struct gp_packet *p)
 {
 	struct atoms as = { .n = 0 };
+	struct deep d = { 0 };
+	struct deep_wish w;
 	uint32_t th, drop;
 	uint8_t proto;
 
@@ -706,15 +821,20 @@ static void make_fresh(struct genpkt *g, struct gp_packet *p)
 		atoms_of_target(g, &as);
 	p->pf = wanted_family(g, &as);
 	proto = wanted_proto(g, &as, p->pf);
-	th = make_l3(g, p, proto);
+	th = make_l3(g, p, proto, g->plain && as.tunnel);
 	p->len = th + make_l4(g, p->b + th, proto);
+	w = g->plain ? g->shapes[as.tunnel % ARRAY_SIZE(g->shapes)] : tunnel_wish(&as);
+	if (w.type && (w.type <= 2 ? proto == 17 : proto == 47))
+		deep_tunnel(g, p, th, &w, &d);
+	if (as.option && as.option->exthdr.dreg != REG_NONE && chance(g, 70))
+		make_options(g, p, as.option, &th, proto);
 	p->iface = genpkt_rand(g, g->n_ifaces);
 	p->oface = genpkt_rand(g, g->n_ifaces);
 	drop = chance(g, 35) ? genpkt_rand(g, as.n + 1) : as.n; /* all but one wish */
 	for (uint32_t i = as.n;
 	     i-- > 0;) /* the outermost rule first: the target's own wishes win */
 		if (i != drop)
-			apply(g, p, &as.v[i], th);
+			apply(g, p, &as.v[i], th, &d);
 	if (p->pf == FAM_IP)
 		p->b[0] = (uint8_t)(0x40 |
 				    (p->b[0] & 15)); /* the stack drops other versions itself */

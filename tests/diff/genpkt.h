@@ -29,6 +29,11 @@ struct gp_packet {
 struct genpkt;
 /* families: which packet families the ruleset's base chains see is worked out from it. */
 struct genpkt *genpkt_new(struct arena *a, const struct ruleset *rs, uint64_t seed);
+/*
+ * From now on tunnelled packets have the shape that the first rule which looks into such a tunnel wants. (A kernel may take the
+ * headers' offsets for those of the packet that was at the same address before: nft_inner.)
+ */
+void genpkt_plain_tunnels(struct genpkt *g);
 /* The interfaces that the ruleset names (wildcards made whole), and a few more; at most 8. */
 uint32_t genpkt_ifaces(const struct genpkt *g, const char *const **names);
 /* The next packet, with number id. way: the one wanted. */
