@@ -29,5 +29,7 @@ void deep_tcp_options(struct genpkt *g, uint8_t *b, uint32_t len, uint8_t kind);
 uint32_t deep_sctp_chunks(struct genpkt *g, uint8_t *b, uint32_t max, uint8_t kind);
 /* A DCCP header with options: returns its length, at most 64. */
 uint32_t deep_dccp(struct genpkt *g, uint8_t *b, uint8_t kind);
+/* genfix.c: lengths, the packet's number and checksums, so that the stack and conntrack take it. */
+void gendeep_finish(struct gp_packet *p);
 
 #endif
