@@ -6,57 +6,26 @@
 
 #include "print.h"
 
-enum field_proto {
-	FP_ETHER,
-	FP_IP,
-	FP_IP6,
-	FP_ARP,
-	FP_TCP,
-	FP_UDP,
-	FP_UDPLITE,
-	FP_SCTP,
-	FP_DCCP,
-	FP_ESP,
-	FP_AH,
-	FP_COMP,
-	FP_ICMP,
-	FP_ICMP6,
-	FP_TH,
-	FP_NONE
-};
-
-static const struct field {
-	enum field_proto proto;
-	uint16_t bit, bits;
-	const char *name;
-	enum ptype type;
-} fields[] = {
-#define F(proto, bit, bits, name, type) { FP_##proto, bit, bits, name, PT_##type },
-#include "words.def"
-#undef F
-};
-
+/* What a key is called, and what its values are. */
 static const struct key_words {
-	const char *words;
-	enum ptype type;
+	enum expr_kind kind;
+	const char *name;
+	uint32_t key, type;
 	bool host;
-} meta_words[] = {
-#define M(k, w, t, h) [NFT_META_##k] = { w, PT_##t, h },
-#include "keywords.def"
-}, ct_words[] = {
-#define C(k, w, t, h) [NFT_CT_##k] = { w, PT_##t, h },
-#include "keywords.def"
+} keys[] = {
+#define K(expr, name, key, type, bits, order)                                                      \
+	{ EX_##expr, name, KEY_##expr##_##key, TYPE_##type, ORDER_##order == ORDER_HOST },
+#include "keys.def"
+#undef K
 };
 
-static const struct {
-	int l4;
-	enum field_proto proto;
-} l4_protos[] = {
-	{ IPPROTO_TCP, FP_TCP },      { IPPROTO_UDP, FP_UDP },	 { IPPROTO_UDPLITE, FP_UDPLITE },
-	{ IPPROTO_SCTP, FP_SCTP },    { IPPROTO_DCCP, FP_DCCP }, { IPPROTO_ESP, FP_ESP },
-	{ IPPROTO_AH, FP_AH },	      { IPPROTO_COMP, FP_COMP }, { IPPROTO_ICMP, FP_ICMP },
-	{ IPPROTO_ICMPV6, FP_ICMP6 },
-};
+static const struct key_words *key_words(enum expr_kind kind, uint32_t key)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(keys); i++)
+		if (keys[i].kind == kind && keys[i].key == key && keys[i].type != TYPE_INVALID)
+			return &keys[i];
+	return NULL;
+}
 
 struct pval *pl_reg(struct pstate *ps, uint8_t reg)
 {
@@ -65,38 +34,47 @@ struct pval *pl_reg(struct pstate *ps, uint8_t reg)
 	return ps->reg[REG_WORD(reg)];
 }
 
-static enum field_proto payload_proto(const struct pstate *ps, const struct expr *e)
+/* The protocol at the base that a load starts from; *skip: bits of headers before it. NULL: unknown. */
+static const struct proto *payload_proto(const struct pstate *ps, const struct expr *e,
+					 uint32_t *skip)
 {
-	uint32_t i;
+	const struct proto *p;
 
+	*skip = 0;
 	switch (e->payload.base) {
 	case PB_LL:
-		return ps->fam == FAM_BRIDGE ? FP_ETHER : FP_NONE;
+		if (!ps->ether)
+			return NULL;
+		p = proto_of(PROTO_ETHER);
+		for (uint32_t i = 0; i < ps->vlans && e->payload.off * 8u >= *skip + p->bits; i++) {
+			*skip += p->bits;
+			p = proto_of(PROTO_VLAN);
+		}
+		return p;
 	case PB_NETWORK:
-		return ps->l3 == FAM_IP	   ? FP_IP
-		       : ps->l3 == FAM_IP6 ? FP_IP6
-		       : ps->l3 == FAM_ARP ? FP_ARP
-					   : FP_NONE;
+		return ps->l3 == FAM_IP	   ? proto_of(PROTO_IP)
+		       : ps->l3 == FAM_IP6 ? proto_of(PROTO_IP6)
+		       : ps->l3 == FAM_ARP ? proto_of(PROTO_ARP)
+					   : NULL;
 	case PB_TRANSPORT:
-		for (i = 0; i < ARRAY_SIZE(l4_protos); i++)
-			if (l4_protos[i].l4 == ps->l4)
-				return l4_protos[i].proto;
-		return ps->l4 < 0 ? FP_TH : FP_NONE;
+		if (ps->l4 < 0)
+			return proto_of(PROTO_TH);
+		return proto_upper(proto_of(PROTO_IP), (uint32_t)ps->l4);
 	default:
-		return FP_NONE;
+		return NULL;
 	}
 }
 
 /* The mask of the field's bits in the bytes that hold it; false: the load is not those bytes. */
-static bool field_mask(const struct field *f, const struct expr *e, struct data *m)
+static bool field_mask(const struct field *f, uint32_t skip, const struct expr *e, struct data *m)
 {
-	uint32_t first = f->bit / 8, last = (f->bit + f->bits - 1) / 8, i;
+	uint32_t bit = f->off + skip, first = bit / 8, last = (bit + f->bits - 1) / 8, i;
 
 	if (e->payload.off != first || e->payload.len != last - first + 1 || e->payload.len > 8)
 		return false;
 	memset(m, 0, sizeof(*m));
 	m->len = e->payload.len;
-	for (i = f->bit; i < (uint32_t)f->bit + f->bits; i++)
+	for (i = bit; i < bit + f->bits; i++)
 		m->b[i / 8 - first] |= 0x80 >> (i % 8);
 	return true;
 }
@@ -111,124 +89,190 @@ static bool is_zero(const struct data *d)
 	return true;
 }
 
-static bool field_fits(struct pval *v, const struct field *f)
+static bool field_fits(struct pval *v, const struct field *f, uint32_t skip)
 {
 	const struct expr *e = v->e;
+	uint32_t bit = f->off + skip;
 	struct data m;
 
-	if (f->bit % 8 == 0 && f->bits % 8 == 0) {
-		if (e->payload.off != f->bit / 8 || e->payload.len > f->bits / 8)
+	if (bit % 8 == 0 && f->bits % 8 == 0) {
+		if (e->payload.off != bit / 8 || e->payload.len > f->bits / 8)
 			return false;
 		if (e->payload.len == f->bits / 8)
 			return true;
-		if ((f->type != PT_IP4 && f->type != PT_IP6) || v->n_ops)
+		if ((f->type != TYPE_IPADDR && f->type != TYPE_IP6ADDR) || v->n_ops)
 			return false;
 		v->full = f->bits / 8;
 		return true;
 	}
-	if (!v->n_ops || v->ops[0].op != POP_MASK || !field_mask(f, e, &m) ||
+	if (!v->n_ops || v->ops[0].op != POP_MASK || !field_mask(f, skip, e, &m) ||
 	    !data_eq(&m, &v->ops[0].e->bitwise.mask) || !is_zero(&v->ops[0].e->bitwise.xor))
 		return false;
 	v->field = true;
-	v->shift = (8 - (f->bit + f->bits) % 8) % 8;
+	v->shift = (8 - (bit + f->bits) % 8) % 8;
 	return true;
+}
+
+/* Fields that only some ICMP messages have bring matches of their own with them: text to be read back does without. */
+static bool may_say(const struct pstate *ps, const struct field *f)
+{
+	static const int types[] = {
+		[ICMP_DEP_ECHO] = 8,	[ICMP_DEP_MTU] = 3,	   [ICMP_DEP_ADDRESS] = 5,
+		[ICMP6_DEP_MTU] = 2,	[ICMP6_DEP_PPTR] = 4,	   [ICMP6_DEP_ECHO] = 128,
+		[ICMP6_DEP_MGMQ] = 130, [ICMP6_DEP_ADDRESS] = 135, [ICMP6_DEP_REDIRECT] = 137
+	};
+
+	if (f->dep == ICMP_ANY)
+		return true;
+	return ps->o->listing && (ps->icmp_type <= 0 || ps->icmp_type == types[f->dep]);
+}
+
+/* The one number that nft lists in base 16. */
+static bool hex_field(const struct field *f)
+{
+	return f->proto == PROTO_IP && f->off == 48;
 }
 
 static void payload_words(struct pstate *ps, struct pval *v)
 {
 	static const char *const bases[] = { "ll", "nh", "th", "ih", NULL };
-	enum field_proto p = payload_proto(ps, v->e);
 	const struct expr *e = v->e;
-	uint32_t i;
+	uint32_t skip;
+	const struct proto *p = payload_proto(ps, e, &skip);
 
 	v->full = 0;
 	v->field = false;
-	for (i = 0; i < ARRAY_SIZE(fields); i++) {
-		if (fields[i].proto != p || p == FP_NONE || !field_fits(v, &fields[i]))
+	v->fld = NULL;
+	for (uint32_t i = 0; p && i < p->n_fields; i++) {
+		const struct field *f = &p->fields[i];
+
+		if (!may_say(ps, f) || !field_fits(v, f, skip))
 			continue;
-		v->words = fields[i].name;
-		v->type = fields[i].type;
-		v->l3 = p == FP_IP ? FAM_IP : p == FP_IP6 ? FAM_IP6 : -1;
-		v->l4 = e->payload.base == PB_TRANSPORT && p != FP_TH ? ps->l4 : -1;
+		v->fld = f;
+		v->words = arena_printf(ps->a, "%s %s", p->name, f->name);
+		v->type = ps->o->listing && hex_field(f) ? TYPE_HEX : f->type;
+		v->l3 = p->id == PROTO_IP ? FAM_IP : p->id == PROTO_IP6 ? FAM_IP6 : -1;
+		v->l4 = e->payload.base == PB_TRANSPORT && p->id != PROTO_TH ? ps->l4 : -1;
 		return;
 	}
 	v->words = NULL;
-	v->type = PT_HEX;
+	v->type = TYPE_HEX;
 	v->l3 = v->l4 = -1;
 	if (e->payload.base < ARRAY_SIZE(bases) && bases[e->payload.base])
 		v->words = arena_printf(ps->a, "@%s,%u,%u", bases[e->payload.base],
 					e->payload.off * 8u, e->payload.len * 8u);
 }
 
+/* Keys that may be said without `meta`. */
+static bool meta_unqualified(uint32_t key)
+{
+	return key == KEY_META_IIF || key == KEY_META_OIF || key == KEY_META_IIFNAME ||
+	       key == KEY_META_OIFNAME || key == KEY_META_IIFGROUP || key == KEY_META_OIFGROUP;
+}
+
+static void meta_load_words(struct pstate *ps, struct pval *v)
+{
+	const struct key_words *w = key_words(EX_META, v->e->meta.key);
+
+	v->words = !w			      ? NULL
+		   : meta_unqualified(w->key) ? w->name
+					      : arena_printf(ps->a, "meta %s", w->name);
+	v->type = w ? w->type : TYPE_INVALID;
+}
+
 static void ct_load_words(struct pstate *ps, struct pval *v)
 {
 	const struct expr *e = v->e;
-	const struct key_words *w;
+	const struct key_words *w = key_words(EX_CT, e->ct.key);
 
-	if (e->ct.key >= ARRAY_SIZE(ct_words) || !ct_words[e->ct.key].words) {
-		v->words = NULL;
+	v->words = NULL;
+	if (!w)
 		return;
-	}
-	w = &ct_words[e->ct.key];
 	v->words = arena_printf(ps->a, "ct %s%s",
 				!e->ct.has_dir ? ""
 				: e->ct.dir    ? "reply "
 					       : "original ",
-				w->words);
+				w->name);
 	v->type = w->type;
 	v->host = w->host;
 }
 
+/* Older versions of nft, and the text front end, have these fields; their options by number otherwise. */
+static bool plain_option(const struct expr *e)
+{
+	return e->exthdr.op == XH_IPV6 ||
+	       (e->exthdr.op == XH_TCPOPT && e->exthdr.type == 2 && e->exthdr.off == 2);
+}
+
+static const char *ext_words(struct pstate *ps, const struct ext_field *f, enum exthdr_op op,
+			     bool present)
+{
+	static const char *const before[] = { [XH_IPV6] = "",
+					      [XH_TCPOPT] = "tcp option ",
+					      [XH_IPV4] = "ip option ",
+					      [XH_SCTP] = "sctp chunk ",
+					      [XH_DCCP] = "dccp option " };
+
+	if (present)
+		return arena_printf(ps->a, "%s%s", op == XH_IPV6 ? "exthdr " : before[op], f->hdr);
+	return arena_printf(ps->a, "%s%s %s", before[op], f->hdr, f->name);
+}
+
+/* The mask that a bit field's bytes come with; true: this is the field. */
+static bool ext_fits(struct pval *v, const struct ext_field *f)
+{
+	const struct expr *e = v->e;
+	uint32_t first = f->off / 8, n = DIV_ROUND_UP(f->off + f->bits, 8u) - first, i;
+	struct data m = { .len = (uint8_t)n };
+
+	if (!f->bits || e->exthdr.off != first || e->exthdr.len != n)
+		return false;
+	if (f->off % 8 == 0 && f->bits % 8 == 0)
+		return true;
+	for (i = f->off; i < (uint32_t)f->off + f->bits; i++)
+		m.b[i / 8 - first] |= 0x80 >> (i % 8);
+	if (!v->n_ops || v->ops[0].op != POP_MASK || !data_eq(&m, &v->ops[0].e->bitwise.mask) ||
+	    !is_zero(&v->ops[0].e->bitwise.xor))
+		return false;
+	v->field = true;
+	v->shift = (8 - (f->off + f->bits) % 8) % 8;
+	return true;
+}
+
 static void exthdr_words(struct pstate *ps, struct pval *v)
 {
-	static const char *const v6[256] = {
-		[0] = "hbh", [43] = "rt", [44] = "frag", [60] = "dst", [135] = "mh"
-	};
-	static const struct {
-		uint8_t type, off, len;
-		const char *words;
-	} v6_fields[] = {
-		{ 0, 0, 1, "hbh nexthdr" },    { 0, 1, 1, "hbh hdrlength" },
-		{ 43, 0, 1, "rt nexthdr" },    { 43, 1, 1, "rt hdrlength" },
-		{ 43, 2, 1, "rt type" },       { 43, 3, 1, "rt seg-left" },
-		{ 44, 0, 1, "frag nexthdr" },  { 44, 1, 1, "frag reserved" },
-		{ 44, 4, 4, "frag id" },       { 60, 0, 1, "dst nexthdr" },
-		{ 60, 1, 1, "dst hdrlength" }, { 135, 0, 1, "mh nexthdr" },
-		{ 135, 1, 1, "mh hdrlength" }, { 135, 2, 1, "mh type" },
-	};
 	const struct expr *e = v->e;
-	uint32_t i;
 	bool present = e->exthdr.flags & NFT_EXTHDR_F_PRESENT;
+	const struct ext_field *f;
 
 	v->words = NULL;
-	if (present)
-		v->type = PT_BOOL;
-	for (i = 0; !present && e->exthdr.op == XH_IPV6 && i < ARRAY_SIZE(v6_fields); i++)
-		if (v6_fields[i].type == e->exthdr.type && v6_fields[i].off == e->exthdr.off &&
-		    v6_fields[i].len == e->exthdr.len) {
-			v->words = v6_fields[i].words;
-			v->type = v6_fields[i].off ? PT_INT : PT_PROTO;
-		}
-	if (e->exthdr.op == XH_IPV6 && v6[e->exthdr.type] && present)
-		v->words = arena_printf(ps->a, "exthdr %s", v6[e->exthdr.type]);
-	else if (e->exthdr.op == XH_TCPOPT && present)
-		v->words = e->exthdr.type == 2
-				   ? "tcp option maxseg"
-				   : arena_printf(ps->a, "tcp option %u", e->exthdr.type);
-	else if (e->exthdr.op == XH_TCPOPT && e->exthdr.type == 2 && e->exthdr.off == 2 &&
-		 e->exthdr.len == 2)
-		v->words = "tcp option maxseg size", v->type = PT_INT;
-	else if (e->exthdr.op == XH_TCPOPT)
+	v->field = false;
+	v->type = TYPE_INTEGER;
+	for (uint32_t i = 0; (f = ext_nth(e->exthdr.op, e->exthdr.type, i)); i++) {
+		if (!ps->o->listing && !plain_option(e) && !(present && e->exthdr.type == 2))
+			break;
+		if (!present && !ext_fits(v, f))
+			continue;
+		v->words = ext_words(ps, f, e->exthdr.op, present);
+		v->type = present ? TYPE_BOOLEAN : f->type;
+		return;
+	}
+	if (e->exthdr.op != XH_TCPOPT)
+		return;
+	if (present) {
+		v->words = arena_printf(ps->a, "tcp option %u", e->exthdr.type);
+		v->type = TYPE_BOOLEAN;
+	} else {
 		v->words = arena_printf(ps->a, "tcp option @%u,%u,%u", e->exthdr.type,
-					e->exthdr.off * 8u, e->exthdr.len * 8u),
-		v->type = PT_INT;
+					e->exthdr.off * 8u, e->exthdr.len * 8u);
+	}
 }
 
 static void fib_words(struct pstate *ps, struct pval *v)
 {
 	static const char *const parts[] = { "saddr", "daddr", "mark", "iif", "oif" };
 	static const char *const results[] = { NULL, "oif", "oifname", "type" };
-	static const enum ptype types[] = { PT_NONE, PT_IFINDEX, PT_IFNAME, PT_FIBTYPE };
+	static const uint32_t types[] = { TYPE_INVALID, TYPE_IFINDEX, TYPE_IFNAME, TYPE_FIB_ADDR };
 	const struct expr *e = v->e;
 	struct sbuf b;
 	uint32_t i;
@@ -246,7 +290,7 @@ static void fib_words(struct pstate *ps, struct pval *v)
 		}
 	sb_printf(&b, " %s", results[e->fib.result]);
 	v->words = b.s;
-	v->type = e->fib.flags & NFTA_FIB_F_PRESENT ? PT_BOOL : types[e->fib.result];
+	v->type = e->fib.flags & NFTA_FIB_F_PRESENT ? TYPE_BOOLEAN : types[e->fib.result];
 	v->host = true;
 }
 
@@ -275,6 +319,7 @@ static void hash_words(struct pstate *ps, struct pval *v)
 				sb_puts(&b, " . ");
 			if (!pl_text(ps, k, 0, &b))
 				return;
+			pd_kill_used(ps, k);
 			first = false;
 			w += DIV_ROUND_UP(k->len, 4);
 		}
@@ -289,46 +334,48 @@ static void hash_words(struct pstate *ps, struct pval *v)
 
 static void xfrm_words(struct pstate *ps, struct pval *v)
 {
-	static const char *const keys[] = { NULL,	 "ip daddr", "ip6 daddr", "ip saddr",
+	static const char *const said[] = { NULL,	 "ip daddr", "ip6 daddr", "ip saddr",
 					    "ip6 saddr", "reqid",    "spi" };
-	static const enum ptype types[] = {
-		PT_NONE, PT_IP4, PT_IP6, PT_IP4, PT_IP6, PT_INT, PT_INT
-	};
+	static const uint32_t types[] = { TYPE_INVALID, TYPE_IPADDR,  TYPE_IP6ADDR, TYPE_IPADDR,
+					  TYPE_IP6ADDR, TYPE_INTEGER, TYPE_INTEGER };
 	const struct expr *e = v->e;
 
-	if (!e->xfrm.key || e->xfrm.key >= ARRAY_SIZE(keys))
+	if (!e->xfrm.key || e->xfrm.key >= ARRAY_SIZE(said))
 		return;
-	v->words = arena_printf(ps->a, "ipsec %s spnum %u %s", e->xfrm.dir ? "out" : "in",
-				e->xfrm.spnum, keys[e->xfrm.key]);
+	v->words = arena_printf(ps->a, "ipsec %s %s%s", e->xfrm.dir ? "out" : "in",
+				e->xfrm.spnum ? arena_printf(ps->a, "spnum %u ", e->xfrm.spnum)
+					      : "",
+				said[e->xfrm.key]);
 	v->type = types[e->xfrm.key];
-	v->host = v->type == PT_INT && e->xfrm.key != NFT_XFRM_KEY_SPI;
+	v->host = v->type == TYPE_INTEGER && e->xfrm.key != NFT_XFRM_KEY_SPI;
 }
 
 static void other_words(struct pstate *ps, struct pval *v)
 {
 	static const char *const rt[] = { "rt classid", "rt ip nexthop", "rt ip6 nexthop", "rt mtu",
 					  "rt ipsec" };
-	static const enum ptype rt_type[] = { PT_INT, PT_IP4, PT_IP6, PT_INT, PT_BOOL };
+	static const uint32_t rt_type[] = { TYPE_REALM, TYPE_IPADDR, TYPE_IP6ADDR, TYPE_INTEGER,
+					    TYPE_BOOLEAN };
 	static const char *const sock[] = { "socket transparent", "socket mark",
 					    "socket wildcard" };
 	const struct expr *e = v->e;
 
 	v->host = true;
-	v->type = PT_INT;
+	v->type = TYPE_INTEGER;
 	v->words = NULL;
 	if (e->kind == EX_RT && e->rt.key < ARRAY_SIZE(rt)) {
 		v->words = rt[e->rt.key];
 		v->type = rt_type[e->rt.key];
 	} else if (e->kind == EX_SOCKET && e->socket.key < ARRAY_SIZE(sock)) {
 		v->words = sock[e->socket.key];
-		v->type = e->socket.key == 1 ? PT_MARK : PT_INT;
+		v->type = e->socket.key == 1 ? TYPE_MARK : TYPE_INTEGER;
 	} else if (e->kind == EX_OSF) {
 		static const char *const ttl[] = { "", "ttl loose ", "ttl skip " };
 
 		if (e->osf.ttl < 3)
 			v->words = arena_printf(ps->a, "osf %s%s", ttl[e->osf.ttl],
 						e->osf.flags & 1 ? "version" : "name");
-		v->type = PT_STRING;
+		v->type = TYPE_STRING;
 	} else if (e->kind == EX_NUMGEN) {
 		struct sbuf b;
 
@@ -357,9 +404,7 @@ void pl_resolve(struct pstate *ps, struct pval *v)
 		payload_words(ps, v);
 		break;
 	case EX_META:
-		v->words = e->meta.key < ARRAY_SIZE(meta_words) ? meta_words[e->meta.key].words
-								: NULL;
-		v->type = v->words ? meta_words[e->meta.key].type : PT_NONE;
+		meta_load_words(ps, v);
 		break;
 	case EX_CT:
 		ct_load_words(ps, v);
@@ -413,11 +458,56 @@ bool pl_load(struct pstate *ps, const struct expr *e)
 	v->e = e;
 	v->l3 = v->l4 = -1;
 	v->len = load_len(e) ? load_len(e) : default_len(e);
-	v->host = e->kind == EX_META && e->meta.key < ARRAY_SIZE(meta_words)
-			  ? meta_words[e->meta.key].host
-			  : false;
+	if (e->kind == EX_META) {
+		const struct key_words *w = key_words(EX_META, e->meta.key);
+
+		v->host = w && w->host;
+	}
 	ps->reg[__builtin_ctz(r.writes)] = v;
 	return true;
+}
+
+/* `& mask ^ bits | bits`, as nft takes a mask and an exclusive or apart. */
+static void list_mask(const struct pstate *ps, const struct pval *v, const struct data *m,
+		      const struct data *x, struct sbuf *out)
+{
+	struct data and = *m, or = *x, xor = *x;
+	bool all = true;
+	uint32_t k;
+
+	for (k = 0; k < m->len; k++) {
+		or.b[k] = x->b[k] & ~m->b[k];
+		xor.b[k] = x->b[k] & m->b[k];
+		and.b[k] = m->b[k] | or.b[k];
+		all = all && and.b[k] == 0xff;
+	}
+	if (!all && type_is_flags(v->type)) {
+		uint64_t n = pv_number(and.b, and.len, v->host);
+
+		sb_puts(out, n & (n - 1) ? " & (" : " & ");
+		pv_flags(out, v->type, n, " | ");
+		sb_puts(out, n & (n - 1) ? ")" : "");
+	} else if (!all) {
+		sb_puts(out, " & ");
+		pv_data(out, pv_how(ps->o) | PV_NUMBERS, v->type, v->host, and.b, and.len);
+	}
+	if (!is_zero(&xor)) {
+		sb_puts(out, " ^ ");
+		pv_data(out, pv_how(ps->o) | PV_NUMBERS, v->type, v->host, xor.b, xor.len);
+	}
+	if (!is_zero(& or)) {
+		sb_puts(out, " | ");
+		pv_data(out, pv_how(ps->o) | PV_NUMBERS, v->type, v->host, or.b, or.len);
+	}
+}
+
+/* The right side of operation i needs no brackets: what it ends with binds closer. */
+static bool binds(const struct pval *v, const struct pval *rhs, uint32_t i)
+{
+	const struct expr *e = rhs->ops[rhs->n_ops - 1].e;
+
+	return v->ops[i].op == POP_OR && rhs->n_ops == 1 && rhs->ops[0].op == POP_MASK &&
+	       is_zero(&e->bitwise.xor);
 }
 
 /* The operations after the words: " & 0xff", " << 2" ... */
@@ -465,16 +555,21 @@ bool pl_text(struct pstate *ps, const struct pval *v, uint32_t skip_ops, struct 
 				all1 = all1 && m.b[k] == 0xff;
 				orlike = orlike && (x.b[k] ^ m.b[k]) == 0xff;
 			}
+			if (ps->o->listing && !orlike) {
+				list_mask(ps, v, &m, &x, out);
+				break;
+			}
 			if (orlike || all1) {
 				sb_puts(out, orlike ? " | " : " ^ ");
-				pv_data(out, v->type, host, x.b, x.len);
+				pv_data(out, pv_how(ps->o), v->type, host, x.b, x.len);
 				break;
 			}
 			sb_puts(out, " & ");
-			pv_data(out, ptype_is_flags(v->type) ? PT_HEX : v->type, host, m.b, m.len);
+			pv_data(out, pv_how(ps->o) | PV_NUMBERS,
+				type_is_flags(v->type) ? TYPE_HEX : v->type, host, m.b, m.len);
 			if (!is_zero(&x)) {
 				sb_puts(out, " ^ ");
-				pv_data(out, v->type, host, x.b, x.len);
+				pv_data(out, pv_how(ps->o), v->type, host, x.b, x.len);
 			}
 			break;
 		default: {
@@ -486,12 +581,15 @@ bool pl_text(struct pstate *ps, const struct pval *v, uint32_t skip_ops, struct 
 			if (v->ops[i].rhs) {
 				const struct pval *rhs = v->ops[i].rhs;
 
-				sb_puts(out, rhs->n_ops ? "(" : "");
+				bool brackets = rhs->n_ops && !(ps->o->listing && binds(v, rhs, i));
+
+				sb_puts(out, brackets ? "(" : "");
 				if (!pl_text(ps, rhs, 0, out))
 					return false;
-				sb_puts(out, rhs->n_ops ? ")" : "");
+				sb_puts(out, brackets ? ")" : "");
 			} else {
-				pv_data(out, v->type, host, e->bitwise.data.b, e->bitwise.data.len);
+				pv_data(out, pv_how(ps->o), v->type, host, e->bitwise.data.b,
+					e->bitwise.data.len);
 			}
 			break;
 		}
@@ -500,59 +598,82 @@ bool pl_text(struct pstate *ps, const struct pval *v, uint32_t skip_ops, struct 
 	return true;
 }
 
-enum ptype pl_typeof(const char *words, bool *host)
+uint32_t pl_typeof(const char *words, bool *host)
 {
-	uint32_t i;
+	static const struct {
+		const char *before;
+		enum expr_kind kind;
+	} kinds[] = { { "meta ", EX_META },
+		      { "", EX_META },
+		      { "ct ", EX_CT },
+		      { "rt ", EX_RT },
+		      { "socket ", EX_SOCKET } };
+	const char *space = strchr(words, ' ');
 
-	for (i = 0; i < ARRAY_SIZE(fields); i++)
-		if (!strcmp(fields[i].name, words))
-			return *host = false, fields[i].type;
-	for (i = 0; i < ARRAY_SIZE(meta_words); i++)
-		if (meta_words[i].words &&
-		    (!strcmp(meta_words[i].words, words) ||
-		     (!strncmp(words, "meta ", 5) && !strcmp(meta_words[i].words, words + 5))))
-			return *host = meta_words[i].host, meta_words[i].type;
-	if (!strncmp(words, "ct ", 3))
-		for (i = 0; i < ARRAY_SIZE(ct_words); i++)
-			if (ct_words[i].words && !strcmp(ct_words[i].words, words + 3))
-				return *host = ct_words[i].host, ct_words[i].type;
-	return PT_NONE;
+	for (uint32_t k = 0; k < ARRAY_SIZE(kinds); k++) {
+		size_t n = strlen(kinds[k].before);
+
+		for (uint32_t i = 0; i < ARRAY_SIZE(keys); i++)
+			if (keys[i].kind == kinds[k].kind && !strncmp(words, kinds[k].before, n) &&
+			    !strcmp(keys[i].name, words + n))
+				return *host = keys[i].host, keys[i].type;
+	}
+	for (int id = 1; space && id < PROTO_COUNT; id++) {
+		const struct proto *p = proto_of(id);
+		const struct field *f = proto_field(p, space + 1);
+
+		if (f && strlen(p->name) == (size_t)(space - words) &&
+		    !strncmp(p->name, words, (size_t)(space - words)))
+			return *host = false, f->type;
+	}
+	return TYPE_INVALID;
 }
 
-const char *pl_bits_set(struct pstate *ps, const struct expr *write, const struct pval *val,
-			uint64_t *value)
+const struct field *pl_bits_set(struct pstate *ps, const struct expr *write, const struct pval *val,
+				uint64_t *value)
 {
-	struct pval t = { .e = write };
-	enum field_proto p = payload_proto(ps, write);
 	const struct expr *e = val->e, *bw;
-	uint32_t i, k, off = write->payload.off * 8u;
+	uint32_t i, k, skip, off = write->payload.off * 8u, end = off + write->payload.len * 8u;
+	const struct proto *p = payload_proto(ps, write, &skip);
 
-	if (e->kind != EX_PAYLOAD || val->n_ops != 1 || val->ops[0].op != POP_MASK ||
+	if (!p || e->kind != EX_PAYLOAD || val->n_ops != 1 || val->ops[0].op != POP_MASK ||
 	    e->payload.base != write->payload.base || e->payload.off != write->payload.off ||
-	    e->payload.len != write->payload.len || t.e->payload.len > 8)
+	    e->payload.len != write->payload.len || e->payload.len > 8)
 		return NULL;
 	bw = val->ops[0].e;
-	for (i = 0; i < ARRAY_SIZE(fields); i++) {
-		const struct field *f = &fields[i];
+	for (i = 0; i < p->n_fields; i++) {
+		const struct field *f = &p->fields[i];
+		uint32_t bit = f->off + skip;
+		bool ok = bit >= off && bit + f->bits <= end;
 		uint64_t v = 0;
-		bool ok = f->proto == p && f->bit >= off &&
-			  f->bit + f->bits <= off + write->payload.len * 8u;
 
-		for (k = 0; ok && k < write->payload.len * 8u; k++) {
-			bool in = off + k >= f->bit && off + k < (uint32_t)f->bit + f->bits;
+		for (k = 0; ok && off + k < end; k++) {
+			bool in = off + k >= bit && off + k < bit + f->bits;
 			bool kept = bw->bitwise.mask.b[k / 8] >> (7 - k % 8) & 1;
-			bool bit = bw->bitwise.xor.b[k / 8] >> (7 - k % 8) & 1;
+			bool set = bw->bitwise.xor.b[k / 8] >> (7 - k % 8) & 1;
 
-			ok = kept == !in && (in || !bit);
+			ok = kept == !in && (in || !set);
 			if (in)
-				v = v << 1 | bit;
+				v = v << 1 | set;
 		}
 		if (!ok)
 			continue;
 		*value = v;
-		return f->name;
+		return f;
 	}
 	return NULL;
+}
+
+/* n bits from bit `at`, the last one lowest. */
+static struct data bits_of(const struct data *d, uint32_t at, uint32_t n)
+{
+	struct data x = { .len = (uint8_t)DIV_ROUND_UP(n, 8u) };
+	uint32_t pad = x.len * 8u - n;
+
+	for (uint32_t i = 0; i < n; i++)
+		if (d->b[(at + i) / 8] >> (7 - (at + i) % 8) & 1)
+			x.b[(pad + i) / 8] |= 0x80 >> ((pad + i) % 8);
+	return x;
 }
 
 /*
@@ -561,24 +682,33 @@ const char *pl_bits_set(struct pstate *ps, const struct expr *write, const struc
  */
 const char *pl_fields_equal(struct pstate *ps, struct pval *v, const struct data *d)
 {
-	enum field_proto p = payload_proto(ps, v->e);
-	uint32_t off = v->e->payload.off, end = off + v->e->payload.len, i, n = 0;
+	uint32_t skip, start = v->e->payload.off * 8u, off = start, n = 0;
+	uint32_t end = start + v->e->payload.len * 8u;
+	const struct proto *p = payload_proto(ps, v->e, &skip);
 	struct sbuf b;
 
+	if (!p || p->id == PROTO_TH)
+		return NULL;
 	sb_init(&b, ps->a);
 	while (off < end) {
-		for (i = 0; i < ARRAY_SIZE(fields); i++)
-			if (fields[i].proto == p && fields[i].bit == off * 8 &&
-			    fields[i].bits % 8 == 0 && off + fields[i].bits / 8 <= end)
-				break;
-		if (i == ARRAY_SIZE(fields) || ptype_is_flags(fields[i].type) || p == FP_TH)
+		const struct field *f = NULL;
+		struct data x;
+
+		for (uint32_t i = 0; i < p->n_fields && !f; i++)
+			if (p->fields[i].off + skip == off && off + p->fields[i].bits <= end &&
+			    may_say(ps, &p->fields[i]))
+				f = &p->fields[i];
+		if (!f || type_is_flags(f->type) || (!ps->o->listing && (off | f->bits) % 8))
 			return NULL;
-		sb_printf(&b, "%s%s ", n++ ? " " : "", fields[i].name);
-		pv_data(&b, fields[i].type, false, d->b + (off - v->e->payload.off),
-			fields[i].bits / 8);
-		off += fields[i].bits / 8;
+		x = bits_of(d, off - start, f->bits);
+		sb_printf(&b, "%s%s %s ", n++ ? " " : "", p->name, f->name);
+		pv_data(&b, pv_how(ps->o), f->type, false, x.b, x.len);
+		v->fld = v->fld ? v->fld : f;
+		if (f->type == TYPE_INET_PROTO && v->e->payload.base == PB_NETWORK)
+			ps->l4 = x.b[0];
+		off += f->bits;
 	}
-	v->l3 = p == FP_IP ? FAM_IP : p == FP_IP6 ? FAM_IP6 : -1;
+	v->l3 = p->id == PROTO_IP ? FAM_IP : p->id == PROTO_IP6 ? FAM_IP6 : -1;
 	v->l4 = v->e->payload.base == PB_TRANSPORT ? ps->l4 : -1;
 	return n > 1 ? b.s : NULL;
 }

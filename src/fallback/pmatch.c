@@ -1,11 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/*
- * pmatch: comparisons and set lookups as nft's matches.
- *
- * nft adds `meta l4proto tcp` before `tcp dport 22` by itself, where nothing in the rule said so before. A match that looks
- * like such an addition is kept back (struct pdep) and left out only when the very next match implies it; everywhere else it
- * is printed, which reads back unchanged too.
- */
+/* pmatch: comparisons and set lookups as nft's matches. */
 #include <linux/netfilter/nf_tables.h>
 #include <netinet/in.h>
 
@@ -13,72 +7,25 @@
 
 void pm_flush(struct pstate *ps)
 {
-	uint32_t i;
-
-	for (i = 0; i < ps->n_dep; i++)
-		sb_printf(ps->out, "%s%s", ps->out->n > ps->start ? " " : "", ps->dep[i].text);
-	ps->n_dep = 0;
+	vec_foreach(&ps->st, t)
+		if (*t)
+			sb_printf(ps->out, "%s%s", ps->out->n > ps->start ? " " : "", *t);
+	ps->st.n = 0;
 }
 
 void pm_word(struct pstate *ps, const char *text)
 {
-	pm_flush(ps);
-	sb_printf(ps->out, "%s%s", ps->out->n > ps->start ? " " : "", text);
+	*vec_push(ps->a, &ps->st) = text;
 }
 
-/* A match that starts with v: leaves out the dependencies that v brings back by itself. */
-static void pm_match(struct pstate *ps, const struct pval *v, const char *text)
+/* A match of these values, which is no `== value` that makes a protocol known. */
+static void pm_match(struct pstate *ps, struct pval *const *v, uint32_t n, const char *text)
 {
-	uint32_t n = ps->n_dep;
-	bool icmp = v->l4 == IPPROTO_ICMP || v->l4 == IPPROTO_ICMPV6;
-
-	if (n && v->l4 >= 0 && ps->dep[n - 1].l4 == v->l4) {
-		int l3 = v->l4 == IPPROTO_ICMP ? FAM_IP : FAM_IP6;
-
-		if (!icmp || ps->fam == (enum family)l3)
-			ps->n_dep--;
-		else if (n == 2 && ps->dep[0].l3 == l3)
-			ps->n_dep = 0;
-	} else if (n && v->l3 >= 0 && ps->dep[n - 1].l3 == v->l3) {
-		ps->n_dep--;
-	}
+	pd_kill(ps, v, n);
 	pm_word(ps, text);
 }
 
-/* Keeps back a match that may be a dependency. True: it is kept. */
-static bool pm_dependency(struct pstate *ps, const struct pval *v, const struct expr *cmp,
-			  const char *text)
-{
-	struct pdep d = { .text = text, .l3 = -1, .l4 = -1 };
-	bool l3_known = ps->l3 >= 0, l4_known = ps->l4 >= 0, keep = false;
-	uint64_t val = pv_number(cmp->cmp.data.b, cmp->cmp.data.len, v->host);
-
-	if (cmp->cmp.op != CMP_EQ || v->n_ops)
-		return false;
-	if (v->e->kind == EX_META && v->e->meta.key == NFT_META_L4PROTO) {
-		keep = !l4_known &&
-		       (ps->fam == FAM_IP || ps->fam == FAM_IP6 || ps->fam == FAM_INET);
-		ps->l4 = d.l4 = (int)val;
-	} else if (v->e->kind == EX_META && v->e->meta.key == NFT_META_NFPROTO) {
-		keep = !l3_known && ps->fam == FAM_INET;
-		ps->l3 = d.l3 = (int)val;
-	} else if (v->e->kind == EX_META && v->e->meta.key == NFT_META_PROTOCOL) {
-		ps->l3 = val == 0x0800	 ? FAM_IP
-			 : val == 0x86dd ? FAM_IP6
-			 : val == 0x0806 ? FAM_ARP
-					 : -1;
-	} else if (v->e->kind == EX_PAYLOAD && v->type == PT_PROTO) {
-		ps->l4 = (int)val;
-	}
-	if (!keep)
-		return false;
-	if (ps->n_dep == 2 || (ps->n_dep == 1 && (d.l3 >= 0 || ps->dep[0].l4 >= 0)))
-		pm_flush(ps);
-	ps->dep[ps->n_dep++] = d;
-	return true;
-}
-
-static void flags_expr(struct sbuf *b, enum ptype t, uint64_t v)
+static void flags_expr(struct sbuf *b, uint32_t t, uint64_t v)
 {
 	bool many = v & (v - 1);
 
@@ -87,8 +34,18 @@ static void flags_expr(struct sbuf *b, enum ptype t, uint64_t v)
 	sb_puts(b, many ? ")" : "");
 }
 
+/* Behind a comparison nothing needs brackets; older versions of nft want them. */
+static void flags_rhs(const struct pstate *ps, struct sbuf *b, uint32_t t, uint64_t v)
+{
+	if (ps->o->listing)
+		pv_flags(b, t, v, " | ");
+	else
+		flags_expr(b, t, v);
+}
+
 /* `ct state new`, `tcp flags & (syn | ack) == syn`: flags types. */
-static bool cmp_flags(const struct pval *v, const struct expr *c, struct sbuf *b)
+static bool cmp_flags(const struct pstate *ps, const struct pval *v, const struct expr *c,
+		      struct sbuf *b)
 {
 	uint64_t val = pv_number(c->cmp.data.b, c->cmp.data.len, v->host), mask;
 	static const char *const ops[] = { "==", "!=", "<", "<=", ">", ">=" };
@@ -97,9 +54,13 @@ static bool cmp_flags(const struct pval *v, const struct expr *c, struct sbuf *b
 	if (v->n_ops > 1)
 		return false;
 	sb_puts(b, v->words);
+	if (!v->n_ops && ps->o->listing && v->e->kind == EX_PAYLOAD && val & (val - 1)) {
+		sb_printf(b, " %s 0x%llx", op, (unsigned long long)val);
+		return true;
+	}
 	if (!v->n_ops) {
 		sb_printf(b, " %s ", op);
-		flags_expr(b, v->type, val);
+		flags_rhs(ps, b, v->type, val);
 		return true;
 	}
 	if (v->ops[0].op != POP_MASK ||
@@ -110,7 +71,7 @@ static bool cmp_flags(const struct pval *v, const struct expr *c, struct sbuf *b
 		sb_puts(b, " & ");
 		flags_expr(b, v->type, mask);
 		sb_printf(b, " %s ", op);
-		flags_expr(b, v->type, val);
+		flags_rhs(ps, b, v->type, val);
 		return true;
 	}
 	sb_puts(b, c->cmp.op == CMP_EQ ? " ! " : " ");
@@ -119,16 +80,18 @@ static bool cmp_flags(const struct pval *v, const struct expr *c, struct sbuf *b
 }
 
 /* Addresses by prefix, in the two shapes nft makes: fewer bytes loaded, or a mask. */
-static bool cmp_prefix(const struct pval *v, const struct expr *c, struct sbuf *b)
+static bool cmp_prefix(const struct pstate *ps, const struct pval *v, const struct expr *c,
+		       struct sbuf *b)
 {
 	const struct data *m;
 	struct data d = c->cmp.data;
 	uint32_t i;
 	int plen;
 
-	if (c->cmp.op > CMP_NEQ || (v->type != PT_IP4 && v->type != PT_IP6))
+	if (c->cmp.op > CMP_NEQ || (v->type != TYPE_IPADDR && v->type != TYPE_IP6ADDR))
 		return false;
-	if (v->e->kind != EX_PAYLOAD) { /* all is loaded, and less compared */
+	if (v->e->kind != EX_PAYLOAD &&
+	    !(ps->o->listing && v->n_ops)) { /* all is loaded, and less compared */
 		if (v->n_ops || d.len >= v->len)
 			return false;
 		plen = d.len * 8;
@@ -143,29 +106,71 @@ static bool cmp_prefix(const struct pval *v, const struct expr *c, struct sbuf *
 			return false;
 		m = &v->ops[0].e->bitwise.mask;
 		plen = pv_prefix_len(m->b, m->len);
-		if (plen < 0 || plen % 8 == 0)
+		if (plen < 0 || (plen % 8 == 0 && !ps->o->listing))
 			return false;
 		for (i = 0; i < m->len; i++)
 			if (d.b[i] & ~m->b[i] || v->ops[0].e->bitwise.xor.b[i])
 				return false;
 	}
 	sb_printf(b, "%s %s", v->words, c->cmp.op == CMP_NEQ ? "!= " : "");
-	pv_data(b, v->type, v->host, d.b, d.len);
+	pv_data(b, 0, v->type, v->host, d.b, d.len);
 	sb_printf(b, "/%d", plen);
+	return true;
+}
+
+/* `ct label 5`: a bit of a bit field. */
+static bool cmp_label(const struct pval *v, const struct expr *c, struct sbuf *b)
+{
+	int bit = v->n_ops == 1 && v->ops[0].op == POP_MASK
+			  ? pv_label(v->ops[0].e->bitwise.mask.b, v->ops[0].e->bitwise.mask.len)
+			  : -1;
+
+	for (uint32_t i = 0; i < c->cmp.data.len; i++)
+		if (c->cmp.data.b[i])
+			return false;
+	if (bit < 0 || c->cmp.op > CMP_NEQ)
+		return false;
+	sb_printf(b, "%s %s%d", v->words, c->cmp.op == CMP_EQ ? "! " : "", bit);
+	return true;
+}
+
+/* Some of the bits of a raw load: those bits alone. */
+static bool cmp_raw_bits(const struct pval *v, const struct expr *c, struct sbuf *b)
+{
+	static const char *const bases[] = { "ll", "nh", "th", "ih" };
+	const struct expr *e = v->e;
+	uint64_t mask, val = pv_number(c->cmp.data.b, c->cmp.data.len, false), run;
+	uint32_t low, n;
+
+	if (e->kind != EX_PAYLOAD || v->fld || v->n_ops != 1 || v->ops[0].op != POP_MASK ||
+	    e->payload.len > 8 || e->payload.base >= ARRAY_SIZE(bases) || c->cmp.op > CMP_NEQ)
+		return false;
+	mask = pv_number(v->ops[0].e->bitwise.mask.b, e->payload.len, false);
+	if (!mask || pv_number(v->ops[0].e->bitwise.xor.b, e->payload.len, false) || val & ~mask)
+		return false;
+	low = (uint32_t)__builtin_ctzll(mask);
+	run = mask >> low;
+	n = (uint32_t)__builtin_popcountll(run);
+	if (run & (run + 1) || low % 8 || n % 8)
+		return false;
+	sb_printf(b, "@%s,%u,%u %s0x%llx", bases[e->payload.base],
+		  e->payload.off * 8u + e->payload.len * 8u - low - n, n,
+		  c->cmp.op == CMP_NEQ ? "!= " : "", (unsigned long long)(val >> low));
 	return true;
 }
 
 static const char *const cmp_ops[] = { "", "!= ", "< ", "<= ", "> ", ">= " };
 
 /* A bit field: the datum stands shift bits higher than the value that is said. */
-static bool cmp_field(const struct pval *v, const struct expr *c, struct sbuf *b)
+static bool cmp_field(const struct pstate *ps, const struct pval *v, const struct expr *c,
+		      struct sbuf *b)
 {
 	uint64_t val = pv_number(c->cmp.data.b, c->cmp.data.len, false);
 
 	if (v->n_ops != 1 || val & ((1u << v->shift) - 1))
 		return false;
-	sb_printf(b, "%s %s%llu", v->words, cmp_ops[c->cmp.op],
-		  (unsigned long long)(val >> v->shift));
+	sb_printf(b, "%s %s", v->words, cmp_ops[c->cmp.op]);
+	pv_value(b, pv_how(ps->o), v->type, val >> v->shift, 1);
 	return true;
 }
 
@@ -178,7 +183,6 @@ static bool pm_cmp(struct pstate *ps, const struct expr *c)
 {
 	struct pval *v = pl_reg(ps, c->cmp.sreg);
 	struct sbuf b;
-	bool host;
 
 	if (!v)
 		return false;
@@ -187,49 +191,56 @@ static bool pm_cmp(struct pstate *ps, const struct expr *c)
 		return false;
 	sb_init(&b, ps->a);
 	/* Less than was loaded is compared: only names and addresses have a way to say that. */
-	if (c->cmp.data.len != v->len && v->type != PT_IFNAME && v->e->kind == EX_PAYLOAD)
+	if (c->cmp.data.len != v->len && v->type != TYPE_IFNAME && v->e->kind == EX_PAYLOAD)
 		return false;
 	if (v->e->kind == EX_PAYLOAD && *v->words == '@' && !v->n_ops && c->cmp.op == CMP_EQ &&
 	    c->cmp.data.len == v->len) {
 		const char *text = pl_fields_equal(ps, v, &c->cmp.data);
 
 		if (text) {
-			pm_match(ps, v, text);
+			pm_match(ps, &v, 1, text);
 			return true;
 		}
 	}
-	if (ptype_is_flags(v->type)) {
-		if (!cmp_flags(v, c, &b))
+	if (type_is_flags(v->type)) {
+		if (!cmp_flags(ps, v, c, &b))
 			return false;
 	} else if (v->field) {
-		if (!cmp_field(v, c, &b))
+		if (!cmp_field(ps, v, c, &b))
 			return false;
-	} else if (!cmp_prefix(v, c, &b)) {
+	} else if (v->type == TYPE_CT_LABEL) {
+		if (!cmp_label(v, c, &b))
+			return false;
+	} else if (!cmp_prefix(ps, v, c, &b) && !(ps->o->listing && cmp_raw_bits(v, c, &b))) {
 		if (v->full)
 			return false;
 		sb_init(&b, ps->a);
 		if (!pl_text(ps, v, 0, &b))
 			return false;
-		host = v->host;
 		sb_printf(&b, " %s",
 			  c->cmp.op == CMP_EQ && !value_done(v, 0) ? "== " : cmp_ops[c->cmp.op]);
-		pv_data(&b, v->type, host, c->cmp.data.b, c->cmp.data.len);
+		pv_data(&b, pv_how(ps->o), v->type, v->host, c->cmp.data.b, c->cmp.data.len);
 	}
-	if (!pm_dependency(ps, v, c, b.s))
-		pm_match(ps, v, b.s);
+	if (c->cmp.op == CMP_EQ && (!v->n_ops || v->field))
+		pd_match(ps, v, pv_number(c->cmp.data.b, c->cmp.data.len, v->host), b.s);
+	else
+		pm_match(ps, &v, 1, b.s);
 	return true;
 }
 
 /* A range of a bit field; see cmp_field(). */
-static bool range_field(const struct pval *v, const struct expr *e, struct sbuf *b)
+static bool range_field(const struct pstate *ps, const struct pval *v, const struct expr *e,
+			struct sbuf *b)
 {
 	uint64_t from = pv_number(e->range.from.b, e->range.from.len, false);
 	uint64_t to = pv_number(e->range.to.b, e->range.to.len, false);
 
 	if (v->n_ops != 1 || (from | to) & ((1u << v->shift) - 1))
 		return false;
-	sb_printf(b, "%s %s%llu-%llu", v->words, e->range.op == RANGE_NEQ ? "!= " : "",
-		  (unsigned long long)(from >> v->shift), (unsigned long long)(to >> v->shift));
+	sb_printf(b, "%s %s", v->words, e->range.op == RANGE_NEQ ? "!= " : "");
+	pv_value(b, pv_how(ps->o) | PV_NUMBERS, v->type, from >> v->shift, 1);
+	sb_puts(b, "-");
+	pv_value(b, pv_how(ps->o) | PV_NUMBERS, v->type, to >> v->shift, 1);
 	return true;
 }
 
@@ -243,18 +254,19 @@ static bool pm_range(struct pstate *ps, const struct expr *e)
 	pl_resolve(ps, v);
 	sb_init(&b, ps->a);
 	if (v->words && v->field) {
-		if (!range_field(v, e, &b))
+		if (!range_field(ps, v, e, &b))
 			return false;
-		pm_match(ps, v, b.s);
+		pm_match(ps, &v, 1, b.s);
 		return true;
 	}
-	if (!v->words || v->full || ptype_is_flags(v->type) || !pl_text(ps, v, 0, &b))
+	if (!v->words || v->full || type_is_flags(v->type) || !pl_text(ps, v, 0, &b))
 		return false;
 	sb_puts(&b, e->range.op == RANGE_NEQ ? " != " : " ");
-	pv_data(&b, pv_range_type(v->type), v->host, e->range.from.b, e->range.from.len);
+	pv_data(&b, pv_how(ps->o) | PV_NUMBERS, v->type, v->host, e->range.from.b,
+		e->range.from.len);
 	sb_puts(&b, "-");
-	pv_data(&b, pv_range_type(v->type), v->host, e->range.to.b, e->range.to.len);
-	pm_match(ps, v, b.s);
+	pv_data(&b, pv_how(ps->o) | PV_NUMBERS, v->type, v->host, e->range.to.b, e->range.to.len);
+	pm_match(ps, &v, 1, b.s);
 	return true;
 }
 
@@ -272,7 +284,9 @@ bool pm_concat(struct pstate *ps, uint8_t reg, const struct set *s, struct pval 
 		pl_resolve(ps, p);
 		if (*n)
 			sb_puts(out, " . ");
-		if (!pl_text(ps, p, 0, out))
+		if (p->field && p->n_ops == 1 && s->flags & SET_ANONYMOUS)
+			sb_puts(out, p->words); /* its elements stand where the field does */
+		else if (!pl_text(ps, p, 0, out))
 			return false;
 		v[*n] = p;
 		w += DIV_ROUND_UP(p->len, 4);
@@ -288,6 +302,14 @@ bool pm_set_ref(struct pstate *ps, const struct set *s, struct pval **key, uint3
 	sb_puts(out, "@");
 	fb_print_name(s->name, out);
 	return true;
+}
+
+/* A set of ICMP types: which fields follow, its first one says. */
+static void note_icmp_set(struct pstate *ps, const struct pval *v, const struct set *s)
+{
+	if (v->fld && v->fld->flags & FIELD_KEY && ps->icmp_type < 0 && s->flags & SET_ANONYMOUS &&
+	    s->elems.n && (v->fld->proto == PROTO_ICMP || v->fld->proto == PROTO_ICMP6))
+		ps->icmp_type = s->elems.v[0]->key.b[0];
 }
 
 /* `ip saddr vmap`, `ip saddr map`: the value of a data map goes to a register. */
@@ -311,7 +333,7 @@ static bool pm_lookup(struct pstate *ps, const struct expr *e)
 		v->e = e;
 		v->l3 = v->l4 = -1;
 		v->len = s->data_len;
-		v->type = PT_INT;
+		v->type = TYPE_INTEGER;
 		v->host = true;
 		if (s->data_decl) {
 			uint32_t len;
@@ -325,12 +347,14 @@ static bool pm_lookup(struct pstate *ps, const struct expr *e)
 		/* Where the key's dependencies stand is known here, not where the value is used. */
 		v->l3 = key[0]->l3;
 		v->l4 = key[0]->l4;
-		pm_flush(ps);
+		for (uint32_t i = 0; i < n; i++)
+			pd_kill_used(ps, key[i]);
 		return true;
 	}
 	if (!pm_set_ref(ps, s, key, n, NULL, &b))
 		return false;
-	pm_match(ps, n == 1 || key[0]->l3 < 0 ? key[0] : &(struct pval){ .l3 = -1, .l4 = -1 }, b.s);
+	note_icmp_set(ps, key[0], s);
+	pm_match(ps, key, n, b.s);
 	return true;
 }
 

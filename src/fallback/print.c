@@ -41,7 +41,8 @@ static void state_init(struct pstate *ps, const struct rule *r, const struct fb_
 	ps->out = out;
 	ps->fam = r->chain->table->family;
 	ps->start = out->n;
-	ps->l4 = -1;
+	ps->l4 = ps->icmp_type = ps->dep_icmp = -1;
+	ps->ether = ps->fam == FAM_BRIDGE;
 	ps->l3 = ps->fam == FAM_IP || ps->fam == FAM_IP6 || ps->fam == FAM_ARP ? (int)ps->fam : -1;
 }
 
@@ -176,6 +177,8 @@ bool fb_print_obj(const struct obj *ob, const struct fb_print_opts *o, struct sb
 		break;
 	case NFT_OBJECT_LIMIT:
 		ps_stateful(e, o, &b);
+		if (o->listing && !e->limit.type && e->limit.burst == 5)
+			cut(&b, (size_t)(strstr(b.s, " burst") - b.s));
 		sb_printf(out, "\t\t%s\n", b.s + strlen("limit "));
 		break;
 	case NFT_OBJECT_SYNPROXY:

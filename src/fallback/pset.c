@@ -2,13 +2,15 @@
 /* pset: sets, maps and their elements as nft text. */
 #include <arpa/inet.h>
 #include <linux/netfilter/nf_tables.h>
+#include <stdlib.h>
 
 #include "print.h"
 
 struct etype {
-	enum ptype t;
+	uint32_t t;
 	bool host;
-	uint32_t len; /* bytes, unpadded */
+	uint32_t len;	/* bytes, unpadded */
+	uint32_t shift; /* of a bit field that stands higher in its bytes */
 };
 
 static bool decl_types(const char *decl, struct etype *ty, uint32_t n)
@@ -26,11 +28,11 @@ static bool decl_types(const char *decl, struct etype *ty, uint32_t n)
 		memcpy(word, decl, len);
 		word[len] = 0;
 		ty[i].t = pv_decl_type(word, &ty[i].host, &ty[i].len);
-		if (ty[i].t == PT_NONE || !strcmp(word, "integer")) {
+		if (ty[i].t == TYPE_INVALID || !strcmp(word, "integer")) {
 			bool host = false;
-			enum ptype t = pl_typeof(word, &host);
+			uint32_t t = pl_typeof(word, &host);
 
-			if (t != PT_NONE)
+			if (t != TYPE_INVALID)
 				ty[i].t = t, ty[i].host = host;
 		}
 		decl = dot ? dot + 3 : NULL;
@@ -50,6 +52,8 @@ static bool key_types(const struct set *s, struct pval **key, uint32_t n_key, st
 		for (i = 0; i < n; i++) {
 			ty[i].t = key[i]->type;
 			ty[i].host = key[i]->host;
+			if (key[i]->field && key[i]->n_ops == 1)
+				ty[i].shift = key[i]->shift;
 		}
 	} else if (!decl_types(s->key_typeof, ty, n) && !decl_types(s->key_decl, ty, n)) {
 		for (i = 0; i < n; i++)
@@ -57,30 +61,41 @@ static bool key_types(const struct set *s, struct pval **key, uint32_t n_key, st
 	}
 	for (i = 0; i < n; i++) {
 		ty[i].len = n == 1 ? s->key_len : s->field_len[i];
-		if (n_key != n && s->flags & SET_INTERVAL && ty[i].t != PT_IFNAME)
+		if (n_key != n && s->flags & SET_INTERVAL && ty[i].t != TYPE_IFNAME)
 			ty[i].host = false; /* intervals are kept in network order */
-		if (ty[i].t == PT_STRING && ty[i].len > 16)
+		if (ty[i].t == TYPE_STRING && ty[i].len > 16)
 			ok = false;
-		ok = ok && ty[i].t != PT_NONE;
+		ok = ok && ty[i].t != TYPE_INVALID;
 	}
 	return ok;
 }
 
 /* One field of an element: value, prefix or range. */
-static bool elem_field(const struct etype *ty, const uint8_t *a, const uint8_t *b, bool interval,
-		       struct sbuf *out)
+static bool elem_field(const struct fb_print_opts *o, const struct etype *ty, const uint8_t *a,
+		       const uint8_t *b, bool interval, struct sbuf *out)
 {
 	uint32_t i, len = ty->len;
 	uint8_t mask[DATA_MAX] = { 0 };
 	int plen;
 
+	if (ty->shift) {
+		bool range = interval && memcmp(a, b, len) != 0;
+		uint32_t how = pv_how(o) | (range ? PV_NUMBERS : 0);
+
+		pv_value(out, how, ty->t, pv_number(a, len, false) >> ty->shift, len);
+		if (range) {
+			sb_puts(out, "-");
+			pv_value(out, how, ty->t, pv_number(b, len, false) >> ty->shift, len);
+		}
+		return true;
+	}
 	if (!interval || !memcmp(a, b, len)) {
-		if (ptype_is_flags(ty->t)) {
+		if (type_is_flags(ty->t)) {
 			uint64_t v = pv_number(a, len, ty->host);
 
 			pv_flags(out, ty->t, v, " | ");
 		} else {
-			pv_data(out, ty->t, ty->host, a, len);
+			pv_data(out, pv_how(o), ty->t, ty->host, a, len);
 		}
 		return true;
 	}
@@ -90,24 +105,24 @@ static bool elem_field(const struct etype *ty, const uint8_t *a, const uint8_t *
 	for (i = 0; plen >= 0 && i < len; i++)
 		if (a[i] & ~mask[i])
 			plen = -1;
-	if (ty->t == PT_IFNAME) {
+	if (ty->t == TYPE_IFNAME) {
 		if (plen < 0 || plen % 8)
 			return false;
-		pv_data(out, ty->t, ty->host, a, (uint32_t)plen / 8);
+		pv_data(out, pv_how(o), ty->t, ty->host, a, (uint32_t)plen / 8);
 		return true;
 	}
-	pv_data(out, pv_range_type(ty->t), ty->host, a, len);
-	if (plen >= 0 && (ty->t == PT_IP4 || ty->t == PT_IP6)) {
+	pv_data(out, pv_how(o) | PV_NUMBERS, ty->t, ty->host, a, len);
+	if (plen >= 0 && (ty->t == TYPE_IPADDR || ty->t == TYPE_IP6ADDR)) {
 		sb_printf(out, "/%d", plen);
 		return true;
 	}
 	sb_puts(out, "-");
-	pv_data(out, pv_range_type(ty->t), ty->host, b, len);
+	pv_data(out, pv_how(o) | PV_NUMBERS, ty->t, ty->host, b, len);
 	return true;
 }
 
-static bool elem_key(const struct set *s, const struct etype *ty, const struct set_elem *el,
-		     struct sbuf *out)
+static bool elem_key(const struct fb_print_opts *o, const struct set *s, const struct etype *ty,
+		     const struct set_elem *el, struct sbuf *out)
 {
 	uint32_t n = s->n_fields ? s->n_fields : 1, i, off = 0;
 	bool interval = el->key_end.len != 0;
@@ -118,7 +133,7 @@ static bool elem_key(const struct set *s, const struct etype *ty, const struct s
 	}
 	for (i = 0; i < n; i++) {
 		sb_puts(out, i ? " . " : "");
-		if (!elem_field(&ty[i], el->key.b + off, el->key_end.b + off, interval, out))
+		if (!elem_field(o, &ty[i], el->key.b + off, el->key_end.b + off, interval, out))
 			return false;
 		off += ALIGN_UP(ty[i].len, 4u);
 	}
@@ -148,7 +163,7 @@ static bool data_types(const struct set *s, const struct pval *data, struct etyp
 			ty[i].t = said[i].t;
 			ty[i].host = said[i].host;
 		}
-	if (data && *n == 1 && ty[0].t == PT_INT)
+	if (data && *n == 1 && ty[0].t == TYPE_INTEGER)
 		ty[0].host = data->host;
 	for (i = 0; i < *n; i++)
 		sum += ALIGN_UP(ty[i].len, 4u);
@@ -158,8 +173,8 @@ static bool data_types(const struct set *s, const struct pval *data, struct etyp
 	return true;
 }
 
-static bool elem_data(const struct set *s, const struct set_elem *el, struct pval *data,
-		      struct sbuf *out)
+static bool elem_data(const struct fb_print_opts *o, const struct set *s, const struct set_elem *el,
+		      struct pval *data, struct sbuf *out)
 {
 	struct etype ty[16] = { 0 };
 	uint32_t n = 1, i, off = 0, half;
@@ -169,7 +184,7 @@ static bool elem_data(const struct set *s, const struct set_elem *el, struct pva
 		return true;
 	sb_puts(out, " : ");
 	if (s->is_vmap) {
-		ps_verdict(el->verdict, out);
+		ps_verdict(o, el->verdict, out);
 		return true;
 	}
 	if (s->flags & SET_OBJECT) {
@@ -182,10 +197,11 @@ static bool elem_data(const struct set *s, const struct set_elem *el, struct pva
 		return false;
 	half = interval ? el->data.len / 2u : 0;
 	for (i = 0; i < n; i++) {
-		if (ty[i].t == PT_NONE || !ty[i].len || half + off + ty[i].len > el->data.len)
+		if (ty[i].t == TYPE_INVALID || !ty[i].len || half + off + ty[i].len > el->data.len)
 			return false;
 		sb_puts(out, i ? " . " : "");
-		if (!elem_field(&ty[i], el->data.b + off, el->data.b + off + half, interval, out))
+		if (!elem_field(o, &ty[i], el->data.b + off, el->data.b + off + half, interval,
+				out))
 			return false;
 		off += ALIGN_UP(ty[i].len, 4u);
 	}
@@ -209,7 +225,7 @@ static bool elem_text(const struct set *s, const struct etype *ty, const struct 
 {
 	uint32_t i;
 
-	if (!elem_key(s, ty, el, out))
+	if (!elem_key(o, s, ty, el, out))
 		return false;
 	for (i = 0; i < el->n_exprs; i++) {
 		sb_puts(out, " ");
@@ -227,28 +243,118 @@ static bool elem_text(const struct set *s, const struct etype *ty, const struct 
 		sb_puts(out, " comment ");
 		pv_string(out, el->comment);
 	}
-	return elem_data(s, el, data, out);
+	return elem_data(o, s, el, data, out);
+}
+
+/* -- in which order and on which lines, as nft lists them --------------------------------------------------------- */
+
+struct sorted {
+	const struct set_elem *el;
+	uint32_t at;
+	uint8_t key[DATA_MAX]; /* numbers with their most significant byte first */
+};
+
+static void sort_key(const struct set *s, const struct etype *ty, struct sorted *x)
+{
+	uint32_t n = s->n_fields ? s->n_fields : 1, off = 0;
+
+	if (n == 1 && type_is_flags(ty->t)) { /* by its lowest flag */
+		uint64_t v = pv_number(x->el->key.b, x->el->key.len, ty->host);
+
+		x->key[0] = v ? (uint8_t)__builtin_ctzll(v) + 1 : 0;
+		return;
+	}
+	for (uint32_t i = 0; i < n && off < DATA_MAX; i++) {
+		uint32_t len = MIN(ty[i].len, DATA_MAX - off), k;
+		bool turn = ty[i].host && ty[i].t != TYPE_IFNAME && ty[i].t != TYPE_STRING;
+
+		for (k = 0; k < len; k++)
+			x->key[off + k] = x->el->key.b[off + (turn ? len - 1 - k : k)];
+		off += ALIGN_UP(ty[i].len, 4u);
+	}
+}
+
+static int sorted_cmp(const void *a, const void *b)
+{
+	const struct sorted *x = a, *y = b;
+	int c = memcmp(x->key, y->key, sizeof(x->key));
+
+	if (x->el->catchall != y->el->catchall)
+		return x->el->catchall ? 1 : -1;
+	return c ? c : x->at < y->at ? -1 : 1;
+}
+
+static struct sorted *sorted_elems(const struct set *s, const struct etype *ty, bool sort,
+				   struct arena *a)
+{
+	struct sorted *v = arena_array(a, struct sorted, s->elems.n + 1);
+
+	for (uint32_t i = 0; i < s->elems.n; i++) {
+		v[i] = (struct sorted){ .el = s->elems.v[i], .at = i };
+		if (sort)
+			sort_key(s, ty, &v[i]);
+	}
+	if (sort && s->elems.n)
+		qsort(v, s->elems.n, sizeof(*v), sorted_cmp);
+	return v;
+}
+
+/* How many elements of a type stand on a line. */
+static uint32_t per_line(const struct set *s, const struct etype *ty)
+{
+	if (s->n_fields > 1 || s->flags & (SET_MAP | SET_OBJECT))
+		return 1;
+	vec_foreach(&s->elems, el)
+		if ((*el)->n_exprs || (*el)->has_timeout || (*el)->expires || (*el)->comment)
+			return 1;
+	switch (ty->t) {
+	case TYPE_NFPROTO:
+	case TYPE_INTEGER:
+	case TYPE_ARPOP:
+	case TYPE_INET_PROTO:
+	case TYPE_INET_SERVICE:
+	case TYPE_TCP_FLAG:
+	case TYPE_DCCP_PKTTYPE:
+	case TYPE_MARK:
+	case TYPE_IFINDEX:
+	case TYPE_CLASSID:
+	case TYPE_UID:
+	case TYPE_GID:
+	case TYPE_CT_DIR:
+		return 5;
+	case TYPE_IPADDR:
+	case TYPE_CT_STATE:
+	case TYPE_CT_STATUS:
+	case TYPE_PKTTYPE:
+		return 2;
+	default:
+		return 1;
+	}
 }
 
 bool pe_elems(const struct set *s, const struct fb_print_opts *o, struct pval **key, uint32_t n_key,
 	      struct pval *data, struct sbuf *out)
 {
 	struct etype ty[16];
-	bool first = true;
+	struct sorted *v;
+	uint32_t line;
+	bool sort;
 
 	memset(ty, 0, sizeof(ty));
 	if (!key_types(s, key, n_key, ty))
 		return false;
+	line = o->listing && !(s->flags & SET_ANONYMOUS) ? per_line(s, ty) : UINT32_MAX;
+	sort = o->listing && !(s->flags & SET_INTERVAL && s->n_fields > 1);
+	v = sorted_elems(s, ty, sort, out->arena);
 	sb_puts(out, "{ ");
-	vec_foreach(&s->elems, it) {
-		if (!first)
-			sb_puts(out, ", ");
-		first = false;
-		if (!elem_text(s, ty, *it, o, data, out))
+	for (uint32_t i = 0; i < s->elems.n; i++) {
+		if (i)
+			sb_puts(out, i % line ? ", " : ",\n\t\t\t     ");
+		if (!elem_text(s, ty, v[i].el, o, data, out))
 			return false;
 	}
 	sb_puts(out, " }");
-	return !first;
+	return s->elems.n;
 }
 
 static bool set_flags(const struct set *s, struct sbuf *out)
@@ -257,13 +363,15 @@ static bool set_flags(const struct set *s, struct sbuf *out)
 		uint32_t bit;
 		const char *name;
 	} names[] = { { SET_CONSTANT, "constant" },
+		      { SET_EVAL, "dynamic" },
 		      { SET_INTERVAL, "interval" },
-		      { SET_TIMEOUT, "timeout" },
-		      { SET_EVAL, "dynamic" } };
+		      { SET_TIMEOUT, "timeout" } };
+	uint32_t flags = s->timeout ? s->flags & ~(uint32_t)SET_TIMEOUT : s->flags, i;
 	bool any = false;
-	uint32_t i;
 
-	for (i = 0; i < ARRAY_SIZE(names); i++)
+	for (i = 0; flags & (SET_CONSTANT | SET_EVAL | SET_INTERVAL | SET_TIMEOUT) &&
+		    i < ARRAY_SIZE(names);
+	     i++)
 		if (s->flags & names[i].bit) {
 			sb_printf(out, "%s%s", any ? "," : "\t\tflags ", names[i].name);
 			any = true;
@@ -273,10 +381,21 @@ static bool set_flags(const struct set *s, struct sbuf *out)
 	return true;
 }
 
+static void set_exprs(const struct set *s, struct sbuf *out)
+{
+	static const struct fb_print_opts zero = { .zero = true };
+
+	for (uint32_t i = 0; i < s->n_exprs; i++) {
+		sb_puts(out, i ? " " : "\t\t");
+		ps_stateful(s->exprs[i], &zero, out);
+	}
+	if (s->n_exprs)
+		sb_puts(out, "\n");
+}
+
 bool fb_print_set(const struct set *s, const struct fb_print_opts *o, struct sbuf *out)
 {
 	bool map = s->flags & (SET_MAP | SET_OBJECT);
-	uint32_t i;
 
 	sb_printf(out, "\t%s ", map ? "map" : "set");
 	fb_print_name(s->name, out);
@@ -296,18 +415,12 @@ bool fb_print_set(const struct set *s, const struct fb_print_opts *o, struct sbu
 	sb_puts(out, "\n");
 	if (s->has_policy && s->policy == NFT_SET_POL_MEMORY)
 		sb_puts(out, "\t\tpolicy memory\n");
-	if (s->has_size)
+	if (s->has_size || (o->listing && s->size))
 		sb_printf(out, "\t\tsize %u\n", s->size);
 	set_flags(s, out);
-	for (i = 0; i < s->n_exprs; i++) {
-		static const struct fb_print_opts zero = { .zero = true };
-
-		sb_puts(out, "\t\t");
-		ps_stateful(s->exprs[i], &zero, out);
-		sb_puts(out, "\n");
-	}
-	if (s->comment)
-		sb_printf(out, "\t\tcomment \"%s\"\n", s->comment);
+	set_exprs(s, out);
+	if (s->auto_merge && (s->n_fields <= 1 || !o->listing))
+		sb_puts(out, "\t\tauto-merge\n");
 	if (s->timeout) {
 		sb_puts(out, "\t\ttimeout ");
 		pv_time(out, s->timeout);
@@ -318,8 +431,8 @@ bool fb_print_set(const struct set *s, const struct fb_print_opts *o, struct sbu
 		pv_time(out, s->gc_int);
 		sb_puts(out, "\n");
 	}
-	if (s->auto_merge)
-		sb_puts(out, "\t\tauto-merge\n");
+	if (s->comment)
+		sb_printf(out, "\t\tcomment \"%s\"\n", s->comment);
 	if (s->elems.n && o->elements) {
 		sb_puts(out, "\t\telements = ");
 		if (!pe_elems(s, o, NULL, 0, NULL, out))

@@ -8,16 +8,14 @@
 #define NAT_NETMAP 64 /* NF_NAT_RANGE_NETMAP */
 
 /* The rules of an anonymous chain, a line each, one tab deeper than the rule that jumps to it. */
-static void bound_chain(const struct chain *c, struct sbuf *out)
+static void bound_chain(const struct fb_print_opts *o, const struct chain *c, struct sbuf *out)
 {
-	static const struct fb_print_opts o = { .elements = true };
-
 	sb_puts(out, "{\n");
 	vec_foreach(&c->rules, it) {
 		struct sbuf line;
 
 		sb_init(&line, out->arena);
-		fb_print_rule(*it, &o, &line);
+		fb_print_rule(*it, o, &line);
 		sb_puts(out, "\t\t\t");
 		for (const char *p = line.s; *p; p++)
 			sb_add(out, *p == '\n' ? "\n\t" : p, *p == '\n' ? 2 : 1);
@@ -26,7 +24,7 @@ static void bound_chain(const struct chain *c, struct sbuf *out)
 	sb_puts(out, "\t\t}");
 }
 
-void ps_verdict(struct verdict v, struct sbuf *out)
+void ps_verdict(const struct fb_print_opts *o, struct verdict v, struct sbuf *out)
 {
 	switch (v.code) {
 	case V_DROP:
@@ -51,7 +49,7 @@ void ps_verdict(struct verdict v, struct sbuf *out)
 			fb_print_name(v.chain->name, out);
 			return;
 		}
-		bound_chain(v.chain, out);
+		bound_chain(o, v.chain, out);
 		return;
 	default:
 		sb_puts(out, "continue");
@@ -125,6 +123,11 @@ void ps_stateful(const struct expr *e, const struct fb_print_opts *o, struct sbu
 		break;
 	case EX_LAST:
 		sb_puts(out, "last");
+		if (o->listing && !o->zero) {
+			sb_puts(out, e->last.set ? " used " : " used never");
+			if (e->last.set)
+				pv_time(out, e->last.msecs);
+		}
 		break;
 	default:
 		break;
@@ -132,20 +135,21 @@ void ps_stateful(const struct expr *e, const struct fb_print_opts *o, struct sbu
 }
 
 /* A register's value as the right-hand side of a statement, as type t where it is a constant. */
-static bool value(struct pstate *ps, uint8_t reg, enum ptype t, bool host, struct sbuf *b)
+static bool value(struct pstate *ps, uint8_t reg, uint32_t t, bool host, struct sbuf *b)
 {
 	struct pval *v = pl_reg(ps, reg);
 
 	if (!v)
 		return false;
 	if (v->e->kind == EX_IMMEDIATE && !v->n_ops) {
-		if (ptype_is_flags(t))
+		if (type_is_flags(t))
 			pv_flags(b, t, pv_number(v->e->imm.data.b, v->len, host), ",");
 		else
-			pv_data(b, t, host, v->e->imm.data.b, v->len);
+			pv_data(b, pv_how(ps->o), t, host, v->e->imm.data.b, v->len);
 		return true;
 	}
 	pl_resolve(ps, v);
+	pd_kill_used(ps, v);
 	return pl_text(ps, v, 0, b);
 }
 
@@ -172,11 +176,11 @@ static bool nat_ports(struct pstate *ps, const struct expr *e, struct sbuf *b)
 	if (e->nat.reg_proto_min == REG_NONE)
 		return true;
 	sb_puts(b, ":");
-	if (!value(ps, e->nat.reg_proto_min, PT_PORT, false, b))
+	if (!value(ps, e->nat.reg_proto_min, TYPE_INET_SERVICE, false, b))
 		return false;
 	if (e->nat.reg_proto_max != REG_NONE && e->nat.reg_proto_max != e->nat.reg_proto_min) {
 		sb_puts(b, "-");
-		return value(ps, e->nat.reg_proto_max, PT_PORT, false, b);
+		return value(ps, e->nat.reg_proto_max, TYPE_INET_SERVICE, false, b);
 	}
 	return true;
 }
@@ -187,7 +191,7 @@ static bool nat_addr(struct pstate *ps, const struct expr *e, uint8_t reg, struc
 	bool bracket = v6 && e->nat.reg_proto_min != REG_NONE;
 
 	sb_puts(b, bracket ? "[" : "");
-	if (!value(ps, reg, v6 ? PT_IP6 : PT_IP4, false, b))
+	if (!value(ps, reg, v6 ? TYPE_IP6ADDR : TYPE_IPADDR, false, b))
 		return false;
 	sb_puts(b, bracket ? "]" : "");
 	return true;
@@ -214,8 +218,8 @@ static bool stmt_nat(struct pstate *ps, const struct expr *e, struct sbuf *b)
 			return false;
 		if (both && ps->fam != FAM_INET)
 			sb_printf(b, " %s", family_name(ps->fam));
-		sb_puts(b, both ? " addr . port to " : " to ");
-		if (!value(ps, e->nat.reg_addr_min, PT_NONE, false, b))
+		sb_puts(b, both && !ps->o->listing ? " addr . port to " : " to ");
+		if (!value(ps, e->nat.reg_addr_min, TYPE_INVALID, false, b))
 			return false;
 		if (!both && !nat_ports(ps, e, b))
 			return false;
@@ -308,6 +312,7 @@ static bool stmt_reject(struct pstate *ps, const struct expr *e, struct sbuf *b)
 					       "admin-prohibited" };
 	uint8_t code = e->reject.code & 15;
 
+	pd_kill_reject(ps, e);
 	sb_puts(b, "reject");
 	switch (e->reject.type) {
 	case NFT_REJECT_TCP_RST:
@@ -343,21 +348,24 @@ static bool stmt_set(struct pstate *ps, const struct expr *e, struct sbuf *b)
 	t.len = e->kind == EX_PAYLOAD ? e->payload.len : 0;
 	if (e->kind == EX_PAYLOAD && pl_reg(ps, sreg)) {
 		uint64_t v;
-		const char *field = pl_bits_set(ps, e, pl_reg(ps, sreg), &v);
 
-		if (field) {
-			sb_printf(b, "%s set %llu", field, (unsigned long long)v);
+		t.fld = pl_bits_set(ps, e, pl_reg(ps, sreg), &v);
+		if (t.fld) {
+			pd_kill_used(ps, &t);
+			sb_printf(b, "%s %s set ", proto_of(t.fld->proto)->name, t.fld->name);
+			pv_value(b, pv_how(ps->o), t.fld->type, v, 1);
 			return true;
 		}
 	}
 	pl_resolve(ps, &t);
 	if (e->kind == EX_META)
-		t.host = t.type != PT_ETHERTYPE;
+		t.host = t.type != TYPE_ETHERTYPE;
 	if (!t.words || t.full || t.field ||
-	    (e->kind == EX_PAYLOAD && *t.words != '@' && t.type == PT_HEX))
+	    (e->kind == EX_PAYLOAD && *t.words != '@' && t.type == TYPE_HEX))
 		return false;
 	if (e->kind == EX_PAYLOAD && pl_reg(ps, sreg) && pl_reg(ps, sreg)->e->kind == EX_PAYLOAD)
 		return false; /* part of a byte, put together with its surroundings */
+	pd_kill_used(ps, &t);
 	sb_printf(b, "%s set ", t.words);
 	return value(ps, sreg, t.type, t.host, b);
 }
@@ -385,6 +393,8 @@ static bool stmt_objref(struct pstate *ps, const struct expr *e, struct sbuf *b)
 	}
 	if (!pm_concat(ps, e->objref.sreg, e->objref.set, key, &n, b))
 		return false;
+	for (uint32_t i = 0; i < n; i++)
+		pd_kill_used(ps, key[i]);
 	sb_puts(b, " map ");
 	return pm_set_ref(ps, e->objref.set, key, n, NULL, b);
 }
@@ -400,6 +410,8 @@ static bool stmt_dynset(struct pstate *ps, const struct expr *e, struct sbuf *b)
 	sb_printf(b, "%s @%s { ", ops[e->dynset.op], e->dynset.set->name);
 	if (!pm_concat(ps, e->dynset.sreg_key, e->dynset.set, key, &n, b))
 		return false;
+	for (i = 0; i < n; i++)
+		pd_kill_used(ps, key[i]);
 	if (e->dynset.timeout) {
 		sb_puts(b, " timeout ");
 		pv_time(b, e->dynset.timeout);
@@ -414,12 +426,12 @@ static bool stmt_dynset(struct pstate *ps, const struct expr *e, struct sbuf *b)
 	if (e->dynset.sreg_data != REG_NONE) {
 		bool host = true;
 		uint32_t len;
-		enum ptype t = e->dynset.set->data_decl
-				       ? pv_decl_type(e->dynset.set->data_decl, &host, &len)
-				       : PT_NONE;
+		uint32_t t = e->dynset.set->data_decl
+				     ? pv_decl_type(e->dynset.set->data_decl, &host, &len)
+				     : TYPE_INVALID;
 
 		sb_puts(b, " : ");
-		if (t == PT_NONE || !value(ps, e->dynset.sreg_data, t, host, b))
+		if (t == TYPE_INVALID || !value(ps, e->dynset.sreg_data, t, host, b))
 			return false;
 	}
 	sb_puts(b, " }");
@@ -433,15 +445,15 @@ static bool stmt_dup(struct pstate *ps, const struct expr *e, struct sbuf *b)
 	sb_puts(b, e->kind == EX_DUP ? "dup" : "fwd");
 	if (e->dup.sreg_addr != REG_NONE) {
 		sb_puts(b, e->dup.family ? (v6 ? " ip6 to " : " ip to ") : " to ");
-		if (!value(ps, e->dup.sreg_addr, v6 ? PT_IP6 : PT_IP4, false, b))
+		if (!value(ps, e->dup.sreg_addr, v6 ? TYPE_IP6ADDR : TYPE_IPADDR, false, b))
 			return false;
 		if (e->dup.sreg_dev == REG_NONE)
 			return true;
 		sb_puts(b, " device ");
-		return value(ps, e->dup.sreg_dev, PT_IFINDEX, true, b);
+		return value(ps, e->dup.sreg_dev, TYPE_IFINDEX, true, b);
 	}
 	sb_puts(b, " to ");
-	return value(ps, e->dup.sreg_dev, PT_IFINDEX, true, b);
+	return value(ps, e->dup.sreg_dev, TYPE_IFINDEX, true, b);
 }
 
 static bool stmt_tproxy(struct pstate *ps, const struct expr *e, struct sbuf *b)
@@ -454,13 +466,13 @@ static bool stmt_tproxy(struct pstate *ps, const struct expr *e, struct sbuf *b)
 	sb_puts(b, " to ");
 	if (e->tproxy.reg_addr != REG_NONE) {
 		sb_puts(b, v6 ? "[" : "");
-		if (!value(ps, e->tproxy.reg_addr, v6 ? PT_IP6 : PT_IP4, false, b))
+		if (!value(ps, e->tproxy.reg_addr, v6 ? TYPE_IP6ADDR : TYPE_IPADDR, false, b))
 			return false;
 		sb_puts(b, v6 ? "]" : "");
 	}
 	if (e->tproxy.reg_port != REG_NONE) {
 		sb_puts(b, ":");
-		return value(ps, e->tproxy.reg_port, PT_PORT, false, b);
+		return value(ps, e->tproxy.reg_port, TYPE_INET_SERVICE, false, b);
 	}
 	return true;
 }
@@ -530,7 +542,11 @@ static bool stmt(struct pstate *ps, const struct expr *e, struct sbuf *b)
 	case EX_EXTHDR:
 		if (e->exthdr.sreg != REG_NONE)
 			return stmt_set(ps, e, b);
-		sb_printf(b, "reset tcp option %u", e->exthdr.type);
+		if (ps->o->listing && ext_nth(e->exthdr.op, e->exthdr.type, 0))
+			sb_printf(b, "reset tcp option %s",
+				  ext_nth(e->exthdr.op, e->exthdr.type, 0)->hdr);
+		else
+			sb_printf(b, "reset tcp option %u", e->exthdr.type);
 		return e->exthdr.op == XH_TCPOPT;
 	case EX_OBJREF:
 		return stmt_objref(ps, e, b);
@@ -601,10 +617,11 @@ bool ps_expr(struct pstate *ps, const struct rule *r, uint32_t i)
 	if (e->kind == EX_IMMEDIATE) {
 		if (e->imm.verdict.code == V_BREAK)
 			return false;
-		ps_verdict(e->imm.verdict, &b);
+		ps_verdict(ps->o, e->imm.verdict, &b);
 	} else if (!stmt(ps, e, &b)) {
 		return false;
 	}
 	pm_word(ps, b.s);
+	pd_reset(ps);
 	return true;
 }

@@ -1,83 +1,37 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* pvalue: data of the hinge as nft's words: numbers, addresses, names, flags, times. */
 #include <arpa/inet.h>
+#include <net/if.h>
+#include <netdb.h>
+#include <time.h>
 
 #include "print.h"
+#include "symbols.h"
 
-struct sym {
-	uint64_t v;
-	const char *name;
-};
-
-static const struct sym sym_ctstate[] = { { 1, "invalid" },	{ 8, "new" },
-					  { 2, "established" }, { 4, "related" },
-					  { 64, "untracked" },	{ 0, NULL } };
-static const struct sym sym_ctstatus[] = { { 1, "expected" }, { 2, "seen-reply" },
-					   { 4, "assured" },  { 8, "confirmed" },
-					   { 16, "snat" },    { 32, "dnat" },
-					   { 512, "dying" },  { 0, NULL } };
-static const struct sym sym_tcpflag[] = { { 1, "fin" },	 { 2, "syn" },	 { 4, "rst" },
-					  { 8, "psh" },	 { 16, "ack" },	 { 32, "urg" },
-					  { 64, "ecn" }, { 128, "cwr" }, { 0, NULL } };
-static const struct sym sym_proto[] = { { 1, "icmp" },	     { 6, "tcp" },    { 17, "udp" },
-					{ 33, "dccp" },	     { 50, "esp" },   { 51, "ah" },
-					{ 58, "ipv6-icmp" }, { 132, "sctp" }, { 136, "udplite" },
-					{ 0, NULL } };
-static const struct sym sym_ethertype[] = {
-	{ 0x0800, "ip" }, { 0x86dd, "ip6" }, { 0x0806, "arp" }, { 0x8100, "vlan" }, { 0, NULL }
-};
-static const struct sym sym_nfproto[] = { { 2, "ipv4" }, { 10, "ipv6" }, { 0, NULL } };
-static const struct sym sym_pkttype[] = {
-	{ 1, "broadcast" }, { 2, "multicast" }, { 3, "other" }, { 0, NULL }
-};
-static const struct sym sym_ctdir[] = { { 0, "original" }, { 1, "reply" }, { 0, NULL } };
-static const struct sym sym_bool[] = { { 0, "missing" }, { 1, "exists" }, { 0, NULL } };
-static const struct sym sym_fibtype[] = { { 0, "unspec" },    { 1, "unicast" },
-					  { 2, "local" },     { 3, "broadcast" },
-					  { 4, "anycast" },   { 5, "multicast" },
-					  { 6, "blackhole" }, { 7, "unreachable" },
-					  { 8, "prohibit" },  { 0, NULL } };
-static const struct sym sym_icmp[] = {
-	{ 0, "echo-reply" },	       { 3, "destination-unreachable" },
-	{ 4, "source-quench" },	       { 5, "redirect" },
-	{ 8, "echo-request" },	       { 9, "router-advertisement" },
-	{ 10, "router-solicitation" }, { 11, "time-exceeded" },
-	{ 12, "parameter-problem" },   { 13, "timestamp-request" },
-	{ 14, "timestamp-reply" },     { 15, "info-request" },
-	{ 16, "info-reply" },	       { 17, "address-mask-request" },
-	{ 18, "address-mask-reply" },  { 0, NULL }
-};
-static const struct sym sym_icmp6[] = { { 1, "destination-unreachable" },
-					{ 2, "packet-too-big" },
-					{ 3, "time-exceeded" },
-					{ 4, "parameter-problem" },
-					{ 128, "echo-request" },
-					{ 129, "echo-reply" },
-					{ 130, "mld-listener-query" },
-					{ 131, "mld-listener-report" },
-					{ 132, "mld-listener-done" },
-					{ 133, "nd-router-solicit" },
-					{ 134, "nd-router-advert" },
-					{ 135, "nd-neighbor-solicit" },
-					{ 136, "nd-neighbor-advert" },
-					{ 137, "nd-redirect" },
-					{ 138, "router-renumbering" },
-					{ 141, "ind-neighbor-solicit" },
-					{ 142, "ind-neighbor-advert" },
-					{ 143, "mld2-listener-report" },
-					{ 0, NULL } };
-
-static const struct sym *const syms[] = {
-	[PT_PROTO] = sym_proto,	    [PT_ETHERTYPE] = sym_ethertype, [PT_NFPROTO] = sym_nfproto,
-	[PT_PKTTYPE] = sym_pkttype, [PT_BOOL] = sym_bool,	    [PT_CTSTATE] = sym_ctstate,
-	[PT_CTDIR] = sym_ctdir,	    [PT_CTSTATUS] = sym_ctstatus,   [PT_TCPFLAG] = sym_tcpflag,
-	[PT_ICMP] = sym_icmp,	    [PT_ICMP6] = sym_icmp6,	    [PT_FIBTYPE] = sym_fibtype,
-	[PT_NONE] = NULL,
+/* Protocols that nft knows by name whatever /etc/protocols says. */
+static const struct symval sym_l4[] = { { "icmp", 1 },	     { "tcp", 6 },    { "udp", 17 },
+					{ "dccp", 33 },	     { "esp", 50 },   { "ah", 51 },
+					{ "ipv6-icmp", 58 }, { "sctp", 132 }, { "udplite", 136 },
+					{ NULL, 0 } };
+/* The names that every nft has. */
+static const struct symval sym_ether[] = {
+	{ "ip", 0x0800 }, { "arp", 0x0806 }, { "ip6", 0x86dd }, { "vlan", 0x8100 }, { NULL, 0 }
 };
 
-bool ptype_is_flags(enum ptype t)
+uint32_t pv_how(const struct fb_print_opts *o)
 {
-	return t == PT_CTSTATE || t == PT_CTSTATUS || t == PT_TCPFLAG;
+	return o->listing ? PV_LIST : 0;
+}
+
+const struct symval *pv_syms(uint32_t t)
+{
+	return t < TYPE_HEX ? type_of(t)->syms : NULL;
+}
+
+bool type_is_flags(uint32_t t)
+{
+	return t == TYPE_CT_STATE || t == TYPE_CT_STATUS || t == TYPE_TCP_FLAG ||
+	       t == TYPE_CT_EVENT;
 }
 
 uint64_t pv_number(const uint8_t *b, uint32_t len, bool host)
@@ -115,24 +69,42 @@ int pv_prefix_len(const uint8_t *mask, uint32_t len)
 	return (int)n;
 }
 
-void pv_flags(struct sbuf *out, enum ptype t, uint64_t v, const char *sep)
+/* Flags come in the order of their values. */
+void pv_flags(struct sbuf *out, uint32_t t, uint64_t v, const char *sep)
 {
-	const struct sym *s;
-	uint64_t left = v;
 	bool first = true;
 
-	for (s = syms[t]; s->name; s++)
-		left &= ~s->v;
-	if (left || !v) {
-		sb_printf(out, "0x%llx", (unsigned long long)v);
-		return;
-	}
-	for (s = syms[t]; s->name; s++) {
-		if (!(v & s->v))
+	for (uint64_t bit = 1; bit && v; bit <<= 1) {
+		const struct symval *s = pv_syms(t);
+
+		if (!(v & bit))
 			continue;
-		sb_printf(out, "%s%s", first ? "" : sep, s->name);
+		while (s->name && s->value != bit)
+			s++;
+		if (s->name)
+			sb_printf(out, "%s%s", first ? "" : sep, s->name);
+		else
+			sb_printf(out, "%s0x%llx", first ? "" : sep, (unsigned long long)bit);
 		first = false;
+		v &= ~bit;
 	}
+	if (first)
+		sb_puts(out, "0x0");
+}
+
+/* The one bit of a conntrack label; -1: none, or several. */
+int pv_label(const uint8_t *b, uint32_t len)
+{
+	int bit = -1;
+
+	for (uint32_t i = 0; i < len * 8; i++) {
+		if (!(b[i / 8] >> i % 8 & 1))
+			continue;
+		if (bit >= 0)
+			return -1;
+		bit = (int)i;
+	}
+	return bit;
 }
 
 void pv_time(struct sbuf *out, uint64_t ms)
@@ -193,133 +165,184 @@ static void pv_ifname(struct sbuf *out, const uint8_t *b, uint32_t len)
 
 static void pv_hex(struct sbuf *out, const uint8_t *b, uint32_t len, bool host)
 {
-	uint32_t i;
+	uint32_t i = 0;
 
 	if (len <= 8) {
 		sb_printf(out, "0x%llx", (unsigned long long)pv_number(b, len, host));
 		return;
 	}
 	sb_puts(out, "0x");
-	for (i = 0; i < len; i++)
+	while (i + 1 < len && !b[i])
+		i++;
+	sb_printf(out, "%x", b[i]);
+	while (++i < len)
 		sb_printf(out, "%02x", b[i]);
 }
 
-void pv_data(struct sbuf *out, enum ptype t, bool host, const uint8_t *b, uint32_t len)
+/* -- what this machine has names for ------------------------------------------------------------------------------- */
+
+static bool local_name(struct sbuf *out, uint32_t t, uint64_t v)
+{
+	char name[IF_NAMESIZE];
+
+	if (t == TYPE_IFINDEX && v <= UINT32_MAX && if_indextoname((unsigned int)v, name)) {
+		sb_printf(out, "\"%s\"", name);
+		return true;
+	}
+	if (t == TYPE_REALM || t == TYPE_DEVGROUP || t == TYPE_MARK) {
+		const char *said = v <= INT32_MAX ? type_file_name(out->arena, t, (int)v) : NULL;
+
+		if (said)
+			sb_printf(out, "\"%s\"", said);
+		return said;
+	}
+	if (t == TYPE_INET_PROTO && v < 256) {
+		const struct protoent *p = getprotobynumber((int)v);
+
+		if (p)
+			sb_puts(out, p->p_name);
+		return p;
+	}
+	return false;
+}
+
+static void pv_date(struct sbuf *out, uint64_t ns)
+{
+	time_t t = (time_t)(ns / 1000000000);
+	char said[32];
+	struct tm tm;
+
+	if (localtime_r(&t, &tm) && strftime(said, sizeof(said), "%Y-%m-%d %T", &tm))
+		sb_printf(out, "\"%s\"", said);
+}
+
+/* The kernel's time of day is that of UTC. */
+static void pv_hour(struct sbuf *out, uint64_t s)
+{
+	time_t now = time(NULL);
+	struct tm tm;
+
+	if (localtime_r(&now, &tm))
+		s = (s + 86400 + (uint64_t)(int64_t)tm.tm_gmtoff) % 86400;
+	sb_printf(out, "\"%02u:%02u", (unsigned)(s / 3600), (unsigned)(s / 60 % 60));
+	if (s % 60)
+		sb_printf(out, ":%02u", (unsigned)(s % 60));
+	sb_puts(out, "\"");
+}
+
+/* -- numbers -------------------------------------------------------------------------------------------------------- */
+
+static const char *symbol(uint32_t how, uint32_t t, uint64_t v)
+{
+	const struct symval *s = pv_syms(t);
+
+	if (how & PV_NUMBERS || t == TYPE_ICMP_CODE || t == TYPE_ICMPV6_CODE)
+		return NULL;
+	if (t == TYPE_INET_PROTO)
+		s = how & PV_LIST ? sym_protocols : sym_l4;
+	else if (t == TYPE_ETHERTYPE && !(how & PV_LIST))
+		s = sym_ether;
+	for (; s && s->name; s++)
+		if (s->value == v)
+			return s->name;
+	return NULL;
+}
+
+void pv_value(struct sbuf *out, uint32_t how, uint32_t t, uint64_t v, uint32_t len)
+{
+	unsigned long long n = v;
+	const char *name;
+
+	if (how & PV_LIST && (!(how & PV_NUMBERS) || t == TYPE_IFINDEX) && local_name(out, t, v))
+		return;
+	name = symbol(how, t, v);
+	if (name) {
+		sb_printf(out, t == TYPE_DAY ? "\"%s\"" : "%s", name);
+		return;
+	}
+	switch (t) {
+	case TYPE_MARK:
+	case TYPE_ETHERTYPE:
+		sb_printf(out, "0x%0*llx", (int)len * 2, n);
+		break;
+	case TYPE_DSCP:
+		sb_printf(out, "0x%02llx", n);
+		break;
+	case TYPE_ECN:
+	case TYPE_HEX:
+	case TYPE_BITMASK:
+	case TYPE_CT_LABEL:
+		sb_printf(out, "0x%llx", n);
+		break;
+	case TYPE_CLASSID:
+		if (how & PV_LIST && (!v || v == UINT32_MAX))
+			sb_puts(out, v ? "root" : "none");
+		else
+			sb_printf(out, "%llx:%llx", n >> 16, n & 0xffff);
+		break;
+	case TYPE_DATE:
+		if (how & PV_LIST)
+			pv_date(out, v);
+		else
+			sb_printf(out, "%llu", v % 1000000000 ? n : n / 1000000000);
+		break;
+	case TYPE_HOUR:
+		if (how & PV_LIST)
+			pv_hour(out, v);
+		else
+			sb_printf(out, "%llu", n);
+		break;
+	case TYPE_TIME:
+		pv_time(out, v);
+		break;
+	default:
+		sb_printf(out, type_is_flags(t) ? "0x%llx" : "%llu", n);
+	}
+}
+
+void pv_data(struct sbuf *out, uint32_t how, uint32_t t, bool host, const uint8_t *b, uint32_t len)
 {
 	char s[INET6_ADDRSTRLEN];
-	const struct sym *y;
-	uint64_t v;
 
-	if ((t == PT_IP4 && len == 4) || (t == PT_IP6 && len == 16)) {
-		sb_puts(out, inet_ntop(t == PT_IP4 ? AF_INET : AF_INET6, b, s, sizeof(s)));
-		return;
-	}
-	if (t == PT_ETHER && len == 6)
-		return pv_ether(out, b, len);
-	if (t == PT_IFNAME)
-		return pv_ifname(out, b, len);
-	if (t == PT_STRING) {
+	if ((t == TYPE_IPADDR && len == 4) || (t == TYPE_IP6ADDR && len == 16))
+		sb_puts(out, inet_ntop(t == TYPE_IPADDR ? AF_INET : AF_INET6, b, s, sizeof(s)));
+	else if (t == TYPE_CT_LABEL && pv_label(b, len) >= 0)
+		sb_printf(out, "%d", pv_label(b, len));
+	else if ((t == TYPE_ETHERADDR && len == 6) || t == TYPE_LLADDR)
+		pv_ether(out, b, len);
+	else if (t == TYPE_IFNAME)
+		pv_ifname(out, b, len);
+	else if (t == TYPE_STRING)
 		sb_printf(out, "\"%.*s\"", (int)strnlen((const char *)b, len), (const char *)b);
-		return;
-	}
-	if (t == PT_HEX || len > 8)
-		return pv_hex(out, b, len, host);
-	v = pv_number(b, len, host);
-	for (y = syms[t]; y && y->name; y++)
-		if (y->v == v) {
-			sb_puts(out, y->name);
-			return;
-		}
-	if (t == PT_MARK || t == PT_ETHERTYPE)
-		sb_printf(out, "0x%0*llx", (int)len * 2, (unsigned long long)v);
-	else if (t == PT_CLASSID)
-		sb_printf(out, "%llx:%llx", (unsigned long long)(v >> 16),
-			  (unsigned long long)(v & 0xffff));
-	else if (t == PT_TIMENS && v % 1000000000 == 0)
-		sb_printf(out, "%llu", (unsigned long long)(v / 1000000000));
-	else if (t == PT_TIMEMS)
-		pv_time(out, v);
+	else if (t == TYPE_HEX || len > 8)
+		pv_hex(out, b, len, host);
 	else
-		sb_printf(out, "%llu", (unsigned long long)v);
+		pv_value(out, how, t, pv_number(b, len, host), len);
 }
 
-/* Names do not stand in ranges. */
-enum ptype pv_range_type(enum ptype t)
+/* -- types ---------------------------------------------------------------------------------------------------------- */
+
+/* Whether values of a type are kept as numbers of this machine. */
+static bool type_host(uint32_t t)
 {
-	return t < ARRAY_SIZE(syms) && syms[t] ? PT_INT : t;
+	return t == TYPE_INET_PROTO || type_of(t)->order == ORDER_HOST;
 }
 
-enum ptype pv_decl_type(const char *decl, bool *host, uint32_t *len)
+uint32_t pv_decl_type(const char *decl, bool *host, uint32_t *len)
 {
-	static const struct {
-		const char *name;
-		enum ptype t;
-		bool host;
-		uint32_t len;
-	} decls[] = {
-		{ "ipv4_addr", PT_IP4, false, 4 },
-		{ "ipv6_addr", PT_IP6, false, 16 },
-		{ "ether_addr", PT_ETHER, false, 6 },
-		{ "inet_service", PT_PORT, false, 2 },
-		{ "inet_proto", PT_PROTO, true, 1 },
-		{ "mark", PT_MARK, true, 4 },
-		{ "ct_state", PT_CTSTATE, true, 4 },
-		{ "ct_dir", PT_CTDIR, true, 1 },
-		{ "ct_status", PT_CTSTATUS, true, 4 },
-		{ "ifname", PT_IFNAME, true, 16 },
-		{ "iface_index", PT_IFINDEX, true, 4 },
-		{ "icmp_type", PT_ICMP, false, 1 },
-		{ "icmpv6_type", PT_ICMP6, false, 1 },
-		{ "ether_type", PT_ETHERTYPE, false, 2 },
-		{ "nf_proto", PT_NFPROTO, true, 1 },
-		{ "pkt_type", PT_PKTTYPE, true, 1 },
-		{ "classid", PT_CLASSID, true, 4 },
-		{ "tcp_flag", PT_TCPFLAG, false, 1 },
-		{ "devgroup", PT_INT, true, 4 },
-		{ "iface_type", PT_INT, true, 2 },
-		{ "uid", PT_INT, true, 4 },
-		{ "gid", PT_INT, true, 4 },
-		{ "realm", PT_INT, true, 4 },
-		{ "icmp_code", PT_INT, false, 1 },
-		{ "icmpv6_code", PT_INT, false, 1 },
-		{ "dscp", PT_INT, false, 1 },
-		{ "ecn", PT_INT, false, 1 },
-		{ "cgroup", PT_INT, true, 4 },
-		{ "fib_addrtype", PT_FIBTYPE, true, 4 },
-		{ "boolean", PT_BOOL, true, 1 },
-		{ "arp_op", PT_INT, false, 2 },
-		{ "icmpx_code", PT_INT, false, 1 },
-		{ "integer", PT_INT, false, 0 },
-	};
-	uint32_t i;
+	const struct dtype *t = type_by_name(decl);
 
-	for (i = 0; i < ARRAY_SIZE(decls); i++)
-		if (!strcmp(decl, decls[i].name)) {
-			*host = decls[i].host;
-			*len = decls[i].len;
-			return decls[i].t;
-		}
-	return PT_NONE;
+	if (!t || t->num == TYPE_VERDICT || t->num == TYPE_STRING)
+		return TYPE_INVALID;
+	*host = type_host(t->num);
+	*len = DIV_ROUND_UP(t->bits, 8u);
+	return t->num;
 }
 
-enum ptype pv_number_type(uint32_t type, bool *host)
+uint32_t pv_number_type(uint32_t type, bool *host)
 {
-	static const char *const names[] = {
-		[2] = "nf_proto",      [4] = "integer",	     [5] = "ifname",
-		[7] = "ipv4_addr",     [8] = "ipv6_addr",    [9] = "ether_addr",
-		[10] = "ether_type",   [11] = "arp_op",	     [12] = "inet_proto",
-		[13] = "inet_service", [14] = "icmp_type",   [15] = "tcp_flag",
-		[19] = "mark",	       [20] = "iface_index", [21] = "iface_type",
-		[22] = "realm",	       [23] = "classid",     [24] = "uid",
-		[25] = "gid",	       [26] = "ct_state",    [27] = "ct_dir",
-		[28] = "ct_status",    [29] = "icmpv6_type", [31] = "pkt_type",
-		[32] = "icmp_code",    [33] = "icmpv6_code", [34] = "icmpx_code",
-		[35] = "devgroup",     [36] = "dscp",	     [37] = "ecn",
-		[38] = "fib_addrtype", [39] = "boolean",     [41] = "ifname",
-	};
-	uint32_t len;
-
-	if (type >= ARRAY_SIZE(names) || !names[type])
-		return PT_NONE;
-	return pv_decl_type(names[type], host, &len);
+	if (!type || type > TYPE_CGROUPV2 || type == TYPE_VERDICT || type == TYPE_STRING)
+		return TYPE_INVALID;
+	*host = type_host(type);
+	return type;
 }

@@ -49,7 +49,7 @@ const char *frontend_prio_words(struct arena *a, enum family f, enum hooknum h, 
 	for (const struct prio_row *r = f == FAM_BRIDGE ? bridge_prios : prios; r->name; r++) {
 		int64_t off = (int64_t)prio - r->prio;
 
-		if ((r->hook >= 0 && r->hook != (int)h) ||
+		if ((r->hook >= 0 && r->hook != (int)h && r->hook2 != (int)h) ||
 		    (few && strcmp(r->name, "filter") != 0) || off > PRIO_REACH ||
 		    off < -PRIO_REACH)
 			continue;

@@ -54,6 +54,13 @@ static bool dyn_opts(struct sema *s, const struct ast_elem_opts *o, struct loc l
 	return true;
 }
 
+/* What the kernel does to a set without a size as soon as a rule adds to it. */
+static void sized(struct set *s)
+{
+	if (!s->size)
+		s->size = DYNSET_SIZE_DEFAULT;
+}
+
 struct ts *st_dynset(struct sema *s, struct ast_stmt *st)
 {
 	const struct ast_dynset *d = st->dynset;
@@ -91,6 +98,7 @@ struct ts *st_dynset(struct sema *s, struct ast_stmt *st)
 	}
 	e->dynset.op = (enum dynset_op)d->op;
 	e->dynset.set = &set->set;
+	sized(&set->set);
 	if (!dyn_opts(s, d->elem.opts, key->loc, e))
 		return NULL;
 	set->set.flags |= SET_EVAL;
@@ -137,6 +145,7 @@ struct ts *st_meter(struct sema *s, struct ast_stmt *st)
 	}
 	e->dynset.op = o && o->has_timeout ? DYN_UPDATE : DYN_ADD;
 	e->dynset.set = &set->set;
+	sized(&set->set);
 	if (!dyn_opts(s, o, key->loc, e))
 		return NULL;
 	e->dynset.has_expr_flag = false;

@@ -150,6 +150,14 @@ const struct ext_field *ext_find(enum exthdr_op op, const char *hdr, const char 
 	return NULL;
 }
 
+const struct ext_field *ext_nth(enum exthdr_op op, uint8_t kind, uint32_t n)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(ext_fields); i++)
+		if (ext_fields[i].op == op && ext_fields[i].f.kind == kind && !n--)
+			return &ext_fields[i].f;
+	return NULL;
+}
+
 bool tcpopt_kind(const char *name, uint8_t *kind)
 {
 	const struct ext_field *f = ext_find(XH_TCPOPT, name, NULL);

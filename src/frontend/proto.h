@@ -80,6 +80,8 @@ struct ext_field {
 };
 /* kind AX_EXTHDR, AX_TCPOPT, AX_IPOPT, AX_SCTP stand for op; NULL: no such header or field. field NULL: the first. */
 const struct ext_field *ext_find(enum exthdr_op op, const char *hdr, const char *field);
+/* The n-th field of a header by its number; NULL: there are fewer. */
+const struct ext_field *ext_nth(enum exthdr_op op, uint8_t kind, uint32_t n);
 bool tcpopt_kind(const char *name, uint8_t *kind);
 
 #endif

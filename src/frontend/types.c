@@ -272,32 +272,32 @@ static const char *parse_protocol(struct lookups *l, const struct dtype *t, cons
 	return NULL;
 }
 
-/* Files of iproute2's form: "number name" a line. */
-static bool iproute2_file(const char *const *paths, const char *name, u128 *val)
+/* Files of iproute2's form: "number name" a line. Finds the row of the name, or of *num where that is NULL. */
+static bool iproute2_row(const char *const *paths, const char *name, int *num, char word[128])
 {
 	for (; *paths; paths++) {
 		FILE *f = fopen(*paths, "re");
-		char line[512], word[128];
 		bool found = false;
-		int num;
+		char line[512];
+		int n;
 
 		if (!f)
 			continue;
 		while (!found && fgets(line, sizeof(line), f)) {
-			if (*line == '#' || sscanf(line, "%i %127s", &num, word) != 2)
+			if (*line == '#' || sscanf(line, "%i %127s", &n, word) != 2)
 				continue;
-			found = !strcmp(word, name);
+			found = name ? !strcmp(word, name) : n == *num;
 		}
 		fclose(f);
 		if (found) {
-			*val = (uint32_t)num;
+			*num = n;
 			return true;
 		}
 	}
 	return false;
 }
 
-static bool file_symbol(struct lookups *l, enum type_num t, const char *s, u128 *val)
+static const char *const *type_files(enum type_num t)
 {
 	static const char *const marks[] = { "/etc/iproute2/rt_marks",
 					     "/usr/share/iproute2/rt_marks", NULL };
@@ -308,18 +308,31 @@ static bool file_symbol(struct lookups *l, enum type_num t, const char *s, u128 
 	static const char *const labels[] = { "/etc/connlabel.conf", "/etc/xtables/connlabel.conf",
 					      NULL };
 
-	switch (t) {
-	case TYPE_MARK:
-		return iproute2_file(marks, s, val);
-	case TYPE_REALM:
-		return iproute2_file(realms, s, val);
-	case TYPE_DEVGROUP:
-		return iproute2_file(groups, s, val);
-	case TYPE_CT_LABEL:
-		return iproute2_file(labels, s, val);
-	default:
+	return t == TYPE_MARK	    ? marks
+	       : t == TYPE_REALM    ? realms
+	       : t == TYPE_DEVGROUP ? groups
+	       : t == TYPE_CT_LABEL ? labels
+				    : NULL;
+}
+
+static bool file_symbol(enum type_num t, const char *s, u128 *val)
+{
+	const char *const *files = type_files(t);
+	char word[128];
+	int num;
+
+	if (!files || !iproute2_row(files, s, &num, word))
 		return false;
-	}
+	*val = (uint32_t)num;
+	return true;
+}
+
+const char *type_file_name(struct arena *a, enum type_num t, int num)
+{
+	const char *const *files = type_files(t);
+	char word[128];
+
+	return files && iproute2_row(files, NULL, &num, word) ? arena_strdup(a, word) : NULL;
 }
 
 static const char *parse_classid(struct lookups *l, const struct dtype *t, const char *s, u128 *val)
@@ -557,7 +570,7 @@ const char *type_parse(struct lookups *l, const struct dtype *t, const char *s, 
 	case TYPE_CGROUPV2:
 		return parse_cgroup(l, s, val);
 	case TYPE_CT_LABEL:
-		if (!file_symbol(l, TYPE_CT_LABEL, s, val) && !parse_u128(s, val))
+		if (!file_symbol(TYPE_CT_LABEL, s, val) && !parse_u128(s, val))
 			return not_a(l, t, s);
 		if (*val > 127)
 			return arena_printf(l->arena, "label %s exceeds valid range 0-127", s);
@@ -570,7 +583,7 @@ const char *type_parse(struct lookups *l, const struct dtype *t, const char *s, 
 	}
 	if (t->base == BASE_STRING)
 		return parse_string(l, t, s, val, bits);
-	if (sym_find(t->syms, s, val) || parse_u128(s, val) || file_symbol(l, t->num, s, val))
+	if (sym_find(t->syms, s, val) || parse_u128(s, val) || file_symbol(t->num, s, val))
 		return NULL;
 	return not_a(l, t, s);
 }

@@ -62,6 +62,8 @@ const char *type_parse(struct lookups *l, const struct dtype *t, const char *tex
 		       uint32_t *bits);
 bool parse_u128(const char *s, u128 *val); /* decimal, 0x, 0-octal, 0b is not a number */
 char *u128_text(struct arena *a, u128 v);
+/* The name that this machine's files give a realm, mark, label or group of devices; NULL: none. */
+const char *type_file_name(struct arena *a, enum type_num t, int num);
 /* The nearest word of a type's symbols, for "did you mean"; NULL: none is near. */
 const char *type_suggest(const struct dtype *t, const char *text);
 u128 ones(uint32_t bits);
