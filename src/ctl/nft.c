@@ -176,6 +176,52 @@ struct ruleset *manifest_ruleset(struct ctl *c, const struct manifest *m, struct
 	return rs;
 }
 
+static bool has_link(const struct manifest *m, uint32_t hook, int32_t prio)
+{
+	vec_foreach(&m->progs, p)
+		if ((uint32_t)p->hooknum == hook && p->prio == prio)
+			return true;
+	return false;
+}
+
+static int by_prio(const void *a, const void *b)
+{
+	const struct chain *x = *(struct chain *const *)a, *y = *(struct chain *const *)b;
+
+	return x->prio < y->prio ? -1 : x->prio > y->prio;
+}
+
+/*
+ * A link refuses to share a priority with a chain: chains stand behind the links' priorities, each behind those that it stood
+ * behind before; those of one priority keep one.
+ */
+static void beside_links(struct ctl *c, const struct manifest *m, struct ruleset *rs, uint32_t hook)
+{
+	VEC(struct chain *) v = { 0 };
+	int64_t was = INT64_MIN, now = INT64_MIN;
+
+	vec_foreach(&rs->tables, t) {
+		enum family f = (*t)->family;
+
+		if (f != FAM_IP && f != FAM_IP6 && f != FAM_INET)
+			continue;
+		vec_foreach(&(*t)->chains, ch)
+			if ((*ch)->is_base && (uint32_t)(*ch)->hook == hook)
+				*vec_push(c->arena, &v) = *ch;
+	}
+	if (v.n)
+		qsort(v.v, v.n, sizeof(*v.v), by_prio);
+	vec_foreach(&v, ch) {
+		if ((*ch)->prio != was) {
+			was = (*ch)->prio;
+			now = MAX(now + 1, was);
+			while (has_link(m, hook, (int32_t)now))
+				now++;
+		}
+		(*ch)->prio = (int32_t)now;
+	}
+}
+
 int nft_whole(struct ctl *c, const struct manifest *m, struct ruleset *rs, struct sbuf *s)
 {
 	struct fb_print_opts opts = { .elements = true };
@@ -186,14 +232,12 @@ int nft_whole(struct ctl *c, const struct manifest *m, struct ruleset *rs, struc
 	if (!rs)
 		return 1;
 	vec_foreach(&m->progs, p) {
-		struct chain *ch = base_chain(rs, p);
-
-		if (!ch)
+		if (!base_chain(rs, p))
 			return ctl_error(
 				"the manifest names a chain %s %s %s that it does not have",
 				p->family, p->table, p->chain);
-		if (ch->prio == p->prio) /* a link there refuses to share it */
-			ch->prio++;
 	}
+	for (uint32_t hook = 0; hook <= HOOK_POSTROUTING; hook++)
+		beside_links(c, m, rs, hook);
 	return fb_print_ruleset(rs, &opts, s) ? 0 : ctl_error("nft has no words for the ruleset");
 }

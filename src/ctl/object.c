@@ -204,13 +204,16 @@ void object_close(struct ctl_obj *o)
 
 /*
  * A BPF link must have a priority of its own: the one that the compiler chose (the base chain's, or below a residual chain's), or,
- * where another hook has it, the next free one below.
+ * where another hook has it, the next free one below, as long as the program stays behind those of its own ruleset that come first.
  */
-static int link_prog(const struct mf_prog *p, int prog_fd)
+static int link_prog(const struct manifest *m, const struct mf_prog *p, int prog_fd)
 {
-	int64_t prio = p->prio;
+	int64_t prio = p->prio, floor = INT64_MIN;
 
-	for (int i = 0; i < PRIO_TRIES; i++, prio--) {
+	vec_foreach(&m->progs, q)
+		if (q->prio < p->prio && q->hooknum == p->hooknum && !strcmp(q->pf, p->pf))
+			floor = MAX(floor, q->prio);
+	for (int i = 0; i < PRIO_TRIES && prio > floor; i++, prio--) {
 		LIBBPF_OPTS(bpf_link_create_opts, opts,
 			    .netfilter.pf = strcmp(p->pf, "ip") ? NFPROTO_IPV6 : NFPROTO_IPV4,
 			    .netfilter.hooknum = p->hooknum, .netfilter.priority = (int32_t)prio);
@@ -224,9 +227,10 @@ static int link_prog(const struct mf_prog *p, int prog_fd)
 	return -1;
 }
 
-static int attach_one(struct ctl *c, const struct mf_prog *p, int prog_fd, char gen)
+static int attach_one(struct ctl *c, const struct manifest *m, const struct mf_prog *p, int prog_fd,
+		      char gen)
 {
-	int fd = link_prog(p, prog_fd), err = 0;
+	int fd = link_prog(m, p, prog_fd), err = 0;
 
 	if (fd < 0)
 		return ctl_error("cannot attach %s to %s %s: %s", p->name, p->pf, p->hook,
@@ -264,7 +268,7 @@ int object_attach(struct ctl *c, struct ctl_obj *o, char gen)
 			return ctl_error("the object has no program %s", p->name);
 		if (bpf_program__pin(prog, pins_path(c, gen, "prog", p->name)))
 			return ctl_error("cannot pin %s: %s", p->name, strerror(errno));
-		if (attach_one(c, p, bpf_program__fd(prog), gen))
+		if (attach_one(c, o->mf, p, bpf_program__fd(prog), gen))
 			return 1;
 	}
 	return 0;
@@ -278,7 +282,7 @@ int object_reattach(struct ctl *c, const struct manifest *m, char gen)
 		if (fd < 0)
 			return ctl_error("cannot open %s: %s", pins_path(c, gen, "prog", p->name),
 					 strerror(errno));
-		err = attach_one(c, p, fd, gen);
+		err = attach_one(c, m, p, fd, gen);
 		close(fd);
 		if (err)
 			return err;
