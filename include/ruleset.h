@@ -487,6 +487,8 @@ void set_sort_elems(struct arena *a, struct set *s);
  * uses go; the others follow the named ones. All indexes are set.
  */
 void ruleset_number(struct ruleset *rs);
+/* Jumps without loops and no deeper than nf_tables goes, else false and an error. Sets the chains' indexes. */
+bool ruleset_check_jumps(const struct ruleset *rs);
 bool data_eq(const struct data *a, const struct data *b);
 struct data data_bytes(const void *p, size_t n);
 /* New expression of a kind in the ruleset's arena, optional registers REG_NONE. */

@@ -393,6 +393,21 @@ static void set_exprs(const struct set *s, struct sbuf *out)
 		sb_puts(out, "\n");
 }
 
+/* Types whose name alone does not tell their length. */
+static bool is_qualified(const char *decl)
+{
+	static const char *const vague[] = { "integer", "string", "bitmask" };
+
+	for (size_t i = 0; i < ARRAY_SIZE(vague); i++) {
+		const char *at = strstr(decl, vague[i]);
+		size_t len = strlen(vague[i]);
+
+		if (at && (at == decl || at[-1] == ' ') && (!at[len] || at[len] == ' '))
+			return false;
+	}
+	return true;
+}
+
 bool fb_print_set(const struct set *s, const struct fb_print_opts *o, struct sbuf *out)
 {
 	bool map = s->flags & (SET_MAP | SET_OBJECT);
@@ -402,15 +417,16 @@ bool fb_print_set(const struct set *s, const struct fb_print_opts *o, struct sbu
 	sb_puts(out, " {\n");
 	if (s->key_typeof)
 		sb_printf(out, "\t\ttypeof %s", s->key_typeof);
-	else if (s->key_decl)
+	else if (s->key_decl && is_qualified(s->key_decl))
 		sb_printf(out, "\t\ttype %s", s->key_decl);
 	else
 		return false;
 	if (map) {
-		if (!s->data_decl && !s->data_typeof)
+		const char *data = s->key_typeof && s->data_typeof ? s->data_typeof : s->data_decl;
+
+		if (!data || (data == s->data_decl && !is_qualified(data)))
 			return false;
-		sb_printf(out, " : %s%s", data_interval(s),
-			  s->key_typeof && s->data_typeof ? s->data_typeof : s->data_decl);
+		sb_printf(out, " : %s%s", data_interval(s), data);
 	}
 	sb_puts(out, "\n");
 	if (s->has_policy && s->policy == NFT_SET_POL_MEMORY)

@@ -714,7 +714,7 @@ static struct ruleset *evaluate(struct arena *a, struct diag *d, struct ast_scri
 		if (d->errors >= ERRORS_COUNTED)
 			break;
 	}
-	ok = ok && !d->errors && sets_finish(s) && check_jumps(s) && check_hooks(s);
+	ok = ok && !d->errors && sets_finish(s) && ruleset_check_jumps(s->rs) && check_hooks(s);
 	if (ok)
 		ruleset_number(s->rs);
 	arena_free(s->tmp);

@@ -119,7 +119,7 @@ static void visit(struct walk *w, const struct chain *c)
 		}
 }
 
-/* After check_jumps(): there are no loops, and the chains' indices are right. */
+/* After ruleset_check_jumps(): there are no loops, and the chains' indices are right. */
 bool check_hooks(struct sema *s)
 {
 	uint32_t errors = s->diag->errors;

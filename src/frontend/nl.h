@@ -77,6 +77,9 @@ bool nl_set(struct nl_reader *rd, struct nl_attr in);
 bool nl_set_elems(struct nl_reader *rd, struct nl_attr in);
 bool nl_set_finish(struct nl_reader *rd, struct set *s);
 
+/* nludata.c: of which expressions a set's types are, as nft noted it; after the types themselves are read. */
+void nl_set_typeof(struct nl_reader *rd, struct set *s, struct nl_attr udata);
+
 /* nlobj.c */
 bool nl_obj(struct nl_reader *rd, struct nl_attr in);
 bool nl_flowtable(struct nl_reader *rd, struct nl_attr in);

@@ -129,6 +129,8 @@ static bool verdict_of(struct nl_reader *rd, struct nl_attr a, struct verdict *v
 	case V_JUMP:
 	case V_GOTO:
 		v->chain = nl_find_chain(rd, tb[2], tb[3]);
+		if (v->chain && v->chain->is_base)
+			return nl_error(rd, "jump to %s, which is a base chain", v->chain->name);
 		return v->chain != NULL;
 	}
 	return nl_error(rd, "verdict %d is not known", (int32_t)code);

@@ -125,6 +125,11 @@ static bool read_table(struct nl_reader *rd, const struct nl_msg *m)
 	return true;
 }
 
+static bool hook_exists(enum family f, uint32_t hook)
+{
+	return hook < (f == FAM_INET ? 6u : f == FAM_NETDEV ? 2u : f == FAM_ARP ? 3u : 5u);
+}
+
 static bool read_hook(struct nl_reader *rd, struct chain *c, struct nl_attr in)
 {
 	struct nl_attr tb[5];
@@ -133,9 +138,9 @@ static bool read_hook(struct nl_reader *rd, struct chain *c, struct nl_attr in)
 
 	if (!nl_table_of(rd, in, tb, 5, "hook of a chain"))
 		return false;
-	if (!nl_u32(tb[1], &hook) || hook > HOOK_INGRESS || !nl_u32(tb[2], &prio))
+	if (!nl_u32(tb[1], &hook) || !nl_u32(tb[2], &prio))
 		return nl_bad(rd, "hook of a chain");
-	if (!hook_name(c->table->family, hook))
+	if (!hook_exists(c->table->family, hook))
 		return nl_error(rd, "hook %u does not exist in family %s", hook,
 				family_name(c->table->family));
 	c->is_base = true;
@@ -453,7 +458,9 @@ static bool finish(struct nl_reader *rd)
 		vec_foreach(&(*nt)->t->sets, s)
 			ok &= nl_set_finish(rd, *s);
 	}
-	ruleset_number(rd->rs);
+	ok = ok && ruleset_check_jumps(rd->rs);
+	if (ok)
+		ruleset_number(rd->rs);
 	return ok;
 }
 

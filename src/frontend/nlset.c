@@ -100,8 +100,8 @@ static const char *decl_of(struct arena *a, uint32_t type)
 	const char *one, *rest;
 
 	one = datatype_name(type & 63);
-	if (!one || (type & 63) == 3 || (type & 63) == 4 || (type & 63) == 5)
-		return NULL; /* integer, string, bitmask: no declaration without a length */
+	if (!one)
+		return NULL;
 	if (type < 64)
 		return one;
 	rest = decl_of(a, type >> 6);
@@ -199,6 +199,7 @@ bool nl_set(struct nl_reader *rd, struct nl_attr in)
 	merge = nl_udata(tb[13], UDATA_MERGE); /* userdata holds host integers */
 	s->auto_merge = merge.p && merge.len == 4 && memcmp(merge.p, "\0\0\0\0", 4);
 	s->comment = nl_udata_str(rd, tb[13], UDATA_SET_COMMENT);
+	nl_set_typeof(rd, s, tb[13]);
 	s->index = s->table->sets.n;
 	if (tb[10].p && tb[10].len == 4)
 		*strmap_put(&rd->cur->set_ids, (const char *)tb[10].p, 4) = s;

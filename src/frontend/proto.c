@@ -9,14 +9,14 @@
 #define ETH_QINQ 0x88a8
 
 static const struct field fields[] = {
-#define F(proto, name, type, off, bits, flags, dep)                                                \
+#define F(proto, name, type, off, bits, flags, dep, udata)                                         \
 	{ PROTO_##proto, name, TYPE_##type, off, bits, flags, dep },
 #include "protofield.def"
 #undef F
 };
 
 static struct proto protos[PROTO_COUNT] = {
-#define P(id, name, base, bits, csum, meta, mtype, itype, ihdr, iflags)                            \
+#define P(id, name, base, bits, csum, meta, mtype, itype, ihdr, iflags, udata)                     \
 	[PROTO_##id] = { PROTO_##id,   name,  PBASE_##base, bits,   csum, meta,                    \
 			 TYPE_##mtype, itype, ihdr,	    iflags, NULL, 0 },
 #include "proto.def"
@@ -135,7 +135,7 @@ static const struct {
 	enum exthdr_op op;
 	struct ext_field f;
 } ext_fields[] = {
-#define E(op, hdr, kind, name, type, off, bits)                                                    \
+#define E(op, hdr, kind, name, type, off, bits, udata)                                             \
 	{ XH_##op, { hdr, name, kind, TYPE_##type, off, bits } },
 #include "protoext.def"
 #undef E

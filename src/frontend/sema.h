@@ -326,9 +326,6 @@ bool add_device(struct sema *s, struct ast_expr *e, uint32_t depth, void *vec);
 bool eval_prio(struct sema *s, const struct ast_prio *p, enum family f, enum hooknum h,
 	       int32_t *out);
 
-/* -- jumps.c */
-bool check_jumps(struct sema *s);
-
 /* -- loads.c */
 struct tx *ev_payload(struct sema *s, struct ast_expr *e);
 struct tx *ev_raw(struct sema *s, struct ast_expr *e);

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * roundtrip FILE...: each ruleset is read, printed as nft text, and read again; both readings must have the same expressions.
- * Prints TAP.
+ * Prints TAP. FILE.nl is a netlink stream.
+ * roundtrip -p FILE: only prints the text.
  */
 #include <stdlib.h>
 
@@ -65,16 +66,56 @@ static bool same(struct arena *a, struct diag *d, const struct ruleset *rs)
 	return ok;
 }
 
-static bool test(const char *path)
+static struct ruleset *read_stream(struct arena *a, struct diag *d, const char *path)
+{
+	static char buf[1 << 24];
+	FILE *f = fopen(path, "rb");
+	size_t len = f ? fread(buf, 1, sizeof(buf), f) : 0;
+
+	if (!f)
+		return NULL;
+	fclose(f);
+	return frontend_read_netlink(a, d, path, arena_dup(a, buf, len), len);
+}
+
+static struct ruleset *read_any(struct arena *a, struct diag *d, const char *path)
 {
 	static const struct parse_opts none;
+	size_t n = strlen(path);
+
+	if (n > 3 && !strcmp(path + n - 3, ".nl"))
+		return read_stream(a, d, path);
+	return frontend_read_text(a, d, path, &none);
+}
+
+static int print(const char *path)
+{
+	static const struct fb_print_opts all = { .elements = true };
+	struct arena *a = arena_new();
+	struct ruleset *rs;
+	struct sbuf text;
+	struct diag d;
+	bool ok;
+
+	diag_init(&d, a);
+	rs = read_any(a, &d, path);
+	sb_init(&text, a);
+	ok = rs && !d.errors && fb_print_ruleset(rs, &all, &text);
+	fputs(ok ? text.s : "# something has no words\n", stdout);
+	diag_flush(&d, stderr);
+	arena_free(a);
+	return !ok;
+}
+
+static bool test(const char *path)
+{
 	struct arena *a = arena_new();
 	struct ruleset *rs;
 	struct diag d;
 	bool ok;
 
 	diag_init(&d, a);
-	rs = frontend_read_text(a, &d, path, &none);
+	rs = read_any(a, &d, path);
 	ok = rs && !d.errors && same(a, &d, rs);
 	diag_flush(&d, stderr);
 	arena_free(a);
@@ -85,6 +126,8 @@ int main(int argc, char **argv)
 {
 	int bad = 0;
 
+	if (argc == 3 && !strcmp(argv[1], "-p"))
+		return print(argv[2]);
 	printf("1..%d\n", argc - 1);
 	for (int i = 1; i < argc; i++) {
 		bool ok = test(argv[i]);

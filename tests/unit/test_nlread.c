@@ -247,6 +247,100 @@ static void changed_bytes_never_crash(void **state)
 		}
 }
 
+/* A table and a set with that type, length and userdata. */
+static struct set *read_set(struct arena *a, uint32_t type, uint32_t len, const void *udata,
+			    uint16_t n)
+{
+	struct ruleset *rs;
+	struct diag d;
+	struct out o;
+	size_t m;
+
+	o.n = 0;
+	m = msg(&o, 0);
+	str(&o, 1, "t");
+	msg_end(&o, m);
+	m = msg(&o, 9);
+	str(&o, 1, "t");
+	str(&o, 2, "s");
+	num(&o, 4, type);
+	num(&o, 5, len);
+	attr(&o, 13, udata, n);
+	msg_end(&o, m);
+	rs = read_out(a, &d, o.b, o.n);
+	assert_non_null(rs);
+	return table_set(rs->tables.v[0], "s");
+}
+
+/* What nft notes for `typeof ip saddr . meta mark`: a concatenation of a payload and a meta key. */
+static const uint8_t concat_udata[] = {
+	3, 46, 0, 4, 13, 0, 0, 0, 1, 38,				       /* typeof */
+	0, 20, 0, 4, 7,	 0, 0, 0, 1, 12, 0, 4, 12, 0, 0, 0, 1, 4, 11, 0, 0, 0, /* ip saddr */
+	1, 14, 0, 4, 9,	 0, 0, 0, 1, 6,	 0, 4, 3,  0, 0, 0,		       /* meta mark */
+};
+
+static void typeof_is_read_where_it_fits(void **state)
+{
+	static const uint8_t l4proto[] = { 3, 14, 0, 4, 9, 0, 0, 0, 1, 6, 0, 4, 16, 0, 0, 0 };
+	struct arena *a = arena_new();
+	struct set *s;
+
+	s = read_set(a, 12, 1, l4proto, sizeof(l4proto));
+	assert_string_equal(s->key_typeof, "meta l4proto");
+	assert_null(read_set(a, 13, 2, l4proto, sizeof(l4proto))->key_typeof); /* a port */
+	assert_null(read_set(a, 12, 1, l4proto, sizeof(l4proto) - 1)->key_typeof);
+	s = read_set(a, 7 << 6 | 19, 8, concat_udata, sizeof(concat_udata));
+	assert_string_equal(s->key_typeof, "ip saddr . meta mark");
+	assert_int_equal(s->n_fields, 2);
+	for (uint16_t n = 0; n < sizeof(concat_udata); n++)
+		assert_null(read_set(a, 7 << 6 | 19, 8, concat_udata, n)->key_typeof);
+	arena_free(a);
+}
+
+static void chain(struct out *o, const char *name, const char *to)
+{
+	size_t m = msg(o, 3), l, e, d, v, w;
+
+	str(o, 1, "t");
+	str(o, 3, name);
+	msg_end(o, m);
+	m = msg(o, 6);
+	str(o, 1, "t");
+	str(o, 2, name);
+	l = nest(o, 4);
+	e = nest(o, 1);
+	str(o, 1, "immediate");
+	d = nest(o, 2);
+	num(o, 1, REG_VERDICT);
+	v = nest(o, 2);
+	w = nest(o, 2);
+	num(o, 1, (uint32_t)V_JUMP);
+	str(o, 2, to);
+	nest_end(o, w);
+	nest_end(o, v);
+	nest_end(o, d);
+	nest_end(o, e);
+	nest_end(o, l);
+	msg_end(o, m);
+}
+
+static void loops_of_jumps_are_refused(void **state)
+{
+	struct arena *a = arena_new();
+	struct diag d;
+	struct out o;
+	size_t m;
+
+	o.n = 0;
+	m = msg(&o, 0);
+	str(&o, 1, "t");
+	msg_end(&o, m);
+	chain(&o, "a", "b");
+	chain(&o, "b", "a");
+	assert_null(read_out(a, &d, o.b, o.n));
+	arena_free(a);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -254,6 +348,8 @@ int main(void)
 		cmocka_unit_test(unknown_attribute_is_unknown_expression),
 		cmocka_unit_test(truncated_streams_are_refused),
 		cmocka_unit_test(changed_bytes_never_crash),
+		cmocka_unit_test(typeof_is_read_where_it_fits),
+		cmocka_unit_test(loops_of_jumps_are_refused),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
