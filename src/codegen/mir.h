@@ -68,10 +68,11 @@ struct mir_block {
 };
 
 struct mir_vreg {
-	uint8_t level;	  /* 0 ordinary; 1 reloads shared in a block; 2 one reload, never spilled */
-	int8_t phys;	  /* after allocation */
-	uint32_t hint;	  /* virtual register whose place would save a move; 0 none */
-	int8_t phys_hint; /* physical register that would; -1 none */
+	bool region;   /* a reload that blocks share: no more of that kind if it is spilled too */
+	uint8_t level; /* 0 ordinary; 1 reloads shared in a block; 2 one reload, never spilled */
+	int8_t phys;   /* after allocation */
+	uint32_t hint; /* virtual register whose place would save a move; 0 none */
+	int8_t phys_hint;      /* physical register that would; -1 none */
 	struct mir_ins *remat; /* instruction that makes it anew anywhere (constants), or NULL */
 	uint32_t n_uses, n_defs;
 	uint32_t global; /* number in the liveness sets + 1; 0: local to its block */

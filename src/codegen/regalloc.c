@@ -5,7 +5,8 @@
  * Instruction n has three points: 3n where it reads, 3n + 1 where a call destroys r0 to r5, 3n + 2 where it writes. A register's
  * life is a list of ranges [from, to) of points. What finds no place is spilled: each mention gets a short register of its
  * own with a load or store of a stack slot (or the constant made anew), and allocation starts again. Reloads are first shared inside
- * a block, and only when that fails made for each reader.
+ * a block, and only when that fails made for each reader. In long functions they are shared by some blocks before that: it is at the
+ * beginning, where all is computed, that registers run out, and a rule should not load what the rule before it has loaded.
  */
 #include <stdlib.h>
 
@@ -321,7 +322,20 @@ struct spill {
 	uint32_t *
 		shared; /* by register: the reload that later readers in this block may use; 0 none */
 	VEC(uint32_t) fresh; /* registers with a shared reload in this block */
+	/* In long functions; else NULL: */
+	struct mir_block **idom; /* by order */
+	struct region *region;	 /* by register */
+	uint32_t last_call;	 /* order of the last block with a call + 1 */
 };
+
+/* A reload that blocks below `home` share, until REGION blocks later or a call comes. */
+struct region {
+	uint32_t reg; /* 0: none */
+	const struct mir_block *home;
+	const struct mir_block *def; /* where the register was written last */
+};
+#define REGION	    128
+#define REGIONS_MIN 1024 /* blocks of a function that has them */
 
 static struct mir_ins *reload_ins(struct spill *s, uint32_t v)
 {
@@ -341,6 +355,59 @@ static struct mir_ins *reload_ins(struct spill *s, uint32_t v)
 	return i;
 }
 
+/* Blocks stand in topological order, and there are no loops: all ways to a block are known when it is its turn. */
+static void find_idoms(struct spill *s)
+{
+	struct mir_fn *fn = s->al->fn;
+
+	s->idom = arena_array(fn->arena, struct mir_block *, fn->blocks.n);
+	vec_foreach(&fn->blocks, bp)
+		for (uint32_t k = 0; k < (*bp)->n_succ; k++) {
+			struct mir_block **at = &s->idom[(*bp)->succ[k]->order], *x = *bp;
+
+			while (*at && *at != x)
+				if ((*at)->order > x->order)
+					*at = s->idom[(*at)->order];
+				else
+					x = s->idom[x->order];
+			*at = x;
+		}
+}
+
+static bool is_above(const struct spill *s, const struct mir_block *a, const struct mir_block *b)
+{
+	while (b && b->order > a->order)
+		b = s->idom[b->order];
+	return a == b;
+}
+
+/* The reload that blocks share, made if there is none that holds here; 0: there can be none. */
+static uint32_t region_reload(struct spill *s, uint32_t v)
+{
+	struct mir_fn *fn = s->al->fn;
+	struct region *r = &s->region[v];
+	struct mir_block *home = s->b;
+	struct mir_ins *i;
+
+	if (fn->vregs.v[v].region || fn->vregs.v[v].level || fn->vregs.v[v].remat ||
+	    s->last_call == home->order + 1)
+		return 0;
+	if (r->reg && home->order - r->home->order <= REGION &&
+	    s->last_call <= r->home->order + 1 && is_above(s, r->home, home))
+		return r->reg;
+	/* The body of a rule is not on the way to the next one: the head is. */
+	if (home->n_preds == 1 && r->def != home)
+		home = s->idom[home->order];
+	r->home = home;
+	r->reg = mir_vreg_new(fn);
+	fn->vregs.v[r->reg].region = true;
+	i = reload_ins(s, v);
+	i->d = r->reg;
+	fn->vregs.v[r->reg].remat = i;
+	mir_insert_before(home, home == s->b ? s->at : home->last, i);
+	return r->reg;
+}
+
 static void reload(void *arg, uint32_t *reg)
 {
 	struct spill *s = arg;
@@ -352,6 +419,11 @@ static void reload(void *arg, uint32_t *reg)
 		return;
 	if (s->shared[v]) {
 		*reg = s->shared[v];
+		return;
+	}
+	n = s->region ? region_reload(s, v) : 0;
+	if (n) {
+		*reg = n;
 		return;
 	}
 	level = fn->vregs.v[v].level + 1;
@@ -385,6 +457,8 @@ static void store_def(struct spill *s)
 	st->off = s->slot[v];
 	st->size = 8;
 	mir_insert_after(s->b, i, st);
+	if (s->region)
+		s->region[v].def = s->b;
 	s->shared[v] = level == 1 ? i->d : 0;
 	if (level == 1)
 		*vec_push(fn->arena, &s->fresh) = v;
@@ -488,14 +562,20 @@ static void rewrite(struct alloc *al)
 	s.slot = arena_array(fn->arena, int32_t, fn->vregs.n);
 	s.shared = arena_array(fn->arena, uint32_t, fn->vregs.n);
 	give_slots(&s);
+	if (fn->blocks.n > REGIONS_MIN) {
+		find_idoms(&s);
+		s.region = arena_array(fn->arena, struct region, fn->vregs.n);
+	}
 	vec_foreach(&fn->blocks, b) {
 		s.b = *b;
 		for (struct mir_ins *i = s.b->first, *next; i; i = next) {
 			next = i->next;
 			s.at = i;
 			mir_each_use(i, reload, &s);
-			if (i->op == MIR_CALL)
+			if (i->op == MIR_CALL) {
 				forget(&s);
+				s.last_call = s.b->order + 1;
+			}
 			store_def(&s);
 		}
 		forget(&s);

@@ -13,7 +13,7 @@
  */
 #include "lower.h"
 
-uint32_t build_part_max = 256000; /* some 5,000 rules of three matches */
+uint32_t build_part_max = 210000; /* some 4,300 rules of three matches */
 uint32_t build_prog_max = 700000; /* of the million that the verifier goes through */
 
 /* Instructions of the function at hand, as far as can be told before passes have seen it. */

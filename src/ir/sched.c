@@ -250,8 +250,8 @@ static void place_once(struct sched *s, struct ir_ins *i)
  * anyway costs no more than one from the stack, and stack is dear for another reason: from Linux 6.18 on, the verifier goes
  * over a whole function again at each end of it that it meets behind a new load from the stack.
  */
-#define FAR  256 /* blocks */
-#define NEAR 4
+#define FAR  64	  /* blocks from one use to the next */
+#define NEAR 4	  /* blocks from the first use of a load to the last */
 #define LONG 1024 /* blocks of a function: loads are for near uses only */
 
 static bool is_kept(const struct ir_ins *i)
@@ -283,7 +283,7 @@ static int by_block(const void *a, const void *b)
 static void place_far(struct sched *s, struct ir_ins *i)
 {
 	uint32_t n = 0, k = 0, group = 0, *list;
-	uint32_t reach = s->fn->blocks.n > LONG && is_load(i) ? NEAR : FAR;
+	bool load = s->fn->blocks.n > LONG && is_load(i);
 	struct ir_ins *cur = i;
 
 	for (uint32_t u = s->first_use[i->id]; u != NONE; u = s->uses[u].next)
@@ -301,13 +301,15 @@ static void place_far(struct sched *s, struct ir_ins *i)
 
 		if (!k) {
 			group = at;
-		} else if (at - group > reach) {
+		} else if (at - group > (load ? NEAR : FAR)) {
 			place_once(s, cur);
 			cur = clone(s->fn, i);
 			grow_ids(s);
 			group = at;
 			u = &s->uses[list[k]];
 		}
+		if (!load)
+			group = at;
 		u->user->args[u->arg] = cur;
 		u->next = s->first_use[cur->id];
 		s->first_use[cur->id] = list[k];
