@@ -44,19 +44,21 @@ struct mf_state {
 struct mf_set {
 	const char *family, *table, *set;
 	const char *map;    /* NULL: constant, compiled in */
-	const char *layout; /* "hash", "lpm", "const" */
+	const char *layout; /* "hash", "lpm", "index" (setindex.h), "const" */
 	bool timeouts;
+	bool catchall;	    /* map "<map>_all" holds the catch-all element under key 0 */
+	VEC(uint32_t) fields; /* bytes of each field */
 	uint32_t key_len, value_len; /* bytes in the map's key and value */
 	uint32_t data_words, expr_off;
 	VEC(const char *)
 	verdicts; /* verdict maps: "accept", "jump x", by index; object maps: the objects' names */
 };
 
-struct mf_elem { /* initial element of a map */
+/* Initial elements of a map: n keys, n values. */
+struct mf_elems {
 	const char *map;
-	uint32_t key_len, value_len;
-	const uint8_t *key;
-	uint8_t *value;
+	uint32_t key_len, value_len, n;
+	uint8_t *keys, *values;
 };
 
 struct mf_rule { /* where a rule runs, as in --report */
@@ -92,7 +94,7 @@ struct manifest {
 	VEC(struct mf_prog) progs;
 	VEC(struct mf_state) states;
 	VEC(struct mf_set) sets;
-	VEC(struct mf_elem) elems;
+	VEC(struct mf_elems) elems;
 	VEC(struct mf_rule) rules;
 	VEC(struct mf_copy) copies;
 	VEC(struct mf_carried) carried;

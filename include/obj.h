@@ -87,6 +87,7 @@ struct obj_map {
 	const char *role;
 	VEC(struct obj_elem) elems;
 	VEC(uint32_t) progs; /* PROG_ARRAY: functions (in obj->fns), by element */
+	bool derived;	     /* the loader makes the elements, from other maps' */
 };
 
 struct obj_rodata { /* blobs are laid out in one .rodata in order, each aligned */
@@ -110,9 +111,12 @@ struct obj_place {
  * map: the verdict's index), the states of its elements. Keys: the set's key padded to words; lpm: u32 number of bits, then the key.
  */
 struct obj_set {
-	bool is_mutable; /* else in read-only data, and the rest is nothing */
-	uint32_t map;	 /* in obj_file.maps */
-	bool lpm, timeouts;
+	bool is_mutable;	       /* else in read-only data, and the rest is nothing */
+	uint32_t map;		       /* in obj_file.maps, as are the next */
+	uint32_t all;		       /* catchall: that element */
+	uint32_t keys, nodes, version; /* index: setindex.h */
+	bool lpm, index, timeouts;     /* index: setindex.h */
+	bool catchall;		       /* map "setN_all" holds the catch-all element under key 0 */
 	uint32_t data_words, expr_off;
 };
 

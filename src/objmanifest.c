@@ -141,17 +141,22 @@ static void add_sets(struct run *r, struct manifest *m)
 		const struct obj_map *map = at->is_mutable ? r->obj->maps.v[at->map] : NULL;
 		struct mf_set *s;
 
-		if (is->set->flags & SET_ANONYMOUS)
+		if (is->set->flags & SET_ANONYMOUS && !map)
 			continue;
 		s = vec_push(r->arena, &m->sets);
 		s->family = fam(is->set->table);
 		s->table = is->set->table->name;
 		s->set = is->set->name;
-		s->layout = !map ? "const" : at->lpm ? "lpm" : "hash";
+		s->layout = !map ? "const" : at->lpm ? "lpm" : at->index ? "index" : "hash";
 		if (!map)
 			continue;
 		s->map = map->name;
 		s->timeouts = at->timeouts;
+		s->catchall = at->catchall;
+		if (is->set->n_fields < 2)
+			*vec_push(r->arena, &s->fields) = is->set->key_len;
+		for (uint32_t f = 0; f < is->set->n_fields && is->set->n_fields > 1; f++)
+			*vec_push(r->arena, &s->fields) = is->set->field_len[f];
 		s->key_len = map->key_size;
 		s->value_len = map->value_size;
 		s->data_words = at->data_words;
@@ -165,15 +170,25 @@ static void add_sets(struct run *r, struct manifest *m)
 
 static void add_elems(struct run *r, struct manifest *m)
 {
-	vec_foreach(&r->obj->maps, map)
-		vec_foreach(&(*map)->elems, e)
-			*vec_push(r->arena, &m->elems) = (struct mf_elem){
-				.map = (*map)->name,
-				.key_len = (*map)->key_size,
-				.value_len = (*map)->value_size,
-				.key = e->key,
-				.value = arena_dup(r->arena, e->value, (*map)->value_size),
-			};
+	vec_foreach(&r->obj->maps, it) {
+		const struct obj_map *map = *it;
+		struct mf_elems *e;
+		uint32_t i = 0;
+
+		if (!map->elems.n || map->derived)
+			continue;
+		e = vec_push(r->arena, &m->elems);
+		e->map = map->name;
+		e->n = map->elems.n;
+		e->key_len = map->key_size;
+		e->value_len = map->value_size;
+		e->keys = arena_array(r->arena, uint8_t, (size_t)e->n * e->key_len);
+		e->values = arena_array(r->arena, uint8_t, (size_t)e->n * e->value_len);
+		vec_foreach(&map->elems, el) {
+			memcpy(e->keys + (size_t)i * e->key_len, el->key, e->key_len);
+			memcpy(e->values + (size_t)i++ * e->value_len, el->value, e->value_len);
+		}
+	}
 }
 
 const char *driver_manifest(struct run *r, size_t *len)

@@ -82,7 +82,8 @@ uint32_t cg_fn(struct cg *cg, struct ir_fn *ir)
 	out->is_global = !out->is_prog;
 	cg->tmp = arena_new();
 	cg_tables(cg, ir);
-	if (cg->failed || !cg_maps(cg) || !function(cg, ir, out))
+	cg_maps(cg);
+	if (cg->failed || !function(cg, ir, out))
 		cg->failed = true;
 	arena_free(cg->tmp);
 	return out->insns.n;
@@ -102,8 +103,9 @@ static void link_count_fn(struct cg *cg)
 
 struct obj_file *cg_close(struct cg *cg)
 {
-	if (cg->failed || !cg_maps(cg))
+	if (cg->failed)
 		return NULL;
+	cg_maps(cg);
 	rodata(cg);
 	if (cg->counts_by_call)
 		link_count_fn(cg);

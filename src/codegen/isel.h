@@ -16,6 +16,8 @@ struct tabset;
 struct set_layout {
 	uint32_t key_size, value_size, data_words;
 	bool lpm;      /* key: u32 number of bits, then the key */
+	bool index;    /* key: number of the element, which an index finds (setindex.h) */
+	bool catchall; /* there is a map for a catch-all element */
 	bool timeouts; /* expiry must be looked at */
 	struct expr **exprs;
 	uint32_t n_exprs;
@@ -128,6 +130,8 @@ uint32_t isel_helper(struct isel *s, int helper, uint32_t n_args, const struct m
 uint32_t isel_limit(struct isel *s, const struct expr *e, uint32_t p, struct ir_ins *len);
 uint32_t isel_quota(struct isel *s, const struct expr *e, uint32_t p, struct ir_ins *len);
 void isel_last(struct isel *s, uint32_t p);
+/* The address of an element of an array map. */
+uint32_t isel_array_elem(struct isel *s, uint32_t map, uint32_t index);
 
 /* -- count.c: the function that counts, for large programs -- */
 void cg_count_fn(struct cg *cg);
@@ -143,7 +147,7 @@ struct mir_fn *isel_fn(struct cg *cg, struct ir_fn *ir);
 
 /* -- maps.c: the maps of states and sets -- */
 /* Places for states and sets that the module has got since the last call. */
-bool cg_maps(struct cg *cg);
+void cg_maps(struct cg *cg);
 /* The element of the map of programs that leads to function `fn`. */
 uint32_t cg_next(struct cg *cg, uint32_t fn, uint32_t *map);
 /* -- tables.c: constant sets become read-only tables and the code that searches them -- */

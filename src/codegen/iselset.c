@@ -1,6 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* iselset: lookups in sets that live in maps, their elements, and dynamic sets. */
 #include "isel.h"
+#include "setindex.h"
+
+/* A word of a key to the stack. */
+static void store_word(struct isel *s, int32_t at, struct ir_ins *word)
+{
+	struct ir_ins *v = ir_val(word);
+
+	if (v->op == IR_CONST)
+		isel_storei(s, MIR_FP, at, 4, v->imm);
+	else
+		isel_store(s, MIR_FP, at, 4, isel_low(s, v));
+}
 
 /* The key's words as they lie in memory, on the stack. */
 static int32_t store_key(struct isel *s, const struct set *set, const struct set_layout *l,
@@ -13,23 +25,16 @@ static int32_t store_key(struct isel *s, const struct set *set, const struct set
 		isel_storei(s, MIR_FP, at, 4, 8 * set->key_len);
 		at += 4;
 	}
-	for (uint32_t w = 0; w < n; w++) {
-		struct ir_ins *v = ir_val(words[w]);
-
-		if (v->op == IR_CONST)
-			isel_storei(s, MIR_FP, at + 4 * w, 4, v->imm);
-		else
-			isel_store(s, MIR_FP, at + 4 * w, 4, isel_low(s, v));
-	}
+	for (uint32_t w = 0; w < n; w++)
+		store_word(s, at + 4 * (int32_t)w, words[w]);
 	return key;
 }
 
-/* The element with the key on the stack, or 0; an expired one is none. */
-static uint32_t find(struct isel *s, uint32_t map, const struct set_layout *l, int32_t key)
+/* p, if it is an element and has not expired; else 0. */
+static uint32_t alive(struct isel *s, const struct set_layout *l, uint32_t p)
 {
-	struct mir_arg args[2] = { isel_arg_map(map), isel_arg_fp(key) };
-	uint32_t p = isel_helper(s, BPF_FUNC_map_lookup_elem, 2, args), d, expiry, now;
 	struct mir_block *found, *dated, *old, *join;
+	uint32_t d, expiry, now;
 
 	if (!l->timeouts)
 		return p;
@@ -53,12 +58,99 @@ static uint32_t find(struct isel *s, uint32_t map, const struct set_layout *l, i
 	return d;
 }
 
+static uint32_t lookup(struct isel *s, uint32_t map, int32_t key)
+{
+	struct mir_arg args[2] = { isel_arg_map(map), isel_arg_fp(key) };
+
+	return isel_helper(s, BPF_FUNC_map_lookup_elem, 2, args);
+}
+
+/* The element with the key on the stack, or 0; an expired one is none. */
+static uint32_t find(struct isel *s, uint32_t map, const struct set_layout *l, int32_t key)
+{
+	return alive(s, l, lookup(s, map, key));
+}
+
+/* Through the index (setindex.h), field by field; to `none` where no element is left. Result: an address, the last node's or the element's. */
+static uint32_t find_by_index(struct isel *s, const struct set *set, const struct obj_set *maps,
+			      const struct set_layout *l, struct ir_ins *const *words,
+			      struct mir_block *none)
+{
+	uint32_t n_fields = set->n_fields > 1 ? set->n_fields : 1, w = 0, tag, p = 0;
+	int32_t key = isel_scratch(s, sizeof(struct setindex_key));
+
+	tag = isel_alui(s, BPF_LSH, true, isel_load(s, isel_array_elem(s, maps->version, 0), 0, 4),
+			4);
+	for (uint32_t f = 0; f < n_fields; f++) {
+		uint32_t len = n_fields > 1 ? set->field_len[f] : set->key_len;
+		struct mir_block *on = mir_block_new(s->fn);
+
+		if (f)
+			isel_store(s, MIR_FP, key + 8, 4, isel_load(s, p, 0, 4));
+		else
+			isel_storei(s, MIR_FP, key + 8, 4, 0);
+		isel_storei(s, MIR_FP, key, 4, SETINDEX_KEY_BITS + 8 * len);
+		isel_store(s, MIR_FP, key + 4, 4, isel_alui(s, BPF_OR, true, tag, f));
+		for (uint32_t k = 0; k < SETINDEX_FIELD_MAX / 4; k++)
+			if (k < DIV_ROUND_UP(len, 4u))
+				store_word(s, key + 12 + 4 * (int32_t)k, words[w++]);
+			else if (!f)
+				isel_storei(s, MIR_FP, key + 12 + 4 * (int32_t)k, 4, 0);
+		p = lookup(s, maps->nodes, key);
+		isel_jcc(s, BPF_JNE, false, p, 0, 0, on, none);
+		s->cur = on;
+	}
+	if (!l->timeouts && !l->data_words && !l->n_exprs)
+		return p; /* nobody looks at it */
+	isel_store(s, MIR_FP, key, 4, isel_load(s, p, 0, 4));
+	return find(s, maps->map, l, key);
+}
+
+static uint32_t find_indexed(struct isel *s, const struct set *set, const struct obj_set *maps,
+			     const struct set_layout *l, struct ir_ins *const *words)
+{
+	struct mir_block *none = mir_block_new(s->fn), *join = mir_block_new(s->fn);
+	uint32_t d = mir_vreg_new(s->fn);
+
+	isel_mov(s, d, find_by_index(s, set, maps, l, words, none));
+	isel_jmp(s, join);
+	s->cur = none;
+	isel_movi(s, d, 0);
+	isel_jmp(s, join);
+	s->cur = join;
+	return d;
+}
+
+/* p, or if it is 0 the catch-all element. */
+static uint32_t or_catchall(struct isel *s, uint32_t map, const struct set_layout *l, uint32_t p)
+{
+	struct mir_block *none = mir_block_new(s->fn), *join = mir_block_new(s->fn);
+	uint32_t d = mir_vreg_new(s->fn);
+	int32_t key;
+
+	isel_mov(s, d, p);
+	isel_jcc(s, BPF_JNE, false, d, 0, 0, join, none);
+	s->cur = none;
+	key = isel_scratch(s, 4);
+	isel_storei(s, MIR_FP, key, 4, 0);
+	isel_mov(s, d, find(s, map, l, key));
+	isel_jmp(s, join);
+	s->cur = join;
+	return d;
+}
+
 void isel_look(struct isel *s, struct ir_ins *i)
 {
 	const struct set *set = s->cg->m->sets.v[i->aux].set;
+	const struct obj_set *maps = &s->cg->o->sets.v[i->aux];
 	struct set_layout l = cg_set_layout(set);
+	uint32_t p;
 
-	s->vreg[i->id] = find(s, s->cg->o->sets.v[i->aux].map, &l, store_key(s, set, &l, i->args));
+	if (l.index)
+		p = find_indexed(s, set, maps, &l, i->args);
+	else
+		p = find(s, maps->map, &l, store_key(s, set, &l, i->args));
+	s->vreg[i->id] = l.catchall ? or_catchall(s, maps->all, &l, p) : p;
 }
 
 void isel_eldw(struct isel *s, struct ir_ins *i)

@@ -35,7 +35,7 @@ static uint32_t array_at(struct isel *s, uint32_t map, int32_t key)
 	return p;
 }
 
-static uint32_t array_elem(struct isel *s, uint32_t map, uint32_t index)
+uint32_t isel_array_elem(struct isel *s, uint32_t map, uint32_t index)
 {
 	int32_t key = isel_scratch(s, 4);
 
@@ -76,7 +76,7 @@ static void sel_count(struct isel *s, struct ir_ins *i)
 		return;
 	}
 	if (i->op == IR_COUNT) {
-		p = array_elem(s, s->cg->counters_map, first);
+		p = isel_array_elem(s, s->cg->counters_map, first);
 	} else { /* counters in a row have their places in a row */
 		key = isel_scratch(s, 4);
 		at = isel_alui(s, BPF_ADD, true, isel_val(s, i->args[1]), first);
@@ -135,7 +135,7 @@ void isel_last(struct isel *s, uint32_t p)
 
 static uint32_t state_elem(struct isel *s, const struct ir_ins *i)
 {
-	return array_elem(s, s->cg->o->states.v[i->aux].map, s->cg->o->states.v[i->aux].key);
+	return isel_array_elem(s, s->cg->o->states.v[i->aux].map, s->cg->o->states.v[i->aux].key);
 }
 
 /* type 0: counting up; 1: random, scaled to [0, mod) */

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* maps: the maps that hold states and sets. */
 #include "isel.h"
+#include "setindex.h"
 
 static struct obj_map *map_new(struct cg *cg, const char *name, uint32_t type, uint32_t *index)
 {
@@ -63,9 +64,12 @@ struct set_layout cg_set_layout(const struct set *s)
 {
 	struct set_layout l = { .exprs = s->states, .n_exprs = s->n_states };
 
-	l.lpm = s->flags & SET_INTERVAL;
+	l.index = setindex_is_for(s);
+	l.lpm = s->flags & SET_INTERVAL && !l.index;
+	vec_foreach(&s->elems, e)
+		l.catchall |= (*e)->catchall;
 	l.timeouts = s->flags & SET_TIMEOUT;
-	l.key_size = ALIGN_UP(s->key_len, 4) + (l.lpm ? 4 : 0);
+	l.key_size = l.index ? 4 : ALIGN_UP(s->key_len, 4) + (l.lpm ? 4 : 0);
 	l.data_words = ir_set_words(s);
 	l.expr_off = EL_DATA + ALIGN_UP(4 * l.data_words, 8);
 	l.value_size = l.expr_off;
@@ -132,69 +136,152 @@ static void add_range(struct cg *cg, struct obj_map *m, const struct set_elem *e
 	} while (range_advance(lo, bits, low) && memcmp(lo, hi, len) <= 0);
 }
 
-#define SET_ENTRIES 65536 /* when the set gives no size */
+#define SET_ENTRIES 65536      /* when the set gives no size */
+#define LPM_ENTRIES (1u << 24) /* a range is up to 254 prefixes; memory is taken as they come */
 
-static bool set_map(struct cg *cg, uint32_t n)
+/* A map of set n; its name is the set's with a tail. */
+static struct obj_map *set_map_new(struct cg *cg, uint32_t n, const char *tail, uint32_t type,
+				   uint32_t *index)
+{
+	const struct set *s = cg->m->sets.v[n].set;
+	struct obj_map *m = map_new(cg, arena_printf(cg->o->arena, "set%u%s", n, tail), type,
+				    index);
+
+	m->role = arena_printf(cg->o->arena, "set %s %s %s", family_name(s->table->family),
+			       s->table->name, s->name);
+	if (type != BPF_MAP_TYPE_ARRAY)
+		m->flags = BPF_F_NO_PREALLOC;
+	return m;
+}
+
+static void catchall_map(struct cg *cg, uint32_t n, const struct set_layout *l)
+{
+	const struct ir_set *is = &cg->m->sets.v[n];
+	struct obj_map *m = set_map_new(cg, n, "_all", BPF_MAP_TYPE_HASH, &cg->o->sets.v[n].all);
+	static const uint8_t zero[4];
+
+	m->value_size = l->value_size;
+	m->max_entries = 1;
+	vec_foreach(&is->set->elems, e)
+		if ((*e)->catchall)
+			add_elem(cg, m, 0, zero, 4, value_of(cg, is, l, *e));
+}
+
+static void add_index(struct cg *cg, struct obj_map *m, const struct set *s)
+{
+	struct setindex x = { 0 };
+	const char *why = setindex_of(cg->o->arena, s, &x);
+	static const uint8_t value[4];
+
+	if (why)
+		BUG("set %s: %s, and yet it was to be lowered", s->name, why);
+	vec_foreach(&x.nodes, node) {
+		struct setindex_key *k = arena_new_of(cg->o->arena, struct setindex_key);
+
+		setindex_key(node, 0, k);
+		*vec_push(cg->o->arena, &m->elems) = (struct obj_elem){
+			(const uint8_t *)k, node->to ? arena_dup(cg->o->arena, &node->to, 4) : value
+		};
+	}
+}
+
+/* The maps beside the elements' own (setindex.h). */
+static void index_maps(struct cg *cg, uint32_t n)
+{
+	const struct set *s = cg->m->sets.v[n].set;
+	struct obj_set *maps = &cg->o->sets.v[n];
+	struct obj_map *m = set_map_new(cg, n, "_k", BPF_MAP_TYPE_HASH, &maps->keys);
+
+	m->value_size = 2 * ALIGN_UP(s->key_len, 4);
+	m->max_entries = cg->o->maps.v[maps->map]->max_entries;
+	for (uint32_t i = 0; i < s->elems.n; i++) {
+		const struct set_elem *e = s->elems.v[i];
+		uint8_t *v = arena_alloc(cg->o->arena, m->value_size);
+		uint32_t number = i + 1;
+
+		memcpy(v, e->key.b, e->key.len);
+		memcpy(v + m->value_size / 2, e->key_end.len ? e->key_end.b : e->key.b, e->key.len);
+		if (!e->catchall)
+			*vec_push(cg->o->arena, &m->elems) =
+				(struct obj_elem){ arena_dup(cg->o->arena, &number, 4), v };
+	}
+	m = set_map_new(cg, n, "_i", BPF_MAP_TYPE_LPM_TRIE, &maps->nodes);
+	m->key_size = sizeof(struct setindex_key);
+	m->value_size = 4;
+	m->max_entries = SETINDEX_NODES;
+	m->derived = true;
+	add_index(cg, m, s);
+	m = set_map_new(cg, n, "_v", BPF_MAP_TYPE_ARRAY, &maps->version);
+	m->value_size = 4;
+	m->max_entries = 1;
+}
+
+static uint32_t entries(const struct set *s, const struct set_layout *l, uint32_t n)
+{
+	if (l->lpm)
+		return LPM_ENTRIES;
+	if (s->has_size || s->size)
+		return MAX(MAX(s->size, n), 1u);
+	if (s->flags & SET_EVAL)
+		return MAX(n, DYNSET_SIZE_DEFAULT);
+	return MAX(2 * n, SET_ENTRIES);
+}
+
+static void set_map(struct cg *cg, uint32_t n)
 {
 	const struct ir_set *is = &cg->m->sets.v[n];
 	const struct set *s = is->set;
 	struct set_layout l = cg_set_layout(s);
-	struct obj_map *m = map_new(cg, arena_printf(cg->o->arena, "set%u", n),
-				    l.lpm ? BPF_MAP_TYPE_LPM_TRIE : BPF_MAP_TYPE_HASH,
-				    &cg->o->sets.v[n].map);
+	struct obj_map *m = set_map_new(cg, n, "",
+					l.lpm ? BPF_MAP_TYPE_LPM_TRIE : BPF_MAP_TYPE_HASH,
+					&cg->o->sets.v[n].map);
 
-	if (l.lpm && s->n_fields > 1) {
-		diag_error(cg->m->diag, s->loc,
-			   "set %s has ranges in a concatenation and may change: no map holds "
-			   "that; use --static or leave it to nftables",
-			   s->name);
-		return false;
-	}
 	m->key_size = l.key_size;
 	m->value_size = l.value_size;
-	m->flags = BPF_F_NO_PREALLOC;
-	m->role = arena_printf(cg->o->arena, "set %s %s %s", family_name(s->table->family),
-			       s->table->name, s->name);
-	vec_foreach(&s->elems, e) {
+	for (uint32_t i = 0; i < s->elems.n; i++) {
+		const struct set_elem *e = s->elems.v[i];
+		uint32_t number = i + 1;
 		const uint8_t *value;
 
-		if ((*e)->catchall)
+		if (e->catchall)
 			continue;
-		value = value_of(cg, is, &l, *e);
+		value = value_of(cg, is, &l, e);
 		if (l.lpm)
-			add_range(cg, m, *e, value);
+			add_range(cg, m, e, value);
+		else if (l.index)
+			add_elem(cg, m, 0, (const uint8_t *)&number, 4, value);
 		else
-			add_elem(cg, m, 0, (*e)->key.b, (*e)->key.len, value);
+			add_elem(cg, m, 0, e->key.b, e->key.len, value);
 	}
-	m->max_entries = s->has_size ? s->size : SET_ENTRIES;
-	if (l.lpm)
-		m->max_entries *= 4;
-	m->max_entries = MAX(m->max_entries, m->elems.n + 1);
-	return true;
+	m->max_entries = entries(s, &l, m->elems.n);
+	if (l.index)
+		index_maps(cg, n);
+	if (l.catchall)
+		catchall_map(cg, n, &l);
 }
 
-static bool place_set(struct cg *cg, uint32_t n)
+static void place_set(struct cg *cg, uint32_t n)
 {
 	struct obj_set *p = vec_push(cg->o->arena, &cg->o->sets);
 	struct set_layout l;
 
 	p->is_mutable = cg->m->sets.v[n].kind == SK_MUTABLE;
 	if (!p->is_mutable)
-		return true;
+		return;
 	l = cg_set_layout(cg->m->sets.v[n].set);
 	p->lpm = l.lpm;
+	p->index = l.index;
+	p->catchall = l.catchall;
 	p->timeouts = l.timeouts;
 	p->data_words = l.data_words;
 	p->expr_off = l.expr_off;
-	return set_map(cg, n);
+	set_map(cg, n);
 }
 
-bool cg_maps(struct cg *cg)
+void cg_maps(struct cg *cg)
 {
 	while (cg->o->states.n < cg->m->states.n)
 		place_state(cg, &cg->m->states.v[cg->o->states.n]);
 	while (cg->o->sets.n < cg->m->sets.n)
-		if (!place_set(cg, cg->o->sets.n))
-			return false;
-	return true;
+		place_set(cg, cg->o->sets.n);
 }

@@ -84,6 +84,8 @@ int object_reattach(struct ctl *c, const struct manifest *m, char gen);
 void object_close(struct ctl_obj *o);
 /* Reads a value of a per-CPU or plain map of u64s: sums over CPUs for per-CPU ones. 0 or -errno. */
 int map_read_u64s(int fd, uint32_t key, uint64_t *v, uint32_t n);
+/* Puts elements into a map, many with one call. 0 or -errno. */
+int map_fill(int fd, const struct mf_elems *e);
 int map_write_u64s(int fd, uint32_t key, const uint64_t *v, uint32_t n);
 
 /* -- nft.c ---------------------------------------------------------------------------------------- */
@@ -125,7 +127,7 @@ struct table *live_table(const struct ruleset *rs, const char *family, const cha
 const struct mf_set *setmap_find(const struct manifest *m, const struct set *s);
 /* Replaces the set's elements by those of the map. 0, or 1 after an error line. */
 int setmap_read(struct ctl *c, char gen, const struct mf_set *ms, struct set *s);
-/* The map's keys of an element; false: it has none (a catch-all). */
+/* The map's keys of an element; false: they do not fit. */
 struct setmap_key {
 	uint8_t b[80];
 };
@@ -137,7 +139,44 @@ bool setmap_keys(struct ctl *c, const struct mf_set *ms, const struct set_elem *
 /* The map's value of a new element, expiry included; NULL after an error line. */
 uint8_t *setmap_value(struct ctl *c, const struct mf_set *ms, const struct set *s,
 		      const struct set_elem *e);
+/* The name of a map beside the set's own. */
+const char *setmap_name(const struct mf_set *ms, const char *tail);
 uint64_t setmap_now(void); /* ns of the clock that expiries are told by */
+
+/* -- setidx.c: sets of ranges that an index finds (setindex.h) -------------------------------------- */
+
+/* Nodes for the elements that the object's maps hold. 0, or 1 after an error line. */
+int setidx_fill(struct ctl *c, struct bpf_object *o, const struct mf_set *ms);
+/* An element as its maps hold it, in the order of numbers. */
+struct setidx_elem {
+	uint32_t number;
+	uint8_t *key;	/* lowest, then highest */
+	uint8_t *value; /* NULL: not read */
+};
+struct setidx {
+	const struct mf_set *ms;
+	uint32_t key_len; /* of one of them */
+	int main, keys, index, version;
+	VEC(struct setidx_elem) now, add;
+	VEC(uint32_t) remove; /* numbers */
+	struct setindex *next;
+};
+/* Opens the maps and reads what they hold. 0, or 1 after an error line. */
+int setidx_open(struct ctl *c, char gen, const struct mf_set *ms, struct setidx *x);
+/* Makes the index of what will be: `now` without `remove`, then `add`. The first step of a change; nothing is in force yet. */
+int setidx_plan(struct ctl *c, const struct set *s, struct setidx *x);
+/* Brings it in force: a lookup sees all as it was or all as it will be. */
+int setidx_apply(struct ctl *c, const struct set *s, struct setidx *x);
+void setidx_close(struct setidx *x);
+
+/* -- setchange.c: changes of one set ----------------------------------------------------------------- */
+
+enum set_op { SET_OP_ADD, SET_OP_DELETE, SET_OP_REPLACE, SET_OP_FLUSH, SET_OP_LIST, SET_OP_NONE };
+struct setchange;
+/* What the command means for the maps, checked against what they hold; nothing is changed. NULL after an error line. */
+struct setchange *setchange_plan(struct ctl *c, char gen, const struct mf_set *ms,
+				 const struct set *s, enum set_op op, const struct set *elems);
+int setchange_apply(struct ctl *c, struct setchange *x);
 
 /* -- carry.c --------------------------------------------------------------------------------------- */
 

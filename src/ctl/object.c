@@ -130,25 +130,40 @@ int map_write_u64s(int fd, uint32_t key, const uint64_t *v, uint32_t n)
 	return err;
 }
 
-/* Elements say how long they live: the map wants to know until when. */
-static int set_expiry(const struct manifest *m, struct mf_elem *e)
+int map_fill(int fd, const struct mf_elems *e)
 {
-	uint64_t t;
+	uint32_t n = e->n, done = 0;
 
-	vec_foreach(&m->sets, s) {
-		if (!s->map || strcmp(s->map, e->map) != 0 || !s->timeouts)
-			continue;
-		if (e->value_len < sizeof(t))
-			return 1;
-		memcpy(&t, e->value, sizeof(t));
-		t += t ? setmap_now() : 0;
-		memcpy(e->value, &t, sizeof(t));
-	}
+	if (!n || !bpf_map_update_batch(fd, e->keys, e->values, &n, NULL))
+		return 0;
+	for (; done < e->n; done++) /* a kernel without batches; or to see what is wrong */
+		if (bpf_map_update_elem(fd, e->keys + (size_t)done * e->key_len,
+					e->values + (size_t)done * e->value_len, BPF_ANY))
+			return -errno;
 	return 0;
 }
 
+/* Elements say how long they live: the map wants to know until when. */
+static void set_expiry(const struct manifest *m, struct mf_elems *e)
+{
+	bool timeouts = false;
+	uint64_t t, now = setmap_now();
+
+	vec_foreach(&m->sets, s)
+		if (s->map && s->timeouts && e->value_len >= sizeof(t))
+			timeouts |= !strcmp(s->map, e->map) ||
+				    !strcmp(setmap_name(s, "_all"), e->map);
+	for (uint32_t i = 0; timeouts && i < e->n; i++) {
+		uint8_t *v = e->values + (size_t)i * e->value_len;
+
+		memcpy(&t, v, sizeof(t));
+		t += t ? now : 0;
+		memcpy(v, &t, sizeof(t));
+	}
+}
+
 /* Counters that start at something, and the elements of mutable sets. */
-static int fill_maps(struct ctl_obj *o)
+static int fill_maps(struct ctl *c, struct ctl_obj *o)
 {
 	vec_foreach(&o->mf->states, s) {
 		struct bpf_map *map = bpf_object__find_map_by_name(o->bpf, s->map);
@@ -163,16 +178,20 @@ static int fill_maps(struct ctl_obj *o)
 	}
 	vec_foreach(&o->mf->elems, e) {
 		struct bpf_map *map = bpf_object__find_map_by_name(o->bpf, e->map);
+		int err;
 
 		if (!map || bpf_map__key_size(map) != e->key_len ||
 		    bpf_map__value_size(map) != e->value_len)
 			return ctl_error("the manifest's elements do not fit map %s", e->map);
-		if (set_expiry(o->mf, e))
-			return ctl_error("the manifest's elements do not fit map %s", e->map);
-		if (bpf_map_update_elem(bpf_map__fd(map), e->key, e->value, BPF_ANY))
-			return ctl_error("cannot add an element to map %s: %s", e->map,
-					 strerror(errno));
+		set_expiry(o->mf, e);
+		err = map_fill(bpf_map__fd(map), e);
+		if (err)
+			return ctl_error("cannot add the elements of map %s: %s", e->map,
+					 strerror(-err));
 	}
+	vec_foreach(&o->mf->sets, s)
+		if (s->map && !strcmp(s->layout, "index") && setidx_fill(c, o->bpf, s))
+			return 1;
 	return 0;
 }
 
@@ -192,7 +211,7 @@ int object_load(struct ctl *c, const char *path, struct ctl_obj *o)
 						  "instructions: compile with --partial never, or "
 						  "give the rules shapes that merge into sets"
 						: "");
-	return fill_maps(o);
+	return fill_maps(c, o);
 }
 
 void object_close(struct ctl_obj *o)

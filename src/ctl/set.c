@@ -3,7 +3,7 @@
  * nft2bpfctl set: changes a mutable set, in the map that the programs look up and in the nft tables beside them.
  *
  * The elements are read by the text front end, as part of a script that declares the set. nft goes first: it refuses the whole command or
- * takes it; then the map is changed, and what cannot be done there is undone.
+ * takes it; then the maps are changed (setchange.c), and what cannot be done there is undone.
  */
 #include <bpf/bpf.h>
 #include <errno.h>
@@ -13,8 +13,7 @@
 #include "fallback.h"
 #include "frontend.h"
 
-enum set_op { SET_OP_ADD, SET_OP_DELETE, SET_OP_FLUSH, SET_OP_LIST, SET_OP_NONE };
-static const char *const ops[] = { "add", "delete", "flush", "list" };
+static const char *const ops[] = { "add", "delete", "replace", "flush", "list" };
 
 struct job {
 	struct ctl *c;
@@ -25,7 +24,6 @@ struct job {
 	const struct mf_set *ms; /* NULL: only nft has it */
 	enum set_op op;
 	const char *text; /* "{ ... }" */
-	int fd;
 };
 
 static enum set_op find_op(const char *word)
@@ -70,16 +68,35 @@ static struct set *find_set(const struct ruleset *rs, const char *family, const 
 	return hit;
 }
 
-/* The arguments as one list in braces. */
+/* Standard input to its end: elements, with commas or a line each. */
+static void read_stdin(struct sbuf *s)
+{
+	char line[65536];
+
+	while (fgets(line, sizeof(line), stdin)) {
+		size_t n = strlen(line), more = n;
+
+		while (n && strchr(" \t\r\n,", line[n - 1]))
+			line[--n] = '\0';
+		if (n && s->n && more > n && s->s[s->n - 1] != '{')
+			sb_puts(s, ", ");
+		sb_puts(s, line);
+	}
+}
+
+/* The arguments as one list in braces; "-" stands for standard input. */
 static const char *elements(struct ctl *c, int argc, char **argv)
 {
 	struct sbuf s;
 
 	sb_init(&s, c->arena);
-	for (int i = 0; i < argc; i++)
-		sb_printf(&s, "%s%s", i ? ", " : "", argv[i]);
+	if (argc == 1 && !strcmp(argv[0], "-"))
+		read_stdin(&s);
+	else
+		for (int i = 0; i < argc; i++)
+			sb_printf(&s, "%s%s", i ? ", " : "", argv[i]);
 	if (!s.n)
-		return NULL;
+		return argc ? (ctl_error("no elements"), NULL) : "";
 	return s.s[0] == '{' ? s.s : arena_printf(c->arena, "{ %s }", s.s);
 }
 
@@ -146,100 +163,13 @@ static int change_nft(struct job *j, enum set_op op)
 	struct sbuf s;
 
 	sb_init(&s, j->c->arena);
-	if (op == SET_OP_FLUSH)
+	if (op == SET_OP_FLUSH || op == SET_OP_REPLACE)
 		sb_printf(&s, "flush %s %s %s %s\n", map ? "map" : "set", family_name(t->family),
 			  t->name, j->set->name);
-	else
-		sb_printf(&s, "%s element %s %s %s %s\n", ops[op], family_name(t->family), t->name,
-			  j->set->name, j->text);
+	if (op != SET_OP_FLUSH)
+		sb_printf(&s, "%s element %s %s %s %s\n", op == SET_OP_REPLACE ? "add" : ops[op],
+			  family_name(t->family), t->name, j->set->name, j->text);
 	return nft_run(j->c, s.s);
-}
-
-/* -- the map --------------------------------------------------------------------------------------- */
-
-struct change {
-	uint8_t *key, *value;
-	bool there; /* already */
-};
-struct changes {
-	VEC(struct change) v;
-};
-
-static bool live_value(struct job *j, const uint8_t *key, uint8_t *v)
-{
-	uint64_t expiry;
-
-	if (bpf_map_lookup_elem(j->fd, key, v))
-		return false;
-	memcpy(&expiry, v, 8);
-	return !expiry || expiry > setmap_now();
-}
-
-/* What the command means for the map, checked against what is there. */
-static int plan_changes(struct job *j, const struct set *elems, struct changes *todo)
-{
-	vec_foreach(&elems->elems, e) {
-		struct setmap_keys keys = { 0 };
-		uint8_t *v = NULL, *was = arena_alloc(j->c->arena, j->ms->value_len);
-
-		if (!setmap_keys(j->c, j->ms, *e, &keys))
-			return ctl_error("set %s: the programs' map cannot hold this element",
-					 j->set->name);
-		if (j->op == SET_OP_ADD && !(v = setmap_value(j->c, j->ms, j->set, *e)))
-			return 1;
-		vec_foreach(&keys.k, k) {
-			bool there = live_value(j, k->b, was);
-			struct change *ch;
-
-			if (j->op == SET_OP_DELETE && !there)
-				return ctl_error("set %s has no such element", j->set->name);
-			if (j->op == SET_OP_ADD && there && j->ms->data_words &&
-			    memcmp(was + 8, v + 8, 4 * (size_t)j->ms->data_words) != 0)
-				return ctl_error("map %s has the element already, with other data",
-						 j->set->name);
-			ch = vec_push(j->c->arena, &todo->v);
-			ch->key = arena_dup(j->c->arena, k->b, j->ms->key_len);
-			ch->value = v;
-			ch->there = there;
-		}
-	}
-	return 0;
-}
-
-static void undo(struct job *j, struct changes *todo, uint32_t n)
-{
-	for (uint32_t i = 0; i < n; i++)
-		if (!todo->v.v[i].there)
-			bpf_map_delete_elem(j->fd, todo->v.v[i].key);
-}
-
-static int apply(struct job *j, struct changes *todo)
-{
-	for (uint32_t i = 0; i < todo->v.n; i++) {
-		struct change *ch = &todo->v.v[i];
-
-		if (j->op == SET_OP_DELETE) {
-			bpf_map_delete_elem(j->fd, ch->key);
-		} else if (!ch->there && bpf_map_update_elem(j->fd, ch->key, ch->value, BPF_ANY)) {
-			int err = errno;
-
-			undo(j, todo, i);
-			return ctl_error("set %s: %s", j->set->name,
-					 err == E2BIG || err == ENOSPC || err == ENOMEM
-						 ? "it is full"
-						 : strerror(err));
-		}
-	}
-	return 0;
-}
-
-static void flush_map(struct job *j)
-{
-	uint8_t *key = arena_alloc(j->c->arena, j->ms->key_len);
-
-	while (!bpf_map_get_next_key(j->fd, NULL, key))
-		if (bpf_map_delete_elem(j->fd, key))
-			break;
 }
 
 /* -- the command ----------------------------------------------------------------------------------- */
@@ -247,7 +177,7 @@ static void flush_map(struct job *j)
 static int change(struct job *j)
 {
 	const struct set *elems = j->op == SET_OP_FLUSH ? NULL : read_elements(j);
-	struct changes todo = { 0 };
+	struct setchange *todo = NULL;
 	bool nft;
 
 	if (j->op != SET_OP_FLUSH && !elems)
@@ -259,18 +189,14 @@ static int change(struct job *j)
 	if (!nft && !j->ms)
 		return ctl_error("no rule reads set %s: it was left out", j->set->name);
 	if (j->ms) {
-		j->fd = pins_map_fd(j->c, j->gen, j->ms->map);
-		if (j->fd < 0)
-			return ctl_error("cannot open map %s: %s", j->ms->map, strerror(-j->fd));
-		if (elems && plan_changes(j, elems, &todo))
+		todo = setchange_plan(j->c, j->gen, j->ms, j->set, j->op, elems);
+		if (!todo)
 			return 1;
 	}
 	if (nft && change_nft(j, j->op))
 		return 1;
-	if (j->ms && j->op == SET_OP_FLUSH)
-		flush_map(j);
-	else if (j->ms && apply(j, &todo)) {
-		if (nft)
+	if (todo && setchange_apply(j->c, todo)) {
+		if (nft && j->op == SET_OP_ADD)
 			change_nft(j, SET_OP_DELETE);
 		return 1;
 	}
@@ -298,16 +224,15 @@ static int list_set(struct job *j, const char *name)
 
 int cmd_set(struct ctl *c, int argc, char **argv)
 {
-	struct job j = { .c = c, .fd = -1 };
+	struct job j = { .c = c };
 	const char *family = NULL, *table, *slash;
-	int at = argc > 4 && find_op(argv[3]) == SET_OP_NONE ? 4 : 3, err;
+	int at = argc > 4 && find_op(argv[3]) == SET_OP_NONE ? 4 : 3;
 	struct diag d;
 
 	j.op = argc > at ? find_op(argv[at]) : SET_OP_NONE;
-	if (j.op == SET_OP_NONE || (j.op <= SET_OP_DELETE) != (argc > at + 1))
-		return ctl_error(
-			"usage: nft2bpfctl set N [FAMILY] TABLE SET add|delete ELEMENT... | "
-			"flush | list");
+	if (j.op == SET_OP_NONE || (j.op <= SET_OP_REPLACE) != (argc > at + 1))
+		return ctl_error("usage: nft2bpfctl set N [FAMILY] TABLE SET "
+				 "add|delete|replace ELEMENT... | flush | list");
 	table = argv[at - 2];
 	slash = strchr(table, '/');
 	if (at == 4)
@@ -333,8 +258,5 @@ int cmd_set(struct ctl *c, int argc, char **argv)
 	if (j.op == SET_OP_LIST)
 		return list_set(&j, argv[at - 1]);
 	j.text = elements(c, argc - at - 1, argv + at + 1);
-	err = change(&j);
-	if (j.fd >= 0)
-		close(j.fd);
-	return err;
+	return j.text ? change(&j) : 1;
 }

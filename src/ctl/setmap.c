@@ -29,6 +29,15 @@ const struct mf_set *setmap_find(const struct manifest *m, const struct set *s)
 	return hit;
 }
 
+const char *setmap_name(const struct mf_set *ms, const char *tail)
+{
+	static char name[4][32]; /* in turn, so that a few can be in use at once */
+	static unsigned int next;
+
+	snprintf(name[next % 4], sizeof(name[0]), "%s%s", ms->map, tail);
+	return name[next++ % 4];
+}
+
 static bool is_lpm(const struct mf_set *ms)
 {
 	return !strcmp(ms->layout, "lpm");
@@ -199,6 +208,22 @@ static bool joins(const struct set_elem *a, const struct set_elem *b)
 	       a->verdict.chain == b->verdict.chain && !a->expires == !b->expires;
 }
 
+/* The elements of a set's maps, as they are read. */
+struct reading {
+	struct set *s;
+	uint64_t rule_timeout;
+	VEC(struct set_elem *) got;
+};
+
+/* nft wants to know of what an expiry is the rest. */
+static void note_timeout(const struct set *s, struct set_elem *e)
+{
+	if (e->expires && !e->has_timeout && !s->timeout) {
+		e->has_timeout = true;
+		e->timeout = e->expires;
+	}
+}
+
 /* A range lies in a trie as several prefixes, each with counters of its own. */
 static void add_states(struct set_elem *e, const struct set_elem *more)
 {
@@ -212,22 +237,29 @@ static void add_states(struct set_elem *e, const struct set_elem *more)
 	}
 }
 
-/* The old element that begins where e does, for its comment and timeout, and for where it ends. */
-static const struct set_elem *known(const struct set *s, const struct set_elem *e)
+/* The old elements by the key that they begin with. */
+static void note_known(struct ctl *c, const struct set *s, struct strmap *old)
 {
+	strmap_init(old, c->arena);
 	vec_foreach(&s->elems, o)
-		if (!(*o)->catchall && data_eq(&(*o)->key, &e->key))
-			return *o;
-	return NULL;
+		if (!(*o)->catchall)
+			*strmap_put(old, (const char *)(*o)->key.b, (*o)->key.len) = *o;
+}
+
+/* The old element that begins where e does, for its comment and timeout, and for where it ends. */
+static const struct set_elem *known(const struct strmap *old, const struct set_elem *e)
+{
+	return strmap_get(old, (const char *)e->key.b, e->key.len);
 }
 
 /* Elements of the map in order of their keys, prefixes of one range as one; old elements of the set lend comment and timeout. */
 static void settle(struct ctl *c, struct set *s, struct set_elem **v, uint32_t n, bool lpm)
 {
-	struct set old = *s;
+	struct strmap old;
 
+	note_known(c, s, &old);
 	memset(&s->elems, 0, sizeof(s->elems));
-	if (n)
+	if (n && !(s->flags & SET_INTERVAL && s->n_fields > 1)) /* these keep their order */
 		qsort(v, n, sizeof(*v), by_key);
 	for (uint32_t i = 0; i < n; i++) {
 		struct set_elem *e = v[i];
@@ -245,33 +277,23 @@ static void settle(struct ctl *c, struct set *s, struct set_elem **v, uint32_t n
 			e->key_end = v[++i]->key_end;
 			add_states(e, v[i]);
 		}
-		if (e->expires && !e->has_timeout && !s->timeout) { /* nft wants to know of what */
-			e->has_timeout = true;
-			e->timeout = e->expires;
-		}
+		note_timeout(s, e);
 		if (lpm && data_eq(&e->key, &e->key_end))
 			e->key_end.len = 0;
 		*vec_push(c->arena, &s->elems) = e;
 	}
-	vec_foreach(&old.elems, o)
-		if ((*o)->catchall)
-			*vec_push(c->arena, &s->elems) = *o;
 }
 
-int setmap_read(struct ctl *c, char gen, const struct mf_set *ms, struct set *s)
+/* Calls take() for each element of a map. */
+static int read_map(struct ctl *c, char gen, const struct mf_set *ms, const char *map,
+		    uint32_t key_len, struct reading *r)
 {
-	uint8_t *key = arena_alloc(c->arena, ms->key_len), *v;
-	VEC(struct set_elem *) got = { 0 };
-	uint64_t from_rules = s->flags & SET_TIMEOUT ? rule_timeout(s) : 0;
+	uint8_t *key = arena_alloc(c->arena, key_len), *v;
 	void *prev = NULL;
-	int fd;
+	int fd = pins_map_fd(c, gen, map);
 
-	if (s->states_differ)
-		return 0;
-	fd = pins_map_fd(c, gen, ms->map);
 	if (fd < 0)
-		return ctl_error("cannot open map %s of set %s: %s", ms->map, s->name,
-				 strerror(-fd));
+		return ctl_error("cannot open map %s of set %s: %s", map, ms->set, strerror(-fd));
 	v = arena_alloc(c->arena, ms->value_len);
 	while (!bpf_map_get_next_key(fd, prev, key)) {
 		struct set_elem *e;
@@ -279,11 +301,62 @@ int setmap_read(struct ctl *c, char gen, const struct mf_set *ms, struct set *s)
 		prev = key;
 		if (bpf_map_lookup_elem(fd, key, v))
 			continue;
-		e = take_elem(c, ms, s, from_rules, key, v);
+		e = take_elem(c, ms, r->s, r->rule_timeout, key, v);
 		if (e)
-			*vec_push(c->arena, &got) = e;
+			*vec_push(c->arena, &r->got) = e;
 	}
 	close(fd);
-	settle(c, s, got.v, got.n, is_lpm(ms));
 	return 0;
+}
+
+static int read_index(struct ctl *c, char gen, const struct mf_set *ms, struct reading *r)
+{
+	struct setidx x;
+
+	if (setidx_open(c, gen, ms, &x))
+		return 1;
+	vec_foreach(&x.now, n) {
+		struct set_elem *e = take_elem(c, ms, r->s, r->rule_timeout, n->key, n->value);
+
+		if (!e)
+			continue;
+		e->key_end = data_bytes(n->key + x.key_len, r->s->key_len);
+		*vec_push(c->arena, &r->got) = e;
+	}
+	setidx_close(&x);
+	return 0;
+}
+
+static int read_catchall(struct ctl *c, char gen, const struct mf_set *ms, struct reading *r)
+{
+	uint8_t key[DATA_MAX] = { 0 }, *v = arena_alloc(c->arena, ms->value_len);
+	int fd = pins_map_fd(c, gen, setmap_name(ms, "_all"));
+	struct set_elem *e;
+
+	if (fd < 0)
+		return ctl_error("cannot open the map of the catch-all element of set %s", ms->set);
+	if (!bpf_map_lookup_elem(fd, key, v) &&
+	    (e = take_elem(c, ms, r->s, r->rule_timeout, key, v))) {
+		e->catchall = true;
+		e->key.len = e->key_end.len = 0;
+		note_timeout(r->s, e);
+		*vec_push(c->arena, &r->s->elems) = e;
+	}
+	close(fd);
+	return 0;
+}
+
+int setmap_read(struct ctl *c, char gen, const struct mf_set *ms, struct set *s)
+{
+	struct reading r = { .s = s };
+	bool index = !strcmp(ms->layout, "index");
+
+	if (s->states_differ)
+		return 0;
+	if (s->flags & SET_TIMEOUT)
+		r.rule_timeout = rule_timeout(s);
+	if (index ? read_index(c, gen, ms, &r) : read_map(c, gen, ms, ms->map, ms->key_len, &r))
+		return 1;
+	settle(c, s, r.got.v, r.got.n, is_lpm(ms));
+	return ms->catchall ? read_catchall(c, gen, ms, &r) : 0;
 }

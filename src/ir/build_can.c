@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* What the builder can lower. Each answer here has its place in build_*.c, and the reverse. */
 #include "lower.h"
+#include "setindex.h"
 
 static bool no(const char **why, const char *words)
 {
@@ -202,34 +203,37 @@ static bool can_stateful(const struct expr *e, const char **why)
 	}
 }
 
+/* Asked once: it costs as much as making the index. */
+static bool has_index(const struct set *s, const char **why)
+{
+	struct set *note = (struct set *)s;
+
+	if (!s->index_known) {
+		note->index_why = setindex_check(s);
+		note->index_known = true;
+	}
+	return !s->index_why || no(why, s->index_why);
+}
+
 bool build_can_lower_set(const struct set *s, const char **why)
 {
 	if (s->key_len > DATA_MAX || s->data_len > DATA_MAX)
 		return no(why, "a set with such long keys");
-	if (!(s->flags & (SET_ANONYMOUS | SET_CONSTANT))) { /* in a map */
-		if (s->flags & SET_INTERVAL && s->n_fields > 1)
-			return no(why, "a changeable set of concatenated ranges");
-		vec_foreach(&s->elems, e)
-			if ((*e)->catchall)
-				return no(why, "a changeable set with a catch-all element");
-	}
+	if (setindex_is_for(s) &&
+	    (set_is_large(s) || !(s->flags & (SET_ANONYMOUS | SET_CONSTANT))) && !has_index(s, why))
+		return false;
 	if (s->flags & SET_OBJECT)
 		vec_foreach(&s->table->objs, o)
 			if ((*o)->type == s->obj_type && !build_can_lower_obj(*o, why))
 				return false;
 	if (s->states_differ)
 		return no(why, "a set whose elements keep different states");
-	for (uint32_t i = 0; i < s->n_states; i++) {
+	for (uint32_t i = 0; i < s->n_states; i++)
 		if (!can_stateful(s->states[i], why))
 			return false;
-		if (s->flags & SET_INTERVAL && s->states[i]->kind != EX_COUNTER)
-			return no(why, "a set of ranges that keep such states");
-	}
 	vec_foreach(&s->elems, it) {
 		const struct set_elem *el = *it;
 
-		if (el->catchall && (s->n_states || !(s->flags & (SET_ANONYMOUS | SET_CONSTANT))))
-			return no(why, "a catch-all element of a set that changes");
 		if (s->is_vmap && el->verdict.code == V_QUEUE)
 			return no(why, "queue");
 	}

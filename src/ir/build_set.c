@@ -2,9 +2,17 @@
 /* Lowering of sets, maps and verdict maps, and of expressions that keep state. */
 #include "lower.h"
 
+/* Elements of a concatenation of ranges up to which rows of bits in read-only data serve. */
+#define ROWS_MAX 512
+
+bool set_is_large(const struct set *s)
+{
+	return s->flags & SET_INTERVAL && s->n_fields > 1 && s->elems.n > ROWS_MAX;
+}
+
 bool set_is_const(const struct set *s, const struct build_opts *o)
 {
-	if (s->n_states || s->flags & (SET_EVAL | SET_TIMEOUT))
+	if (s->n_states || s->flags & (SET_EVAL | SET_TIMEOUT) || set_is_large(s))
 		return false;
 	return o->static_sets || s->flags & (SET_ANONYMOUS | SET_CONSTANT);
 }

@@ -148,6 +148,8 @@ void lower_dynset(struct bld *b, const struct rule *r, const struct expr *e);
 void lower_state(struct bld *b, const struct rule *r, uint32_t index, const struct expr *e);
 void lower_objects(struct bld *b, const struct plan_prog *p);
 uint32_t lower_state_number(struct bld *b, const struct ir_state *st, const void *key);
+/* Too large for rows of bits: in maps even if constant. */
+bool set_is_large(const struct set *s);
 bool set_is_const(const struct set *s, const struct build_opts *o);
 
 /* The number of the state that an expression of a rule keeps. */

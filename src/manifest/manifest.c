@@ -16,14 +16,14 @@ static json_t *str(const char *s)
 	return s ? json_string(s) : json_null();
 }
 
-static json_t *hex(const uint8_t *p, uint32_t n)
+static json_t *hex(const uint8_t *p, size_t n)
 {
 	static const char digits[] = "0123456789abcdef";
 	char *s = malloc((size_t)n * 2 + 1);
 	json_t *j;
 
 	BUG_ON(!s);
-	for (uint32_t i = 0; i < n; i++) {
+	for (size_t i = 0; i < n; i++) {
 		s[2 * i] = digits[p[i] >> 4];
 		s[2 * i + 1] = digits[p[i] & 15];
 	}
@@ -67,14 +67,17 @@ static json_t *write_sets(const struct manifest *m)
 	json_t *a = json_array();
 
 	vec_foreach(&m->sets, s) {
-		json_t *verdicts = json_array();
+		json_t *verdicts = json_array(), *fields = json_array();
 
+		vec_foreach(&s->fields, f)
+			json_array_append_new(fields, json_integer(*f));
 		vec_foreach(&s->verdicts, v)
 			json_array_append_new(verdicts, json_string(*v));
-		json_array_append_new(a, json_pack("{ss ss ss so ss sb si si si si so}", "family",
-						   s->family, "table", s->table, "set", s->set,
-						   "map", str(s->map), "layout", s->layout,
-						   "timeouts", (int)s->timeouts, "key_len",
+		json_array_append_new(a, json_pack("{ss ss ss so ss sb sb so si si si si so}",
+						   "family", s->family, "table", s->table, "set",
+						   s->set, "map", str(s->map), "layout", s->layout,
+						   "timeouts", (int)s->timeouts, "catchall",
+						   (int)s->catchall, "fields", fields, "key_len",
 						   (int)s->key_len, "value_len", (int)s->value_len,
 						   "data_words", (int)s->data_words, "expr_off",
 						   (int)s->expr_off, "verdicts", verdicts));
@@ -87,8 +90,12 @@ static json_t *write_elems(const struct manifest *m)
 	json_t *a = json_array();
 
 	vec_foreach(&m->elems, e)
-		json_array_append_new(a, json_pack("[soo]", e->map, hex(e->key, e->key_len),
-						   hex(e->value, e->value_len)));
+		json_array_append_new(a,
+				      json_pack("{ss si si si so so}", "map", e->map, "n",
+						(int)e->n, "key_len", (int)e->key_len, "value_len",
+						(int)e->value_len, "keys",
+						hex(e->keys, e->n * (size_t)e->key_len), "values",
+						hex(e->values, e->n * (size_t)e->value_len)));
 	return a;
 }
 
@@ -167,12 +174,12 @@ static int nibble(char c)
 	return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
-static bool unhex(struct arena *a, const char *s, const uint8_t **p, uint32_t *n)
+static bool unhex(struct arena *a, const char *s, uint8_t **p, uint32_t *n)
 {
 	size_t len = s ? strlen(s) : 1;
 	uint8_t *b;
 
-	if (len % 2 || len > 2048)
+	if (len % 2 || len / 2 > UINT32_MAX)
 		return false;
 	b = arena_alloc(a, len / 2);
 	for (size_t i = 0; i < len / 2; i++) {
@@ -257,6 +264,9 @@ static bool read_sets(struct arena *a, struct manifest *m, json_t *list)
 		s->map = take(a, j, "map");
 		s->layout = take(a, j, "layout");
 		s->timeouts = json_is_true(json_object_get(j, "timeouts"));
+		s->catchall = json_is_true(json_object_get(j, "catchall"));
+		json_array_foreach(json_object_get(j, "fields"), k, v) *
+			vec_push(a, &s->fields) = (uint32_t)json_integer_value(v);
 		s->key_len = (uint32_t)num(j, "key_len");
 		s->value_len = (uint32_t)num(j, "value_len");
 		s->data_words = (uint32_t)num(j, "data_words");
@@ -283,16 +293,20 @@ static bool read_elems(struct arena *a, struct manifest *m, json_t *list)
 
 	json_array_foreach(list, i, j)
 	{
-		struct mf_elem *e = vec_push(a, &m->elems);
-		const uint8_t *value;
-		const char *map = json_string_value(json_array_get(j, 0));
+		struct mf_elems *e = vec_push(a, &m->elems);
+		uint32_t n_keys, n_values;
 
-		if (!map ||
-		    !unhex(a, json_string_value(json_array_get(j, 1)), &e->key, &e->key_len) ||
-		    !unhex(a, json_string_value(json_array_get(j, 2)), &value, &e->value_len))
+		e->map = take(a, j, "map");
+		e->n = (uint32_t)num(j, "n");
+		e->key_len = (uint32_t)num(j, "key_len");
+		e->value_len = (uint32_t)num(j, "value_len");
+		if (!e->map ||
+		    !unhex(a, json_string_value(json_object_get(j, "keys")), &e->keys, &n_keys) ||
+		    !unhex(a, json_string_value(json_object_get(j, "values")), &e->values,
+			   &n_values) ||
+		    (uint64_t)e->n * e->key_len != n_keys ||
+		    (uint64_t)e->n * e->value_len != n_values)
 			return false;
-		e->map = arena_strdup(a, map);
-		e->value = arena_dup(a, value, e->value_len);
 	}
 	return true;
 }

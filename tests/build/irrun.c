@@ -245,6 +245,9 @@ static uint64_t look(struct frame *f, const struct ir_ins *i)
 	for (uint32_t k = 0; k < s->elems.n; k++)
 		if (!s->elems.v[k]->catchall && in_range(s, s->elems.v[k], key))
 			return k + 1;
+	for (uint32_t k = 0; k < s->elems.n && i->op == IR_LOOK; k++)
+		if (s->elems.v[k]->catchall)
+			return k + 1;
 	return 0;
 }
 

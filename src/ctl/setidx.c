@@ -1,0 +1,248 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * setidx: changes of sets that an index finds (setindex.h). The nodes of the next version are written beside those in force, then
+ * the version, in one step; the old ones go when no program can be on its way through them any more.
+ */
+#include <bpf/bpf.h>
+#include <errno.h>
+#include <linux/membarrier.h>
+#include <stdlib.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "ctl.h"
+#include "setindex.h"
+
+static int by_number(const void *a, const void *b)
+{
+	const struct setidx_elem *x = a, *y = b;
+
+	return x->number < y->number ? -1 : x->number > y->number;
+}
+
+static int read_now(struct ctl *c, struct setidx *x)
+{
+	uint32_t number;
+	void *prev = NULL;
+
+	while (!bpf_map_get_next_key(x->keys, prev, &number)) {
+		struct setidx_elem e = { .number = number };
+
+		prev = &number;
+		e.key = arena_alloc(c->arena, 2 * (size_t)x->key_len);
+		e.value = arena_alloc(c->arena, x->ms->value_len);
+		if (!bpf_map_lookup_elem(x->keys, &number, e.key) &&
+		    !bpf_map_lookup_elem(x->main, &number, e.value))
+			*vec_push(c->arena, &x->now) = e;
+	}
+	if (x->now.n)
+		qsort(x->now.v, x->now.n, sizeof(*x->now.v), by_number);
+	return 0;
+}
+
+static void set_key_len(struct setidx *x)
+{
+	x->key_len = 0;
+	vec_foreach(&x->ms->fields, f)
+		x->key_len += ALIGN_UP(*f, 4u);
+}
+
+/* NULL, or why the elements have no index. */
+static const char *make(struct ctl *c, const struct setidx *x, const struct setidx_elem *v,
+			uint32_t n, struct setindex *out)
+{
+	struct setindex_elem *in = arena_array(c->arena, struct setindex_elem, n);
+	uint8_t len[16];
+	uint32_t f = 0;
+
+	vec_foreach(&x->ms->fields, it)
+		if (f < ARRAY_SIZE(len))
+			len[f++] = (uint8_t)*it;
+	for (uint32_t i = 0; i < n; i++)
+		in[i] = (struct setindex_elem){ v[i].number, v[i].key, v[i].key + x->key_len };
+	return setindex_build(c->arena, in, n, f, len, x->ms->timeouts, out);
+}
+
+/* Nodes of a version as keys and values. */
+static struct mf_elems nodes_of(struct ctl *c, const struct setindex *x, uint32_t version)
+{
+	struct mf_elems e = { .key_len = sizeof(struct setindex_key),
+			      .value_len = 4,
+			      .n = x->nodes.n };
+
+	e.keys = arena_array(c->arena, uint8_t, (size_t)e.n * e.key_len);
+	e.values = arena_array(c->arena, uint8_t, (size_t)e.n * 4);
+	for (uint32_t i = 0; i < e.n; i++) {
+		struct setindex_key k;
+
+		setindex_key(&x->nodes.v[i], version, &k);
+		memcpy(e.keys + (size_t)i * sizeof(k), &k, sizeof(k));
+		memcpy(e.values + (size_t)i * 4, &x->nodes.v[i].to, 4);
+	}
+	return e;
+}
+
+static void take_out(int fd, const struct mf_elems *e)
+{
+	uint32_t n = e->n;
+
+	if (!n || !bpf_map_delete_batch(fd, e->keys, &n, NULL))
+		return;
+	for (uint32_t i = 0; i < e->n; i++)
+		bpf_map_delete_elem(fd, e->keys + (size_t)i * e->key_len);
+}
+
+static int map_of(struct bpf_object *o, const struct mf_set *ms, const char *tail)
+{
+	struct bpf_map *m = bpf_object__find_map_by_name(o, setmap_name(ms, tail));
+
+	return m ? bpf_map__fd(m) : -1;
+}
+
+int setidx_fill(struct ctl *c, struct bpf_object *o, const struct mf_set *ms)
+{
+	struct setidx x = { .ms = ms };
+	struct setindex idx = { 0 };
+	struct mf_elems nodes;
+	const char *why;
+
+	x.main = map_of(o, ms, "");
+	x.keys = map_of(o, ms, "_k");
+	x.index = map_of(o, ms, "_i");
+	set_key_len(&x);
+	if (x.main < 0 || x.keys < 0 || x.index < 0)
+		return ctl_error("the object lacks maps of set %s", ms->set);
+	read_now(c, &x);
+	why = make(c, &x, x.now.v, x.now.n, &idx);
+	if (why)
+		return ctl_error("set %s: %s", ms->set, why);
+	nodes = nodes_of(c, &idx, 0);
+	return map_fill(x.index, &nodes)
+		       ? ctl_error("cannot fill the index of set %s: %s", ms->set, strerror(errno))
+		       : 0;
+}
+
+int setidx_open(struct ctl *c, char gen, const struct mf_set *ms, struct setidx *x)
+{
+	memset(x, 0, sizeof(*x));
+	x->ms = ms;
+	x->main = pins_map_fd(c, gen, setmap_name(ms, ""));
+	x->keys = pins_map_fd(c, gen, setmap_name(ms, "_k"));
+	x->index = pins_map_fd(c, gen, setmap_name(ms, "_i"));
+	x->version = pins_map_fd(c, gen, setmap_name(ms, "_v"));
+	set_key_len(x);
+	if (x->main < 0 || x->keys < 0 || x->index < 0 || x->version < 0) {
+		setidx_close(x);
+		return ctl_error("cannot open the maps of set %s", ms->set);
+	}
+	return read_now(c, x);
+}
+
+void setidx_close(struct setidx *x)
+{
+	int fds[] = { x->main, x->keys, x->index, x->version };
+
+	for (size_t i = 0; i < ARRAY_SIZE(fds); i++)
+		if (fds[i] >= 0)
+			close(fds[i]);
+}
+
+static int as_number(const void *a, const void *b)
+{
+	uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+int setidx_plan(struct ctl *c, const struct set *s, struct setidx *x)
+{
+	VEC(struct setidx_elem) v = { 0 };
+	const char *why;
+
+	if (x->remove.n)
+		qsort(x->remove.v, x->remove.n, sizeof(uint32_t), as_number);
+	vec_foreach(&x->now, e)
+		if (!x->remove.n ||
+		    !bsearch(&e->number, x->remove.v, x->remove.n, sizeof(uint32_t), as_number))
+			*vec_push(c->arena, &v) = *e;
+	vec_foreach(&x->add, e)
+		*vec_push(c->arena, &v) = *e;
+	x->next = arena_new_of(c->arena, struct setindex);
+	why = make(c, x, v.v, v.n, x->next);
+	return why ? ctl_error("set %s would not fit in the programs' maps: %s", s->name, why) : 0;
+}
+
+/* Every program that runs now has ended when this returns. */
+static void wait_for_programs(void)
+{
+	if (syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0))
+		usleep(200000);
+}
+
+static int add_values(struct ctl *c, struct setidx *x)
+{
+	struct mf_elems v = { .key_len = 4, .value_len = x->ms->value_len, .n = x->add.n };
+	struct mf_elems k;
+	int err;
+
+	v.keys = arena_array(c->arena, uint8_t, (size_t)v.n * 4);
+	v.values = arena_array(c->arena, uint8_t, (size_t)v.n * v.value_len);
+	k = v;
+	k.value_len = 2 * x->key_len;
+	k.values = arena_array(c->arena, uint8_t, (size_t)k.n * k.value_len);
+	for (uint32_t i = 0; i < v.n; i++) {
+		memcpy(v.keys + (size_t)i * 4, &x->add.v[i].number, 4);
+		memcpy(v.values + (size_t)i * v.value_len, x->add.v[i].value, v.value_len);
+		memcpy(k.values + (size_t)i * k.value_len, x->add.v[i].key, k.value_len);
+	}
+	err = map_fill(x->main, &v);
+	if (!err)
+		err = map_fill(x->keys, &k);
+	if (err) {
+		take_out(x->main, &v);
+		take_out(x->keys, &k);
+	}
+	return err;
+}
+
+static void remove_values(struct setidx *x)
+{
+	vec_foreach(&x->remove, n) {
+		bpf_map_delete_elem(x->keys, n);
+		bpf_map_delete_elem(x->main, n);
+	}
+}
+
+int setidx_apply(struct ctl *c, const struct set *s, struct setidx *x)
+{
+	uint32_t zero = 0, was = 0, version, add = x->add.n;
+	struct setindex old = { 0 };
+	struct mf_elems nodes;
+	int err = add_values(c, x);
+
+	if (err)
+		return ctl_error("set %s: %s", s->name,
+				 err == -E2BIG ? "it is full" : strerror(-err));
+	bpf_map_lookup_elem(x->version, &zero, &was);
+	/* what a killed command has left is of no version that counts: any will do that is hard to meet twice */
+	version = (was + 1 + (uint32_t)setmap_now() % (1u << 20)) & ((1u << 28) - 1);
+	nodes = nodes_of(c, x->next, version);
+	err = map_fill(x->index, &nodes);
+	if (!err && bpf_map_update_elem(x->version, &zero, &version, BPF_ANY))
+		err = -errno;
+	if (err) {
+		take_out(x->index, &nodes);
+		for (uint32_t i = 0; i < add; i++) {
+			bpf_map_delete_elem(x->keys, &x->add.v[i].number);
+			bpf_map_delete_elem(x->main, &x->add.v[i].number);
+		}
+		return ctl_error("set %s: its index cannot be changed: %s", s->name,
+				 strerror(-err));
+	}
+	wait_for_programs();
+	make(c, x, x->now.v, x->now.n, &old);
+	nodes = nodes_of(c, &old, was);
+	take_out(x->index, &nodes);
+	remove_values(x);
+	return 0;
+}
