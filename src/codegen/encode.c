@@ -200,7 +200,7 @@ static void enc_args(struct enc *e, const struct mir_ins *i)
 
 static void enc_saves(struct enc *e, const struct mir_ins *i, bool restore)
 {
-	int32_t off = e->fn->save_area;
+	int32_t off = i->save_off;
 
 	for (int r = 0; r < 6; r++) {
 		if (!(i->saves >> r & 1))

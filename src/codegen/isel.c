@@ -532,9 +532,10 @@ static void sel_ins(struct isel *s, struct ir_ins *i)
 		isel_jmp(s, edge(s, i->blk, 0));
 		break;
 	case IR_BR: {
-		struct mir_block *t = edge(s, i->blk, 0), *f = edge(s, i->blk, 1);
+		struct mir_block *to[2] = { edge(s, i->blk, 0), edge(s, i->blk, 1) };
 
-		isel_branch(s, i->args[0], t, f);
+		if (!isel_len_later(s, i, to))
+			isel_branch(s, i->args[0], to[0], to[1]);
 		break;
 	}
 	case IR_SWITCH:
@@ -574,11 +575,13 @@ static void prepare(struct isel *s)
 	s->uses = arena_array(s->a, uint32_t, n);
 	s->pkts = arena_array(s->a, struct pkt_part *, n);
 	s->pkt_parts = arena_array(s->a, uint8_t, (size_t)n * PKT_PARTS);
+	s->guards = arena_array(s->a, struct len_guard *, n);
 	s->blk = arena_array(s->a, struct mir_block *, nb);
 	s->headlen = arena_array(s->a, uint32_t, nb);
 	s->data = arena_array(s->a, uint32_t, nb);
 	s->skb = arena_array(s->a, uint32_t, nb);
 	s->len = arena_array(s->a, uint32_t, nb);
+	s->net = arena_array(s->a, uint32_t, nb);
 	vec_foreach(&s->ir->blocks, b) {
 		s->blk[(*b)->id] = mir_block_new(s->fn);
 		s->blk[(*b)->id]->cold = (*b)->cold;
@@ -610,6 +613,7 @@ struct mir_fn *isel_fn(struct cg *cg, struct ir_fn *ir)
 			s.data[(*b)->id] = s.data[dom->id];
 			s.skb[(*b)->id] = s.skb[dom->id];
 			s.len[(*b)->id] = s.len[dom->id];
+			s.net[(*b)->id] = s.net[dom->id];
 		}
 		for (struct ir_ins *i = (*b)->first; i; i = i->next)
 			sel_ins(&s, i);

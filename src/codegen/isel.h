@@ -45,7 +45,17 @@ struct cg {
 #define PKT_PARTS  4
 struct pkt_part {
 	uint32_t number, ptr; /* registers */
+	uint32_t add;	      /* bytes from ptr to the part */
 };
+
+/* A test of skb->len that a packet address makes: base (NULL: 0) + k <= skb->len, else to out. */
+struct len_guard {
+	struct mir_block *out;
+	struct ir_ins *base;
+	uint64_t k;
+};
+
+#define CTX_SKB 8 /* offset in struct bpf_nf_ctx */
 
 struct isel {
 	struct arena *a;
@@ -60,9 +70,11 @@ struct isel {
 	struct pkt_part **pkts; /* by id of the pkt instruction */
 	uint8_t *
 		pkt_parts; /* by id of the pkt instruction and part: bytes that are read; 0: none */
+	struct len_guard **guards; /* by id of the pkt instruction: the test left to it, or NULL */
+	uint32_t net_reach;	   /* how far loads go through pointers to network headers */
 	uint32_t ctx;
-	uint32_t *headlen, *data, *skb,
-		*len;	 /* by id of the IR block: packet registers known there */
+	/* by id of the IR block: packet registers known there; net: pointer to the network header */
+	uint32_t *headlen, *data, *skb, *len, *net;
 	int32_t scratch; /* stack for keys of map lookups: offset, 0: none yet */
 	uint32_t scratch_size;
 	int32_t value; /* stack for the value of a new element, 0: none yet */
@@ -116,12 +128,19 @@ static inline struct mir_arg isel_arg_map(uint32_t map)
 uint32_t isel_bool(struct isel *s, struct ir_ins *c); /* 0 or 1 */
 void isel_branch(struct isel *s, struct ir_ins *c, struct mir_block *t, struct mir_block *f);
 
-/* -- iselmem.c: kernel structures, packets, read-only data -- */
+/* -- iselmem.c: kernel structures, read-only data -- */
 void isel_ldf(struct isel *s, struct ir_ins *i);
+/* d = pointer to `bytes` bytes at the number */
+void isel_cast(struct isel *s, uint32_t d, uint32_t number, uint32_t bytes);
+uint32_t isel_load_field(struct isel *s, uint32_t base, enum ir_field f, uint8_t size);
+void isel_ldro(struct isel *s, struct ir_ins *i);
+
+/* -- iselpkt.c: packets -- */
 void isel_pkt_scan(struct isel *s);
 void isel_pkt(struct isel *s, struct ir_ins *i);
 void isel_ldp(struct isel *s, struct ir_ins *i);
-void isel_ldro(struct isel *s, struct ir_ins *i);
+/* A branch on the packet's length that guards an address: goes on to where that is asked for. False: it is no such branch. */
+bool isel_len_later(struct isel *s, const struct ir_ins *br, struct mir_block *const to[2]);
 
 /* -- iselstate.c: counters, limits, the runtime -- */
 void isel_state(struct isel *s, struct ir_ins *i);

@@ -1,13 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * iselmem: kernel structures, packets, read-only tables.
+ * iselmem: kernel structures, read-only tables.
  *
  * Memory that the verifier does not know as an object (packet bytes, struct nf_conn) is read through bpf_rdonly_cast(): the address
  * is computed as a number, then cast to a pointer to a small structure, a window, inside which constant offsets may be read.
  */
 #include "isel.h"
-
-#define CTX_SKB 8 /* offset in struct bpf_nf_ctx */
 
 static const struct window {
 	uint32_t size;
@@ -18,8 +16,7 @@ static const struct window {
 #undef W
 };
 
-/* d = pointer to `bytes` bytes at the number */
-static void cast_to(struct isel *s, uint32_t d, uint32_t number, uint32_t bytes)
+void isel_cast(struct isel *s, uint32_t d, uint32_t number, uint32_t bytes)
 {
 	const struct window *w = windows;
 	struct mir_arg args[2] = { isel_arg_reg(number), { .kind = MA_REL } };
@@ -39,7 +36,7 @@ static uint32_t cast(struct isel *s, uint32_t number, uint32_t bytes)
 {
 	uint32_t d = mir_vreg_new(s->fn);
 
-	cast_to(s, d, number, bytes);
+	isel_cast(s, d, number, bytes);
 	return d;
 }
 
@@ -60,7 +57,7 @@ static uint32_t field_addr(struct isel *s, uint32_t base, enum ir_field f)
 	return i->d;
 }
 
-static uint32_t load_field(struct isel *s, uint32_t base, enum ir_field f, uint8_t size)
+uint32_t isel_load_field(struct isel *s, uint32_t base, enum ir_field f, uint8_t size)
 {
 	uint32_t d = isel_load(s, base, 0, size);
 
@@ -87,7 +84,7 @@ static uint32_t load_raw(struct isel *s, const struct ir_ins *i, uint32_t base)
 static uint32_t load_bits(struct isel *s, const struct ir_ins *i, uint32_t base)
 {
 	static const uint8_t bops[] = { BPF_LSH, BPF_RSH };
-	uint32_t d = load_field(s, base, i->aux, ir_field_info[i->aux].size);
+	uint32_t d = isel_load_field(s, base, i->aux, ir_field_info[i->aux].size);
 
 	for (int k = 0; k < 2; k++) {
 		d = isel_alui(s, bops[k], false, d, 0);
@@ -113,7 +110,7 @@ static uint32_t load_ptr(struct isel *s, const struct ir_ins *i, uint32_t base)
 
 	if (f->size == 16)
 		return isel_load(s, field_addr(s, base, i->aux), i->imm, 8);
-	return load_field(s, base, i->aux, f->size);
+	return isel_load_field(s, base, i->aux, f->size);
 }
 
 static uint32_t load_maybe(struct isel *s, const struct ir_ins *i, uint32_t base)
@@ -156,142 +153,6 @@ void isel_ldf(struct isel *s, struct ir_ins *i)
 		*d = load_bits(s, i, base);
 		break;
 	}
-}
-
-/* -- packets --------------------------------------------------------------------------------------------------- */
-
-/* How far into each part of each packet address the loads reach. */
-void isel_pkt_scan(struct isel *s)
-{
-	vec_foreach(&s->ir->blocks, b)
-		for (struct ir_ins *i = (*b)->first; i; i = i->next) {
-			struct ir_ins *p = i->op == IR_LDP ? ir_val(i->args[0]) : NULL;
-			uint32_t part, off;
-
-			if (!p)
-				continue;
-			part = i->imm / PKT_STRIDE;
-			off = i->imm % PKT_STRIDE;
-			if (p->op != IR_PKT || part >= PKT_PARTS)
-				BUG("%s: load at byte %lld of a packet address", s->ir->name,
-				    (long long)i->imm);
-			off += i->size;
-			s->pkt_parts[p->id * PKT_PARTS + part] =
-				MAX(s->pkt_parts[p->id * PKT_PARTS + part], off);
-		}
-}
-
-/* Packet registers that the dominating blocks do not have yet. */
-static void packet_regs(struct isel *s, uint32_t blk)
-{
-	uint32_t len, data_len;
-
-	if (!s->skb[blk])
-		s->skb[blk] = isel_load(s, s->ctx, CTX_SKB, 8);
-	if (!s->headlen[blk]) {
-		if (!s->len[blk])
-			s->len[blk] = load_field(s, s->skb[blk], FLD_skb_len, 4);
-		len = s->len[blk];
-		data_len = load_field(s, s->skb[blk], FLD_skb_data_len, 4);
-		s->headlen[blk] = isel_alu(s, BPF_SUB, true, len, data_len);
-	}
-	if (!s->data[blk])
-		s->data[blk] = load_field(s, s->skb[blk], FLD_skb_data, 8);
-}
-
-/* Copies the part to the stack; the number gets its address there. */
-static void pull(struct isel *s, struct ir_ins *off, const struct pkt_part *part, uint32_t add,
-		 uint32_t need)
-{
-	bool small = need <= 16;
-	struct mir_arg args[4] = { isel_arg_reg(s->ctx),
-				   isel_arg_val(s, off),
-				   isel_arg_imm(MIN(need, 64u)),
-				   { .kind = MA_BUF, .imm = s->fn->bufs.n } };
-	struct mir_ins *c;
-
-	*vec_push(s->a, &s->fn->bufs) = (struct mir_buf){ .size = small ? 16 : 64,
-							  .regs = { part->number, part->ptr } };
-	if (args[1].kind == MA_IMM)
-		args[1].imm += add;
-	else if (add)
-		args[1].reg = isel_alui(s, BPF_ADD, true, args[1].reg, add);
-	c = isel_call(s, MIR_CALLC, 4, args);
-	c->has_rel = true;
-	c->rel = (struct obj_reloc){ .kind = OBJ_REL_RT,
-				     .name = small ? "n2b_pull16" : "n2b_pull" };
-	isel_mov(s, part->number, c->d);
-}
-
-static uint32_t linear_addr(struct isel *s, struct ir_ins *off, uint32_t blk, uint32_t add)
-{
-	if (off->op == IR_CONST)
-		return isel_alui(s, BPF_ADD, false, s->data[blk], off->imm + add);
-	return isel_alui(s, BPF_ADD, false,
-			 isel_alu(s, BPF_ADD, false, s->data[blk], isel_val(s, off)), add);
-}
-
-static bool wanted(const struct isel *s, const struct ir_ins *i, uint32_t part)
-{
-	return s->pkt_parts[i->id * PKT_PARTS + part] != 0;
-}
-
-static void test_linear(struct isel *s, struct ir_ins *i, struct mir_block *linear,
-			struct mir_block *cold)
-{
-	struct ir_ins *off = ir_val(i->args[0]);
-	uint32_t headlen = s->headlen[i->blk->id];
-
-	if (off->op == IR_CONST)
-		isel_jcc(s, BPF_JGE, true, headlen, 0, off->imm + i->imm, linear, cold);
-	else
-		isel_jcc(s, BPF_JGE, false, headlen,
-			 isel_alui(s, BPF_ADD, false, isel_val(s, off), i->imm), 0, linear, cold);
-}
-
-void isel_pkt(struct isel *s, struct ir_ins *i)
-{
-	struct mir_block *linear = mir_block_new(s->fn), *cold = mir_block_new(s->fn),
-			 *paged = mir_block_new(s->fn), *join = mir_block_new(s->fn);
-	struct pkt_part *parts = arena_array(s->a, struct pkt_part, PKT_PARTS);
-	struct ir_ins *off = ir_val(i->args[0]);
-	uint32_t blk = i->blk->id, data_len;
-
-	s->pkts[i->id] = parts;
-	packet_regs(s, blk);
-	linear->cold = join->cold = s->cur->cold;
-	cold->cold = paged->cold = true;
-	test_linear(s, i, linear, cold);
-	for (uint32_t p = 0; p < PKT_PARTS; p++)
-		if (wanted(s, i, p)) {
-			parts[p].number = mir_vreg_new(s->fn);
-			parts[p].ptr = mir_vreg_new(s->fn);
-		}
-	s->cur = cold; /* too short or not linear */
-	data_len = load_field(s, s->skb[blk], FLD_skb_data_len, 4);
-	isel_jcc(s, BPF_JEQ, true, data_len, 0, 0, linear, paged);
-	s->cur = paged;
-	for (uint32_t p = 0; p < PKT_PARTS; p++)
-		if (parts[p].number)
-			pull(s, off, &parts[p], p * PKT_STRIDE, i->imm - p * PKT_STRIDE);
-	isel_jmp(s, join);
-	s->cur = linear;
-	for (uint32_t p = 0; p < PKT_PARTS; p++)
-		if (parts[p].number)
-			isel_mov(s, parts[p].number, linear_addr(s, off, blk, p * PKT_STRIDE));
-	isel_jmp(s, join);
-	s->cur = join;
-	for (uint32_t p = 0; p < PKT_PARTS; p++)
-		if (parts[p].number)
-			cast_to(s, parts[p].ptr, parts[p].number,
-				s->pkt_parts[i->id * PKT_PARTS + p]);
-}
-
-void isel_ldp(struct isel *s, struct ir_ins *i)
-{
-	const struct pkt_part *p = &s->pkts[ir_val(i->args[0])->id][i->imm / PKT_STRIDE];
-
-	s->vreg[i->id] = isel_load(s, p->ptr, i->imm % PKT_STRIDE, i->size);
 }
 
 /* -- read-only tables ------------------------------------------------------------------------------------------ */

@@ -50,7 +50,8 @@ struct mir_ins {
 	int64_t imm; /* CALL: helper number, if it has no relocation */
 	struct obj_reloc rel;
 	struct mir_arg *args;
-	uint16_t saves; /* CALLC, after allocation: physical registers to keep over the call */
+	uint16_t saves;	  /* CALLC, after allocation: physical registers to keep over the call */
+	int32_t save_off; /* and where: offset from r10 */
 	const struct rule *rule;
 	struct mir_ins *prev, *next;
 };
@@ -95,7 +96,6 @@ struct mir_fn {
 	uint32_t n_globals, n_ins, n_block_ids;
 	int32_t frame; /* bytes of stack in use, a multiple of 8 */
 	int32_t spill_base; /* bytes of the frame before the first register is spilled, + 1; 0: none was */
-	int32_t save_area; /* where cold calls keep registers: offset from r10 */
 };
 
 struct mir_fn *mir_fn_new(struct arena *a, const char *name);
@@ -131,7 +131,8 @@ static inline void mir_set_add(uint64_t *s, uint32_t n)
 }
 /* regalloc.c: gives every register its place; false if the stack does not suffice. */
 bool mir_regalloc(struct mir_fn *fn);
-/* slots.c: stack slots of spilled registers lie behind the first `base` bytes of the frame; as few as will do. */
+/* slots.c: stack slots of spilled registers lie behind the first `base` bytes of the frame, as few as will do; so do those where cold
+   calls keep registers. */
 void mir_merge_slots(struct mir_fn *fn, int32_t base);
 /* encode.c: writes the instructions; false if a jump does not reach its target. */
 bool mir_encode(struct mir_fn *fn, struct obj_file *o, struct obj_fn *out);

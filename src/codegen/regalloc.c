@@ -39,6 +39,7 @@ struct alloc {
 	VEC(struct interval) ivs;
 	VEC(struct interval *) held[MIR_REGS]; /* who was given the register and is not over yet */
 	bool *spilled;			       /* by register */
+	struct interval **of;		       /* by register; NULL: not in use */
 	uint32_t n_spilled, pos, n_vregs;
 	uint32_t block_from;
 	uint64_t unit; /* cost of a mention in the current block */
@@ -190,6 +191,9 @@ static void build_intervals(struct alloc *al)
 	}
 	if (al->ivs.n)
 		qsort(al->ivs.v, al->ivs.n, sizeof(*al->ivs.v), by_start);
+	al->of = arena_array(fn->arena, struct interval *, fn->vregs.n);
+	vec_foreach(&al->ivs, iv)
+		al->of[iv->vreg] = iv;
 }
 
 /* -- the scan -------------------------------------------------------------------------------------------------- */
@@ -249,14 +253,39 @@ static void evict(struct alloc *al, int r, const struct interval *cur)
 	al->held[r].n = n;
 }
 
+/* A register that is lost in calls is no hint for who crosses one. */
+static int phys_hint(const struct alloc *al, const struct interval *cur)
+{
+	const struct mir_vreg *v = &al->fn->vregs.v[cur->vreg];
+	int h = v->phys_hint;
+
+	if (h < 0 && v->hint > MIR_FP)
+		h = al->fn->vregs.v[v->hint].phys_hint;
+	return h >= 0 && cur->crosses && h < 6 ? -1 : h;
+}
+
 static int hint_of(const struct alloc *al, const struct interval *cur)
 {
 	const struct mir_vreg *v = &al->fn->vregs.v[cur->vreg];
 	int h = v->hint ? al->fn->vregs.v[v->hint].phys : -1;
 
 	if (h < 0 || h > 9)
-		h = v->phys_hint;
-	return h >= 0 && cur->crosses && h < 6 ? -1 : h;
+		return phys_hint(al, cur);
+	return cur->crosses && h < 6 ? phys_hint(al, cur) : h;
+}
+
+/* A value that only becomes one which crosses calls goes where that one must be. */
+static int heir_reg(struct alloc *al, struct interval *cur)
+{
+	uint32_t h = al->fn->vregs.v[cur->vreg].hint;
+	const struct interval *heir = h > MIR_FP ? al->of[h] : NULL;
+
+	if (cur->crosses || !heir || !heir->crosses || heir->from + 1 < cur->to)
+		return -1;
+	for (const int8_t *r = order_saved; *r >= 0; r++)
+		if (!price(al, *r, heir) && !price(al, *r, cur))
+			return *r;
+	return -1;
 }
 
 static void place(struct alloc *al, struct interval *cur)
@@ -265,6 +294,10 @@ static void place(struct alloc *al, struct interval *cur)
 	uint64_t least = UINT64_MAX, p;
 	int best = -1, h = hint_of(al, cur);
 
+	if (h >= 0 && price(al, h, cur))
+		h = phys_hint(al, cur);
+	if (h < 0)
+		h = heir_reg(al, cur);
 	if (h >= 0 && !price(al, h, cur)) {
 		best = h;
 		least = 0;
@@ -498,13 +531,10 @@ static bool slot_free(const struct slot *sl, struct interval *iv)
 static void place_bufs(struct alloc *al)
 {
 	struct mir_fn *fn = al->fn;
-	struct interval **of = arena_array(fn->arena, struct interval *, fn->vregs.n);
 	VEC(struct slot) slots = { 0 };
 
-	vec_foreach(&al->ivs, iv)
-		of[iv->vreg] = iv;
 	vec_foreach(&fn->bufs, b) {
-		struct interval *number = of[b->regs[0]], *ptr = of[b->regs[1]];
+		struct interval *number = al->of[b->regs[0]], *ptr = al->of[b->regs[1]];
 		struct slot *sl = slots.v;
 
 		while (sl < slots.v + slots.n &&
@@ -595,7 +625,6 @@ static bool covers(const struct interval *iv, uint32_t point)
 static void find_saves(struct alloc *al)
 {
 	struct mir_fn *fn = al->fn;
-	int max = 0;
 
 	vec_foreach(&fn->blocks, b) {
 		uint32_t n = (*b)->from;
@@ -609,11 +638,8 @@ static void find_saves(struct alloc *al)
 				if (r < 6 && covers(iv, 3 * n + 1))
 					i->saves |= 1 << r;
 			}
-			max = MAX(max, __builtin_popcount(i->saves));
 		}
 	}
-	if (max)
-		fn->save_area = mir_stack(fn, 8 * max);
 }
 
 static bool scan(struct mir_fn *fn)
@@ -636,9 +662,8 @@ static bool scan(struct mir_fn *fn)
 		rewrite(&al);
 		return false;
 	}
-	if (fn->spill_base)
-		mir_merge_slots(fn, fn->spill_base - 1);
 	find_saves(&al);
+	mir_merge_slots(fn, fn->spill_base ? fn->spill_base - 1 : fn->frame);
 	return true;
 }
 
