@@ -395,8 +395,8 @@ static bool resolve_conflict(struct sema *s, const struct proto *have, struct tx
 					return true;
 		}
 	}
-	if (p->pay.base != PBASE_LL || c->proto[p->pay.base + 1] ||
-	    proto_num(have, p->pay.proto) < 0 || have->base != p->pay.base)
+	if (p->pay.base != PBASE_LL || c->ll_typed || proto_num(have, p->pay.proto) < 0 ||
+	    have->base != p->pay.base)
 		return conflict(s, p->loc, c->proto[p->pay.base], p->pay.proto);
 	if (!add_dep(s, p->loc, have, p->pay.proto, false))
 		return false;

@@ -61,6 +61,15 @@ static void sized(struct set *s)
 		s->size = DYNSET_SIZE_DEFAULT;
 }
 
+/* A rule adds what is in registers: constants among it are single values. */
+static bool one_value(struct sema *s, const struct tx *t)
+{
+	if (!t->constant || is_singleton(t))
+		return true;
+	diag_error(s->diag, t->loc, "a rule adds single values, no ranges or sets");
+	return false;
+}
+
 struct ts *st_dynset(struct sema *s, struct ast_stmt *st)
 {
 	const struct ast_dynset *d = st->dynset;
@@ -83,6 +92,8 @@ struct ts *st_dynset(struct sema *s, struct ast_stmt *st)
 	key = ev(s, d->elem.key);
 	if (!key)
 		return NULL;
+	if (!one_value(s, key))
+		return NULL;
 	if (key->type->num != TYPE_INTEGER && !type_equal(key->type, set->key)) {
 		diag_error(s->diag, key->loc,
 			   "datatype mismatch: expected %s, expression has type %s", set->key->desc,
@@ -93,7 +104,8 @@ struct ts *st_dynset(struct sema *s, struct ast_stmt *st)
 		ctx_set(s, set->data, set->data_order, set->data_bits, 0);
 		s->ctx.key = set->data_tx;
 		data = ev(s, d->elem.data);
-		if (!data || !arg_ok(s, set->data, set->data_bits, set->data_order, &data))
+		if (!data || !arg_ok(s, set->data, set->data_bits, set->data_order, &data) ||
+		    !one_value(s, data))
 			return NULL;
 	}
 	e->dynset.op = (enum dynset_op)d->op;

@@ -2,6 +2,13 @@
 /* Elements as they are written, read by the types of their set; maps. */
 #include "sema.h"
 
+/* What was computed (`1 << 4`) has no type but number: it takes the one that it is wanted for. */
+static void number_fits(struct tx *t, const struct dtype *want)
+{
+	if (t->kind == TX_VALUE && t->type->num == TYPE_INTEGER && want && type_is_integer(want))
+		t->type = want;
+}
+
 static struct tx *ev_data(struct sema *s, struct elem_ctx *c, struct ast_expr *e)
 {
 	struct tx *t;
@@ -25,6 +32,7 @@ static struct tx *ev_data(struct sema *s, struct elem_ctx *c, struct ast_expr *e
 		diag_error(s->diag, t->loc, "value must be a constant");
 		return NULL;
 	}
+	number_fits(t, c->data.type);
 	if (!type_equal(t->type, c->data.type)) {
 		diag_error(s->diag, t->loc,
 			   "datatype mismatch, expected %s, expression has type %s",
@@ -110,6 +118,8 @@ static bool add_elem(struct sema *s, struct ast_elem *el, struct elem_ctx *c, st
 		diag_error(s->diag, k->loc, "set member is not constant");
 		return false;
 	}
+	if (c->fill)
+		number_fits(k, c->key.type);
 	if (c->key.type && k->kind != TX_CATCHALL && !type_equal(k->type, c->key.type)) {
 		diag_error(s->diag, k->loc,
 			   "datatype mismatch, expected %s, expression has type %s",
@@ -133,12 +143,14 @@ bool add_elems(struct sema *s, struct ast_expr *set, struct elem_ctx *c, struct 
 		diag_error(s->diag, set->loc, "sets are nested too deeply");
 		return false;
 	}
+	s->in_elems++;
 	vec_foreach(&set->set->elems, it)
 		if (!add_elem(s, it, c, data)) {
 			ok = false;
 			if (s->diag->errors >= ERRORS_COUNTED)
 				break;
 		}
+	s->in_elems--;
 	c->depth--;
 	return ok;
 }

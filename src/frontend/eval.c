@@ -127,12 +127,17 @@ struct tx *tx_bin(struct sema *s, struct loc loc, enum ast_binop op, struct tx *
 }
 
 /* field ==> (bytes & mask) >> shift */
-void bits_adjust(struct sema *s, struct tx **tp)
+bool bits_adjust(struct sema *s, struct tx **tp)
 {
 	struct tx *t = *tp, *n;
 	uint32_t len = t->len, extra = 0, shift;
 
 	shift = bit_shift(t->kind == TX_PAYLOAD ? t->pay.off : t->ext.off, len, &extra);
+	if (len + shift > 128) {
+		diag_error(s->diag, t->loc, "mask length %u exceeds allowed maximum of 128",
+			   len + shift);
+		return false;
+	}
 	n = tx_bin(s, t->loc, BIN_AND, t,
 		   tx_value(s, t->loc, type_of(TYPE_INTEGER), t->order, len + shift,
 			    ones(len) << shift));
@@ -145,6 +150,7 @@ void bits_adjust(struct sema *s, struct tx **tp)
 	}
 	t->len += extra;
 	*tp = n;
+	return true;
 }
 
 /* -- operators -------------------------------------------------------------------------------------------------- */
@@ -196,6 +202,7 @@ static struct tx *ev_shift(struct sema *s, struct ast_expr *e, struct tx *l, str
 	if (l->kind == TX_VALUE) {
 		fold(s, l, e->bin_op, r->val, max);
 		l->loc = e->loc;
+		l->type = type_of(TYPE_INTEGER);
 		return l;
 	}
 	t = tx_bin(s, e->loc, e->bin_op, l, r);
@@ -547,6 +554,8 @@ struct tx *ev_rel(struct sema *s, struct ast_expr *e)
 	}
 	if (!check_secmark(s, l, r))
 		return NULL;
+	if (l->kind == TX_PAYLOAD && l->key && l->pay.base == PBASE_LL && r->kind == TX_VALUE)
+		pctx_now(s)->ll_typed = true;
 	switch (rel->rel.op) {
 	case REL_EQ:
 	case REL_IMPLICIT:
@@ -571,13 +580,11 @@ struct tx *ev_rel(struct sema *s, struct ast_expr *e)
 
 static struct tx *ev_exists(struct sema *s, struct ast_expr *e)
 {
-	if (!s->ctx.type ||
-	    (s->ctx.type->num != TYPE_BOOLEAN && s->ctx.type->num != TYPE_INTEGER)) {
-		diag_error(s->diag, e->loc, "datatype mismatch: %s is of boolean type",
-			   e->boolean.yes ? "exists" : "missing");
-		return NULL;
-	}
-	return tx_value(s, e->loc, s->ctx.type, s->ctx.order, s->ctx.len, e->boolean.yes);
+	const struct dtype *t = s->in_elems && s->ctx.type && type_is_integer(s->ctx.type)
+					? s->ctx.type
+					: type_of(TYPE_BOOLEAN);
+
+	return tx_value(s, e->loc, t, s->ctx.order, s->ctx.len ? s->ctx.len : 8, e->boolean.yes);
 }
 
 static struct tx *ev_setref(struct sema *s, struct ast_expr *e)

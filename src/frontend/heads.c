@@ -25,10 +25,10 @@ void no_such(struct head *h, const char *what, const char *of, const char *list,
 		p_error(h->p, r->loc, "%s has no %s %.*s", of, what, (int)r->len, r->s);
 }
 
-/* The token before says that a value follows: `ip protocol tcp`, `== icmp`. */
-static bool value_follows(int prev)
+/* What a packet, its meta data or the kernel says. */
+bool is_field(int t)
 {
-	switch (prev) {
+	switch (t) {
 	case T_PAYLOAD:
 	case T_METAKEY:
 	case T_CTKEY:
@@ -39,6 +39,15 @@ static bool value_follows(int prev)
 	case T_SOCKETKEY:
 	case T_FIB:
 	case T_XFRM:
+		return true;
+	}
+	return false;
+}
+
+/* The token before says that a value follows: `ip protocol tcp`, `== icmp`. */
+static bool value_follows(int prev)
+{
+	switch (prev) {
 	case T_EQ:
 	case T_NEQ:
 	case T_LT:
@@ -49,7 +58,7 @@ static bool value_follows(int prev)
 	case '=':
 		return true;
 	}
-	return false;
+	return is_field(prev);
 }
 
 static int head_option(struct head *h, int token)
@@ -77,7 +86,7 @@ int head_proto(struct head *h, const struct word *w)
 	struct raw *r;
 
 	h->t->a = proto;
-	if (value_follows(p->prev))
+	if (value_follows(p->prev) && p->assign != ASSIGN_OPERAND)
 		return T_PROTO;
 	r = lex_peek(p, 0);
 	if (r->kind != RAW_WORD)

@@ -215,6 +215,7 @@ static void reset_lexer(struct parser *p)
 	p->queue.n = 0;
 	p->n_look = p->depth = p->n_blocks = 0;
 	p->prev = p->prev2 = p->start_tok = p->pending = 0;
+	p->assign = ASSIGN_NONE;
 	p->recovering = p->in_type = p->saw_nat = p->saw_hash = false;
 	memset(&p->ctx[0], 0, sizeof(p->ctx[0]));
 }

@@ -9,7 +9,7 @@
  * - A head (`tcp`, `meta`, `ct`, `fib` ...) reads its field. Without one it is the bare protocol, a value.
  * - A statement (`limit`, `log`, `snat` ...) opens a context in which its own words (CKW in keywords.def) are keywords; it
  *   lasts to the next keyword of another kind, or the statement's end. The block of an object (`limit x { ... }`) keeps it.
- * - Behind `define`, `jump`, `@`, `$` ... the next word is a name whatever it says.
+ * - Behind `@`, `$` and `level` the next word is a name whatever it says.
  */
 #include <stdlib.h>
 
@@ -159,13 +159,7 @@ static bool family_follows(const struct parser *p)
 static bool name_follows(int prev)
 {
 	switch (prev) {
-	case T_DEFINE:
-	case T_REDEFINE:
-	case T_UNDEFINE:
-	case T_JUMP:
-	case T_GOTO:
 	case T_LEVEL:
-	case T_METER:
 		return true;
 	}
 	return false;
@@ -373,18 +367,8 @@ static int open_brace(struct parser *p, struct loc loc)
 	return '{';
 }
 
-/* A block may end without a separator, before its brace and behind it: then one is put in. */
-static int close_brace(struct parser *p, struct loc loc)
+static int close_brace(struct parser *p)
 {
-	bool block = p->n_blocks && p->blocks[p->n_blocks - 1].depth == p->depth;
-
-	if (block && !at_start(p->prev)) {
-		p->pending = '}';
-		p->prev_loc = loc;
-		return ';';
-	}
-	if (block && !p->blocks[p->n_blocks - 1].anon)
-		p->pending = ';';
 	if (p->depth)
 		p->depth--;
 	return '}';
@@ -444,7 +428,7 @@ static int lex_op(struct head *h, const struct raw *r)
 	case '{':
 		return open_brace(p, r->loc);
 	case '}':
-		return close_brace(p, r->loc);
+		return close_brace(p);
 	case ';':
 		statement_over(p);
 		return ';';
@@ -510,8 +494,6 @@ static int next_token(struct parser *p, struct tok *t, struct loc *loc)
 
 		p->pending = 0;
 		*loc = p->prev_loc;
-		if (tok == '}')
-			return close_brace(p, *loc);
 		return tok;
 	}
 	if (p->done)
@@ -528,6 +510,25 @@ static int next_token(struct parser *p, struct tok *t, struct loc *loc)
 	return lex_raw(&h, &r);
 }
 
+static bool is_operand(int t)
+{
+	return is_field(t) || t == T_WORD || t == T_NUM || t == T_SYM || t == T_STRING ||
+	       t == T_VAR;
+}
+
+/* Where in the value of `x set value` we are: behind an operand a header starts the next statement. */
+static enum assign_state assign_next(const struct parser *p, int tok)
+{
+	if (tok == T_SET && is_field(p->prev))
+		return ASSIGN_START;
+	if (p->assign == ASSIGN_START && is_operand(tok))
+		return ASSIGN_OPERAND;
+	if (p->assign == ASSIGN_OPERAND && (tok == '&' || tok == '|' || tok == '^' || tok == '.' ||
+					    tok == T_LSHIFT || tok == T_RSHIFT))
+		return ASSIGN_START;
+	return ASSIGN_NONE;
+}
+
 /* After an error: on to the end of the statement it is in. */
 static int recover(struct parser *p, int tok, struct tok *t, struct loc *loc)
 {
@@ -541,6 +542,10 @@ static int recover(struct parser *p, int tok, struct tok *t, struct loc *loc)
 		tok = next_token(p, t, loc);
 	}
 	p->recovering = false;
+	if (tok == '}') { /* the end of the block ends the statement, too */
+		p->pending = '}';
+		return ';';
+	}
 	return tok;
 }
 
@@ -551,6 +556,7 @@ int fe_yylex(FE_YYSTYPE *val, struct loc *loc, struct parser *p)
 
 	if (p->recovering)
 		tok = recover(p, tok, &t, loc);
+	p->assign = assign_next(p, tok);
 	p->start_prev = p->is_start;
 	p->is_start = at_start(p->prev);
 	if (p->is_start)

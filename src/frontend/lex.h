@@ -62,6 +62,7 @@ struct head {
 
 void no_such(struct head *h, const char *what, const char *of, const char *list,
 	     const struct raw *r);
+bool is_field(int token);
 int head_proto(struct head *h, const struct word *w);
 int head_exth(struct head *h, const struct word *w);
 int head_meta(struct head *h);

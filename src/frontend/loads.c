@@ -24,8 +24,8 @@ struct tx *ev_payload(struct sema *s, struct ast_expr *e)
 	else if (!payload_deps(s, t))
 		return NULL;
 	primary(s, t);
-	if (!s->is_typeof && (t->pay.off % 8 || t->len % 8))
-		bits_adjust(s, &t);
+	if (!s->is_typeof && (t->pay.off % 8 || t->len % 8) && !bits_adjust(s, &t))
+		return NULL;
 	return t;
 }
 
@@ -56,8 +56,8 @@ struct tx *ev_raw(struct sema *s, struct ast_expr *e)
 		t->pay.proto = proto_of(PROTO_TH);
 	}
 	primary(s, t);
-	if (!s->is_typeof && (t->pay.off % 8 || t->len % 8))
-		bits_adjust(s, &t);
+	if (!s->is_typeof && (t->pay.off % 8 || t->len % 8) && !bits_adjust(s, &t))
+		return NULL;
 	return t;
 }
 
@@ -162,8 +162,8 @@ struct tx *ev_ext(struct sema *s, struct ast_expr *e)
 	if (!exthdr_deps(s, t))
 		return NULL;
 	primary(s, t);
-	if (!s->is_typeof && (t->ext.off % 8 || t->len % 8))
-		bits_adjust(s, &t);
+	if (!s->is_typeof && (t->ext.off % 8 || t->len % 8) && !bits_adjust(s, &t))
+		return NULL;
 	return t;
 }
 

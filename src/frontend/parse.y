@@ -130,7 +130,7 @@ common:
 |	T_UNDEFINE identifier sep	{ scope_undefine(p, @2, $2.a); }
 ;
 
-identifier: T_WORD | T_LAST ;
+identifier: T_WORD | T_SYM | T_LAST ;
 string: T_WORD | T_SYM | T_STRING | T_GLOB ;
 family: T_PROTO { check_family(p, @1, $1.a); } | T_FAMILY ;
 
@@ -259,17 +259,17 @@ table_block:
 |	table_block error sep		{ yyerrok; }
 |	table_block T_FLAGS table_flags sep
 |	table_block T_COMMENT string sep	{ set_comment(p, &p->table->comment, @3, $3.a); }
-|	table_block T_CHAIN identifier chain_open chain_block block_end
+|	table_block T_CHAIN identifier chain_open chain_block block_end sep
 					{ *vec_push(p->arena, &p->table->chains) = name_chain(p, $3.a, @3, loc_span(@2, @6)); }
-|	table_block T_SET identifier set_open set_block block_end
+|	table_block T_SET identifier set_open set_block block_end sep
 					{ *vec_push(p->arena, &p->table->sets) = name_set(p, $3.a, @3, loc_span(@2, @6), false); }
-|	table_block T_MAP identifier set_open set_block block_end
+|	table_block T_MAP identifier set_open set_block block_end sep
 					{ *vec_push(p->arena, &p->table->sets) = name_set(p, $3.a, @3, loc_span(@2, @6), true); }
-|	table_block T_FLOWTABLE identifier ft_open ft_block block_end
+|	table_block T_FLOWTABLE identifier ft_open ft_block block_end sep
 					{ *vec_push(p->arena, &p->table->flowtables) = name_ft(p, $3.a, @3, loc_span(@2, @6)); }
-|	table_block obj_kind identifier obj_open obj_block block_end
+|	table_block obj_kind identifier obj_open obj_block block_end sep
 					{ add_object(p, $2->obj_kind, $3.a, @3, loc_span(@2, @6), loc_span(@4, @6)); }
-|	table_block tunnel_head identifier obj_open tunnel_block block_end
+|	table_block tunnel_head identifier obj_open tunnel_block block_end sep
 					{ add_object(p, AO_TUNNEL, $3.a, @3, loc_span(@2, @6), loc_span(@4, @6)); }
 ;
 tunnel_head: T_TUNNEL			{ obj_is(p, AO_TUNNEL); } ;
@@ -399,6 +399,7 @@ obj_block:
 |	obj_block common
 |	obj_block error sep		{ yyerrok; }
 |	obj_block obj_item
+|	obj_block ct_item sep
 ;
 obj_config:
 	%empty
@@ -416,7 +417,9 @@ obj_item:
 |	T_SACK_PERM			{ obj_wants(p, AO_SYNPROXY, @1); p->obj->synproxy.sack_perm = true; }
 |	T_STRING			{ obj_wants(p, AO_SECMARK, @1); p->obj->secmark = $1.a; }
 |	T_COMMENT string		{ set_comment(p, &p->obj->comment, @2, $2.a); }
-|	T_TYPE T_STRING T_WORD T_PROTO	{ ct_helper_type(p, $2.a, $3.a, @3, $4.a, @4); }
+;
+ct_item:
+	T_TYPE T_STRING T_WORD T_PROTO	{ ct_helper_type(p, $2.a, $3.a, @3, $4.a, @4); }
 |	T_WORD T_PROTO			{ ct_word(p, $1.a, @1, $2.a, @2, NULL); }
 |	T_WORD T_FAMILY			{ ct_word(p, $1.a, @1, $2.a, @2, NULL); }
 |	T_WORD T_NUM			{ ct_word(p, $1.a, @1, NULL, @2, mk_num(p, @2, $2)); }

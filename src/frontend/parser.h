@@ -57,6 +57,9 @@ enum lex_ctx {
 	CTX_TUNNEL
 };
 
+/* Of the value in `x set value`. */
+enum assign_state { ASSIGN_NONE, ASSIGN_START, ASSIGN_OPERAND };
+
 struct input {
 	uint32_t file; /* index into the diag's sources */
 	const char *text;
@@ -113,6 +116,7 @@ struct parser {
 	int prev, prev2, start_tok; /* the tokens before; the first of the statement */
 	bool in_type, type_next;    /* behind `type`: names of types */
 	bool saw_nat, saw_hash, raw_opt;
+	enum assign_state assign;
 	int pending; /* a token to give out next; 0: none */
 	struct loc prev_loc, prev2_loc, last_loc;
 	bool is_start, start_prev;	    /* the token before the last began a statement */

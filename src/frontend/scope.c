@@ -51,8 +51,6 @@ void scope_undefine(struct parser *p, struct loc loc, const char *name)
 
 	if (d && d->value)
 		d->value = NULL;
-	else
-		p_error(p, loc, "%s is not defined in this block", name);
 }
 
 static const char *nearest(const struct parser *p, const char *name)

@@ -192,6 +192,7 @@ struct pctx { /* what is known of the packet's headers at this place of the rule
 	const struct proto *trans[LL_STACK_MAX]; /* all transports that were matched */
 	uint32_t n_trans;
 	uint32_t icmp_type; /* + 1; 0: unknown */
+	bool ll_typed;	    /* the link layer's own type field was compared with a value */
 };
 
 struct ectx { /* what is expected of a value at this place */
@@ -227,7 +228,8 @@ struct sema {
 	struct ectx ctx;
 	uint32_t stmt_len; /* bits that a `set` statement's value has */
 	VEC(struct ts *) out;
-	bool is_typeof; /* only the type of an expression is asked */
+	bool is_typeof;	   /* only the type of an expression is asked */
+	uint32_t in_elems; /* lists of elements around the expression */
 	uint32_t depth;
 	const struct ast_script *script;
 };
@@ -258,7 +260,7 @@ struct tx *tx_bin(struct sema *s, struct loc loc, enum ast_binop op, struct tx *
 bool transfer(struct sema *s, struct tx **left, struct tx *right);
 struct tx *ev_typeof(struct sema *s, struct ast_expr *e);
 struct tx *tx_key(struct sema *s, struct loc loc, enum tx_kind k, const char *name);
-void bits_adjust(struct sema *s, struct tx **t);
+bool bits_adjust(struct sema *s, struct tx **t);
 uint32_t bit_shift(uint32_t off, uint32_t len, uint32_t *extra);
 
 /* -- depend.c */

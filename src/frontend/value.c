@@ -82,6 +82,25 @@ static struct tx *glob(struct sema *s, struct ast_expr *e, const struct dtype *t
 	return x;
 }
 
+/* Protocols and `redirect` (of ICMP) are numbers wherever a number may stand. */
+static bool keyword_number(const struct ast_expr *e, u128 *v)
+{
+	static const struct {
+		const char *name;
+		uint8_t num;
+	} words[] = { { "icmp", 1 },	{ "igmp", 2 },	 { "tcp", 6 },	  { "udp", 17 },
+		      { "dccp", 33 },	{ "gre", 47 },	 { "esp", 50 },	  { "ah", 51 },
+		      { "icmpv6", 58 }, { "comp", 108 }, { "sctp", 132 }, { "udplite", 136 },
+		      { "redirect", 5 } };
+
+	for (size_t i = 0; i < ARRAY_SIZE(words); i++)
+		if (!strcmp(words[i].name, e->text)) {
+			*v = words[i].num;
+			return true;
+		}
+	return false;
+}
+
 struct tx *ev_symbol(struct sema *s, struct ast_expr *e)
 {
 	const struct dtype *t = s->ctx.type;
@@ -111,10 +130,17 @@ struct tx *ev_symbol(struct sema *s, struct ast_expr *e)
 		text = p;
 	}
 	why = type_parse(&s->look, t, text, &v, &bits);
+	if (why && e->kind == AX_SYMBOL && type_is_integer(t) && keyword_number(e, &v))
+		return tx_value(s, e->loc,
+				s->in_elems ? t
+					    : type_of(v == 5 ? TYPE_ICMP_TYPE : TYPE_INET_PROTO),
+				s->ctx.order, s->ctx.len, v);
 	if (why) {
 		diag_error(s->diag, e->loc, "%s", why);
 		return NULL;
 	}
+	if (t->num == TYPE_BOOLEAN)
+		v = v != 0;
 	if (t->base == BASE_STRING) {
 		if (s->ctx.len && bits > s->ctx.len) {
 			diag_error(s->diag, e->loc, "string exceeds maximum length of %u",
@@ -236,12 +262,27 @@ static bool field_ctx(struct sema *s, const struct ectx *outer, const struct dty
 	return true;
 }
 
+/* What stands beside loads goes to a register with them: ranges cannot. */
+static bool concat_loads(struct sema *s, const struct tx *t)
+{
+	for (uint32_t i = 0; i < t->concat.n; i++) {
+		const struct tx *f = t->concat.v[i];
+
+		if (f->constant && f->kind != TX_VALUE) {
+			diag_error2(s->diag, f->loc, t->loc, "cannot use %s in concatenation",
+				    f->kind == TX_PREFIX ? "prefix" : "range");
+			return false;
+		}
+	}
+	return true;
+}
+
 /* Fields by the type that is expected, or on the left by what they are. */
 struct tx *ev_concat(struct sema *s, struct ast_expr *e)
 {
 	struct ectx outer = s->ctx;
 	const struct dtype *dt = outer.type, *ft[CONCAT_MAX];
-	uint32_t n = e->list->items.n;
+	uint32_t n = e->list->items.n, in_elems = s->in_elems;
 	struct tx *t = tx_new(s, TX_CONCAT, e->loc);
 
 	if (dt && dt->num == TYPE_INVALID)
@@ -267,7 +308,9 @@ struct tx *ev_concat(struct sema *s, struct ast_expr *e)
 			return NULL;
 		}
 		field_ctx(s, &outer, dt, i);
+		s->in_elems = 0;
 		f = ev(s, e->list->items.v[i]);
+		s->in_elems = in_elems;
 		if (!f)
 			return NULL;
 		if (f->kind == TX_CT && (f->load.key == KEY_CT_SRC || f->load.key == KEY_CT_DST)) {
@@ -313,6 +356,8 @@ struct tx *ev_concat(struct sema *s, struct ast_expr *e)
 			   t->len / 8, DATA_MAX);
 		return NULL;
 	}
+	if (!t->constant && !concat_loads(s, t))
+		return NULL;
 	t->type = dt && dt->num == TYPE_CONCAT ? dt : type_concat(s->arena, ft, n);
 	t->order = ORDER_BIG;
 	ctx_set(s, t->type, ORDER_NONE, t->len, 0);

@@ -67,7 +67,7 @@ static void test_intervals(void **state)
 {
 	struct arena *a = arena_new();
 	struct set *s = one_set(a, "table ip t { set s { type inet_service; flags interval; "
-				   "auto-merge; elements = { 20-30, 1-9, 10, 25-40 } } }\n");
+				   "auto-merge; elements = { 20-30, 1-9, 10, 25-40 }; }; }\n");
 
 	assert_non_null(s);
 	assert_int_equal(s->elems.n, 2);
@@ -76,11 +76,11 @@ static void test_intervals(void **state)
 	assert_int_equal(s->elems.v[1]->key.b[1], 20);
 	assert_int_equal(s->elems.v[1]->key_end.b[1], 40);
 	assert_null(one_set(a, "table ip t { set s { type inet_service; flags interval; "
-			       "elements = { 20-30, 25-40 } } }\n"));
+			       "elements = { 20-30, 25-40 }; }; }\n"));
 	assert_null(one_set(a, "table ip t { set s { type inet_service; "
-			       "elements = { 20-30 } } }\n"));
+			       "elements = { 20-30 }; }; }\n"));
 	s = one_set(a,
-		    "table ip t { set s { type ipv4_addr; elements = { 1.1.1.1, 1.1.1.1 } } }\n");
+		    "table ip t { set s { type ipv4_addr; elements = { 1.1.1.1, 1.1.1.1 }; }; }\n");
 	assert_non_null(s);
 	assert_int_equal(s->elems.n, 1);
 	arena_free(a);
