@@ -255,7 +255,7 @@ enum ast_stmt_kind {
 	AS_OBJREF,    /* objref */
 	AS_DYNSET,    /* dynset: add/update/delete @s { key ... [: data] } */
 	AS_METER,     /* meter: meter name [size N] { key stmt } */
-	AS_XT,	      /* xt type name [= revision "info"]: xt */
+	AS_XT,	      /* xt type name [= revision length "info"]: xt */
 };
 
 enum ast_log_flags { /* NF_LOG_* */
@@ -379,7 +379,7 @@ struct ast_stmt {
 		struct ast_objref objref;
 		struct {
 			const char *type, *name; /* "match", "target"; name */
-			uint64_t rev;
+			uint64_t rev, len;
 			const char *
 				info; /* in hexadecimal, as nft2bpf writes it; NULL: not given, as nft does */
 		} xt;

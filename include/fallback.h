@@ -60,7 +60,7 @@ uint32_t fb_strict_count(const struct plan *p);
  * The text reads back to the same expressions with the newest nft, and with nft 1.0.6 where that knows the features. False: nft
  * has no words for it (unknown expressions); nothing useful was added then.
  *
- * Extensions of iptables, for which nft has no words either, are written in full: xt match "name" = revision "data". Our own text
+ * Extensions of iptables, for which nft has no words either, are written in full: xt match "name" = revision length "data". Our own text
  * front end reads that, nft refuses the whole script: what it cannot load is never left out in silence. In listings they are
  * as nft lists them, without revision and data.
  */

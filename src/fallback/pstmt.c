@@ -506,11 +506,15 @@ static void synproxy_params(const struct expr *e, struct sbuf *b)
 /* Listed as nft lists it; in full for those who load it (see fb_has_xt). */
 static bool stmt_xt(struct pstate *ps, const struct expr *e, struct sbuf *b)
 {
+	uint32_t n;
+
 	sb_printf(b, "xt %s \"%s\"", e->kind == EX_MATCH ? "match" : "target", e->xt.name);
 	if (ps->o->listing)
 		return true;
-	sb_printf(b, " = %u \"", e->xt.rev);
-	for (uint32_t i = 0; i < e->xt.info_len; i++)
+	for (n = e->xt.info_len; n && !e->xt.info[n - 1];)
+		n--;
+	sb_printf(b, " = %u %u \"", e->xt.rev, e->xt.info_len);
+	for (uint32_t i = 0; i < n; i++)
 		sb_printf(b, "%02x", e->xt.info[i]);
 	sb_puts(b, "\"");
 	return !strchr(e->xt.name, '"');

@@ -163,6 +163,7 @@ enum fb_effect fb_effect(const struct rule *r, uint32_t i, bool *decides)
 	case EX_BITWISE:
 	case EX_BYTEORDER:
 	case EX_INNER:
+	case EX_XTNEED:
 		return FB_PURE;
 	default:
 		return FB_WRITE;

@@ -4,6 +4,7 @@
  * elements, and rules last, as nft sends them: a rule may name what is written below it.
  */
 #include "sema.h"
+#include "xt.h"
 
 static enum family fam_of(const char *w)
 {
@@ -715,8 +716,10 @@ static struct ruleset *evaluate(struct arena *a, struct diag *d, struct ast_scri
 			break;
 	}
 	ok = ok && !d->errors && sets_finish(s) && ruleset_check_jumps(s->rs) && check_hooks(s);
-	if (ok)
+	if (ok) {
 		ruleset_number(s->rs);
+		xt_translate(s->rs);
+	}
 	arena_free(s->tmp);
 	return ok && !d->errors ? s->rs : NULL;
 }

@@ -29,9 +29,14 @@ struct interp_state *interp_obj_state(struct interp *in, const struct obj *o)
 	return o->expr && keeps_state(o->expr->kind) ? state_for(in, o->expr) : NULL;
 }
 
+/* Sets of translations (xt.h) are in no table: they are made here. */
 static struct iset *set_for(struct interp *in, const struct set *s)
 {
-	return s ? strmap_get(&in->sets, (const char *)&s, sizeof(s)) : NULL;
+	void **slot = s ? strmap_put(&in->sets, (const char *)&s, sizeof(s)) : NULL;
+
+	if (slot && !*slot)
+		*slot = iset_new(in, s);
+	return slot ? *slot : NULL;
 }
 
 struct ichain *interp_chain(struct interp *in, const struct chain *c)
@@ -453,6 +458,9 @@ static void eval(struct irun *x, const struct icode *c)
 		return;
 	case EX_INNER:
 		ipkt_inner(x, e);
+		return;
+	case EX_XTNEED:
+		ipkt_need(x, e);
 		return;
 	case EX_EXTHDR:
 		ipkt_exthdr(x, e);

@@ -125,6 +125,7 @@ uint16_t ipkt_protocol(const struct pkt *p); /* ethertype */
 bool ipkt_start(struct irun *x);	     /* false: no packet of its family */
 void ipkt_payload(struct irun *x, const struct expr *e);
 void ipkt_inner(struct irun *x, const struct expr *e);
+void ipkt_need(struct irun *x, const struct expr *e);
 void ipkt_exthdr(struct irun *x, const struct expr *e);
 void ipkt_meta(struct irun *x, const struct expr *e);
 void ipkt_ct(struct irun *x, const struct expr *e);

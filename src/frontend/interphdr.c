@@ -388,6 +388,17 @@ void ipkt_inner(struct irun *x, const struct expr *e)
 		unsupported(x, e);
 }
 
+/* As extensions of iptables have it: a packet that ends within the header is dropped at once. */
+void ipkt_need(struct irun *x, const struct expr *e)
+{
+	if (x->fragoff == 1 && e->need.strict)
+		x->verdict = V_DROP;
+	else if (!x->l4 || x->fragoff)
+		run_break(x);
+	else if (!at(x->p, x->thoff, e->need.len))
+		x->verdict = V_DROP;
+}
+
 /* -- options and extension headers ----------------------------------------------------------------------------- */
 
 /* The value, or presence, of a header at off (found) or of none. */

@@ -7,6 +7,7 @@
  */
 #include "frontend.h"
 #include "nl.h"
+#include "xt.h"
 
 #define NLMSG_HDR      16u
 #define NFGENMSG       4u
@@ -459,8 +460,10 @@ static bool finish(struct nl_reader *rd)
 			ok &= nl_set_finish(rd, *s);
 	}
 	ok = ok && ruleset_check_jumps(rd->rs);
-	if (ok)
+	if (ok) {
 		ruleset_number(rd->rs);
+		xt_translate(rd->rs);
+	}
 	return ok;
 }
 

@@ -491,7 +491,8 @@ stmt:
 |	T_RESET T_TCP_OPTION T_OPTFIELD	{ $$ = mk_stmt(p, AS_RESET_OPT, @$); $$->set.target = option(p, AX_TCPOPT, loc_span(@2, @3), $3); }
 |	T_RESET T_TCP_OPTION T_NUM	{ $$ = mk_stmt(p, AS_RESET_OPT, @$); $$->set.target = mk_ext(p, AX_TCPOPT, loc_span(@2, @3), $3.a, NULL); }
 |	T_XT T_WORD string		{ $$ = mk_stmt(p, AS_XT, @$); $$->xt.type = $2.a; $$->xt.name = $3.a; }
-|	T_XT T_WORD string '=' T_NUM string	{ $$ = mk_stmt(p, AS_XT, @$); $$->xt.type = $2.a; $$->xt.name = $3.a; $$->xt.rev = $5.num; $$->xt.info = $6.a; }
+|	T_XT T_WORD string '=' T_NUM T_NUM string
+					{ $$ = mk_stmt(p, AS_XT, @$); $$->xt.type = $2.a; $$->xt.name = $3.a; $$->xt.rev = $5.num; $$->xt.len = $6.num; $$->xt.info = $7.a; }
 ;
 
 chain_stmt:

@@ -249,6 +249,9 @@ void lower_expr(struct bld *b, const struct rule *r, uint32_t index, const struc
 	case EX_PAYLOAD:
 		lower_payload(b, e);
 		break;
+	case EX_XTNEED:
+		lower_need(b, e);
+		break;
 	case EX_EXTHDR:
 		lower_exthdr(b, e);
 		break;

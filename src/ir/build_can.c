@@ -274,6 +274,7 @@ bool build_can_lower(const struct expr *e, const struct chain *base, const char 
 		       no(why, "queue");
 	case EX_CMP:
 	case EX_RANGE:
+	case EX_XTNEED:
 	case EX_COUNTER:
 	case EX_LIMIT:
 	case EX_QUOTA:

@@ -35,6 +35,8 @@ bool expr_needs_info(const struct expr *e)
 		return e->payload.base == PB_TRANSPORT || e->payload.base == PB_INNER;
 	case EX_EXTHDR:
 		return e->exthdr.op == XH_TCPOPT || e->exthdr.op == XH_SCTP;
+	case EX_XTNEED:
+		return true;
 	case EX_META:
 		return e->meta.key == KEY_META_L4PROTO;
 	case EX_INNER:
@@ -269,6 +271,37 @@ void lower_payload(struct bld *b, const struct expr *e)
 	default:
 		BUG("payload base %d", (int)e->payload.base);
 	}
+}
+
+/* -- what extensions of iptables drop ------------------------------------------------------------------------------ */
+
+static void drop_unless(struct bld *b, struct ir_ins *cond)
+{
+	struct ir_block *on = ir_block_new(b->c.fn), *drop = ir_block_new(b->c.fn);
+
+	ir_br(&b->c, cond, on, drop);
+	b->c.blk->last->imm = 1;
+	drop->cold = true;
+	b->c.blk = drop;
+	ir_ret(&b->c, 0);
+	b->c.blk = on;
+}
+
+/* The offset of a fragment that begins 8 bytes in, as memory holds it. */
+#define FRAG_AT_8 0x0100
+
+void lower_need(struct bld *b, const struct expr *e)
+{
+	struct binfo info = lower_info(b);
+	struct ir_ins *end, *frag;
+
+	if (e->need.strict && !info.flags) {
+		frag = bop(b, IR_AND, ir_ldp(&b->c, net_header(b), 6, 2), bw(b, 0xff1f));
+		drop_unless(b, bcond(b, IR_NE, frag, FRAG_AT_8));
+	}
+	test_transport(b, &info);
+	end = bop(b, IR_ADD, info.thoff, bw(b, e->need.len));
+	drop_unless(b, ir_emit2(&b->c, IR_UGE, IR_B, lower_skb_len(b), end));
 }
 
 /* -- inside of a tunnel ------------------------------------------------------------------------------------------ */

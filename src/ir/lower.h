@@ -126,6 +126,7 @@ void lower_range(struct bld *b, const struct expr *e);
 void lower_bitwise(struct bld *b, const struct expr *e);
 void lower_byteorder(struct bld *b, const struct expr *e);
 void lower_payload(struct bld *b, const struct expr *e);
+void lower_need(struct bld *b, const struct expr *e);
 void lower_exthdr(struct bld *b, const struct expr *e);
 void lower_inner(struct bld *b, const struct expr *e);
 void lower_meta(struct bld *b, const struct expr *e);

@@ -4,6 +4,9 @@
  *
  *	kdiff -b NFT2BPF -c NFT2BPFCTL -o OBSERVER [-n PACKETS] [-s SEED] [-a OPTION]... RULESET...
  *
+ * A ruleset is nft text, or, with the ending .xt, a shell script of iptables-nft and ip6tables-nft commands, which both
+ * namespaces run, and whose result the compiler reads from the kernel.
+ *
  * For each ruleset two network namespaces get the same packets (tests/diff/genpkt.h): one has the ruleset loaded by nft, the other
  * by nft2bpf and nft2bpfctl. Compared are, per packet and hook, whether it came and went on, its mark and its conntrack mark; and
  * afterwards every counter and quota of `nft list ruleset` with those of `nft2bpfctl list`. Prints TAP. Exit 77: not permitted here.
@@ -296,11 +299,14 @@ static bool reads_transport(const struct ruleset *rs)
 {
 	vec_foreach(&rs->tables, t)
 		vec_foreach(&(*t)->chains, c)
-			vec_foreach(&(*c)->rules, r)
-				vec_foreach(&(*r)->exprs, e)
+			vec_foreach(&(*c)->rules, r) {
+				struct rule own = rule_kernel(*r);
+
+				vec_foreach(&own.exprs, e)
 					if ((*e)->kind == EX_PAYLOAD &&
 					    (*e)->payload.base == PB_TRANSPORT)
 						return true;
+			}
 	return false;
 }
 
@@ -458,18 +464,51 @@ static bool same_counters(const char *dir)
 
 /* -- one ruleset ----------------------------------------------------------------------------------- */
 
+static bool is_xt(const char *ruleset)
+{
+	size_t n = strlen(ruleset);
+
+	return n > 3 && !strcmp(ruleset + n - 3, ".xt");
+}
+
+/* What a script of iptables' commands makes, from a namespace of its own. */
+static struct ruleset *read_xt(struct arena *a, struct diag *d, const char *script)
+{
+	struct ruleset *rs = NULL;
+	char ns[32], log[64];
+
+	snprintf(ns, sizeof(ns), "kdiff%dx", getpid());
+	snprintf(log, sizeof(log), "/tmp/%s.log", ns);
+	if (sh(NULL, log, "ip netns add %s", ns) || sh(ns, log, "set -e; . '%s'", script)) {
+		printf("# %s does not run\n", script);
+		print_log(log);
+	} else if (enter(ns)) {
+		rs = frontend_read_live(a, d);
+	}
+	enter("");
+	sh(NULL, NULL, "ip netns del %s", ns);
+	unlink(log);
+	return rs;
+}
+
 static bool load_both(struct side *sides, const char *ruleset, const char *dir)
 {
+	bool xt = is_xt(ruleset);
 	char log[256];
 
 	snprintf(log, sizeof(log), "%s/log", dir);
-	if (sh(sides[0].ns, log, "${NFT:-nft} -f '%s'", ruleset)) {
-		printf("# nft does not take the ruleset\n");
+	if (xt ? sh(sides[0].ns, log, "set -e; . '%s'", ruleset) ||
+			    sh(sides[1].ns, log, "set -e; . '%s'", ruleset)
+	       : sh(sides[0].ns, log, "${NFT:-nft} -f '%s'", ruleset)) {
+		printf("# the kernel does not take the ruleset\n");
 		print_log(log);
 		return false;
 	}
-	if (sh(sides[1].ns, log, "'%s' %s '%s' -o %s/k.o && '%s' load %s/k.o --name kdiff",
-	       opt.nft2bpf, opt.args, ruleset, dir, opt.ctl, dir)) {
+	if (sh(sides[1].ns, log,
+	       "'%s' %s %s%s%s -o %s/k.o && { test %d = 0 || ${NFT:-nft} flush ruleset; } && "
+	       "'%s' load %s/k.o --name kdiff",
+	       opt.nft2bpf, opt.args, xt ? "--live" : "'", xt ? "" : ruleset, xt ? "" : "'", dir,
+	       xt, opt.ctl, dir)) {
 		printf("# the object does not compile or load\n");
 		print_log(log);
 		return false;
@@ -512,7 +551,8 @@ static bool run(const char *ruleset)
 	bool good = false;
 
 	diag_init(&d, a);
-	rs = frontend_read_text(a, &d, ruleset, &(struct parse_opts){ 0 });
+	rs = is_xt(ruleset) ? read_xt(a, &d, ruleset)
+			    : frontend_read_text(a, &d, ruleset, &(struct parse_opts){ 0 });
 	diag_flush(&d, stdout);
 	if (!rs || !mkdtemp(dir))
 		goto out;
