@@ -35,8 +35,6 @@ struct mf_state {
 	const char *object; /* named object, or NULL */
 	uint32_t rule,
 		expr; /* indexes, of the rule in its chain and of the expression in the rule */
-	const char
-		*same; /* the rule's text without its counters: equal text, equal rule (replace) */
 	uint64_t a, b; /* initial values: packets and bytes; quota: bytes used */
 };
 
@@ -61,9 +59,9 @@ struct mf_elems {
 	uint8_t *keys, *values;
 };
 
-struct mf_rule { /* where a rule runs, as in --report */
+struct mf_rule { /* where rules run that stand in a row, as in --report */
 	const char *family, *table, *chain;
-	uint32_t index;
+	uint32_t index, n; /* the first; how many */
 	const char *where, *reason;
 };
 

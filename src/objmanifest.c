@@ -46,16 +46,6 @@ static void add_progs(struct run *r, struct manifest *m)
 	}
 }
 
-/* A rule's text with its counters and quotas at nothing: equal text, equal rule. */
-static const char *same_text(struct run *r, const struct rule *rule)
-{
-	struct fb_print_opts opts = { .zero = true, .elements = true };
-	struct sbuf s;
-
-	sb_init(&s, r->arena);
-	return fb_print_rule(rule, &opts, &s) ? s.s : NULL;
-}
-
 static bool state_kind(enum ir_state_kind k, enum mf_state_kind *out)
 {
 	switch (k) {
@@ -99,7 +89,6 @@ static void add_state(struct run *r, struct manifest *m, const struct ir_state *
 		s->chain = st->rule->chain->name;
 		s->rule = st->rule->index;
 		s->expr = st->expr_index;
-		s->same = same_text(r, st->rule);
 	}
 	if (kind == MF_COUNTER && st->expr) {
 		s->a = st->expr->counter.packets;
@@ -111,9 +100,21 @@ static void add_state(struct run *r, struct manifest *m, const struct ir_state *
 
 static void add_rules(struct run *r, struct manifest *m)
 {
-	vec_foreach(&r->plan->rules, p) {
-		struct mf_rule *q = vec_push(r->arena, &m->rules);
+	const struct plan_rule *last = NULL;
 
+	vec_foreach(&r->plan->rules, p) {
+		struct mf_rule *q;
+
+		if (last && p->rule->chain == last->rule->chain &&
+		    p->rule->index == last->rule->index + 1 && p->where == last->where &&
+		    (p->why == last->why || (p->why && last->why && !strcmp(p->why, last->why)))) {
+			m->rules.v[m->rules.n - 1].n++;
+			last = p;
+			continue;
+		}
+		last = p;
+		q = vec_push(r->arena, &m->rules);
+		q->n = 1;
 		q->family = fam(p->rule->chain->table);
 		q->table = p->rule->chain->table->name;
 		q->chain = p->rule->chain->name;

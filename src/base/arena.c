@@ -102,12 +102,84 @@ char *arena_strdup(struct arena *a, const char *s)
 	return arena_strndup(a, s, strlen(s));
 }
 
+static size_t put_decimal(char *at, unsigned long long v)
+{
+	char digits[20];
+	size_t n = 0, k = 0;
+
+	do
+		digits[n++] = (char)('0' + v % 10);
+	while (v /= 10);
+	while (n)
+		at[k++] = digits[--n];
+	return k;
+}
+
+/*
+ * Most texts are words and numbers, and there are millions: %s %u %d %llu %c alone, into room for n bytes. The length; -1: something
+ * else is asked for, or there is not enough room.
+ */
+static int put_plain(char *buf, size_t room, const char *fmt, va_list ap)
+{
+	size_t n = 0, len;
+	const char *s;
+	int d;
+
+	for (; *fmt; fmt++) {
+		if (n + 24 > room)
+			return -1;
+		if (*fmt != '%') {
+			buf[n++] = *fmt;
+			continue;
+		}
+		switch (*++fmt) {
+		case 's':
+			s = va_arg(ap, const char *);
+			len = s ? strlen(s) : room;
+			if (n + len + 24 > room)
+				return -1;
+			memcpy(buf + n, s, len);
+			n += len;
+			break;
+		case 'u':
+			n += put_decimal(buf + n, va_arg(ap, unsigned));
+			break;
+		case 'd':
+			d = va_arg(ap, int);
+			if (d < 0)
+				buf[n++] = '-';
+			n += put_decimal(buf + n, d < 0 ? 0ull - (unsigned long long)d
+							: (unsigned long long)d);
+			break;
+		case 'c':
+			buf[n++] = (char)va_arg(ap, int);
+			break;
+		case 'l':
+			if (fmt[1] != 'l' || fmt[2] != 'u')
+				return -1;
+			fmt += 2;
+			n += put_decimal(buf + n, va_arg(ap, unsigned long long));
+			break;
+		default:
+			return -1;
+		}
+	}
+	buf[n] = '\0';
+	return (int)n;
+}
+
 char *arena_vprintf(struct arena *a, const char *fmt, va_list ap)
 {
+	char plain[256];
 	va_list ap2;
 	int n;
 	char *s;
 
+	va_copy(ap2, ap);
+	n = put_plain(plain, sizeof(plain), fmt, ap2);
+	va_end(ap2);
+	if (n >= 0)
+		return arena_dup(a, plain, (size_t)n + 1);
 	va_copy(ap2, ap);
 	n = vsnprintf(NULL, 0, fmt, ap2);
 	va_end(ap2);
@@ -262,6 +334,13 @@ void sb_printf(struct sbuf *b, const char *fmt, ...)
 	va_list ap;
 	int n;
 
+	va_start(ap, fmt);
+	n = put_plain(b->s + b->n, b->cap - b->n, fmt, ap);
+	va_end(ap);
+	if (n >= 0) {
+		b->n += (size_t)n;
+		return;
+	}
 	va_start(ap, fmt);
 	n = vsnprintf(b->s + b->n, b->cap - b->n, fmt, ap);
 	va_end(ap);

@@ -83,7 +83,7 @@ static void count_rules(const struct manifest *m, uint32_t n[4])
 
 		while (i < ARRAY_SIZE(where) && strcmp(r->where, where[i]) != 0)
 			i++;
-		n[i]++;
+		n[i] += r->n;
 	}
 }
 

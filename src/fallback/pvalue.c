@@ -304,8 +304,10 @@ void pv_data(struct sbuf *out, uint32_t how, uint32_t t, bool host, const uint8_
 {
 	char s[INET6_ADDRSTRLEN];
 
-	if ((t == TYPE_IPADDR && len == 4) || (t == TYPE_IP6ADDR && len == 16))
-		sb_puts(out, inet_ntop(t == TYPE_IPADDR ? AF_INET : AF_INET6, b, s, sizeof(s)));
+	if (t == TYPE_IPADDR && len == 4)
+		sb_printf(out, "%u.%u.%u.%u", b[0], b[1], b[2], b[3]);
+	else if (t == TYPE_IP6ADDR && len == 16)
+		sb_puts(out, inet_ntop(AF_INET6, b, s, sizeof(s)));
 	else if (t == TYPE_CT_LABEL && pv_label(b, len) >= 0)
 		sb_printf(out, "%d", pv_label(b, len));
 	else if ((t == TYPE_ETHERADDR && len == 6) || t == TYPE_LLADDR)

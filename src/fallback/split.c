@@ -39,13 +39,6 @@ struct verdict sp_verdict(const struct rule *r, const struct set **vmap)
 	return (struct verdict){ .code = V_CONTINUE };
 }
 
-void sp_punt(struct sp_rule *r, enum fb_reason reason, const char *why)
-{
-	r->punt = true;
-	r->reason = reason;
-	r->why = why;
-}
-
 static const char *reason_text(struct split *s, enum fb_reason reason, const char *what)
 {
 	char buf[512];
@@ -66,7 +59,7 @@ static bool ends_match(const struct expr *e)
 }
 
 /* The longest run of whole matches among the first n_pure expressions that nft has words for. */
-static uint32_t match_end(struct split *s, const struct rule *r, uint32_t n_pure)
+static uint32_t match_end(struct arena *a, const struct rule *r, uint32_t n_pure)
 {
 	uint32_t n;
 
@@ -75,11 +68,27 @@ static uint32_t match_end(struct split *s, const struct rule *r, uint32_t n_pure
 
 		if (!ends_match(r->exprs.v[n - 1]))
 			continue;
-		sb_init(&b, s->arena);
+		sb_init(&b, a);
 		if (fb_print_match(r, n, &b))
 			return n;
 	}
 	return 0;
+}
+
+/* A lookup that yields a verdict or data is no match of its own: facts end with the whole matches. */
+static void find_match(struct arena *a, struct sp_rule *x)
+{
+	x->n_match = match_end(a, x->r, x->n_pure);
+	fb_facts_of(a, x->r, x->n_match, &x->pfacts);
+}
+
+void sp_punt(struct arena *a, struct sp_rule *r, enum fb_reason reason, const char *why)
+{
+	if (r->known && !r->punt)
+		find_match(a, r);
+	r->punt = true;
+	r->reason = reason;
+	r->why = why;
 }
 
 static bool vmap_decides(const struct set *m)
@@ -108,7 +117,7 @@ static void rule_init(struct split *s, struct sp_base *b, const struct rule *r)
 		    e->kind != EX_QUEUE)
 			b->writes = true;
 		if (sup.reason != FBR_NONE && !x->punt)
-			sp_punt(x, sup.reason, reason_text(s, sup.reason, sup.what));
+			sp_punt(s->arena, x, sup.reason, reason_text(s, sup.reason, sup.what));
 		if ((eff == FB_VOLATILE || eff == FB_STATE) && decides)
 			x->impure = true;
 		if (sup.reason != FBR_NONE || eff != FB_PURE)
@@ -119,10 +128,10 @@ static void rule_init(struct split *s, struct sp_base *b, const struct rule *r)
 	if (vmap && !(vmap->flags & (SET_ANONYMOUS | SET_CONSTANT)) && !s->opt->static_sets)
 		x->impure = true; /* its verdicts may change under the residual chain's copy */
 	x->decisive = vmap ? vmap_decides(vmap) : v.code != V_DROP && v.code != V_CONTINUE;
-	x->n_match = match_end(s, r, x->n_pure);
-	/* A lookup that yields a verdict or data is no match of its own: facts end with the whole matches. */
 	fb_facts_of(s->arena, r, x->n_pure, &x->facts);
-	fb_facts_of(s->arena, r, x->n_match, &x->pfacts);
+	x->known = true;
+	if (x->punt)
+		find_match(s->arena, x);
 }
 
 static void reach(struct split *s, struct sp_base *b, struct chain *c)
@@ -264,7 +273,7 @@ static bool punt_decisions(struct split *s, struct sp_base *b)
 		f = sp_facts(s->arena, b, &b->steps.v[i]);
 		if (!sp_later_punt(s, b, i, &f))
 			continue;
-		sp_punt(r, FBR_DECIDES,
+		sp_punt(s->arena, r, FBR_DECIDES,
 			reason_text(s, FBR_DECIDES, "a condition that nftables cannot ask again"));
 		collect_punts(s, b);
 		changed = true;
@@ -432,7 +441,7 @@ static bool punt_shared(struct split *s, struct sp_base *b)
 				if (x->punt || !p ||
 				    !strmap_get(&s->in_nft, (const char *)&p, sizeof(p)))
 					continue;
-				sp_punt(x, FBR_SHARED, reason_text(s, FBR_SHARED, what));
+				sp_punt(s->arena, x, FBR_SHARED, reason_text(s, FBR_SHARED, what));
 				changed = true;
 			}
 		}
@@ -546,7 +555,7 @@ static bool punt_all(struct split *s, struct sp_base *b)
 	if (r->punt && !r->n_match)
 		return false;
 	if (!r->punt)
-		sp_punt(r, b->reason, reason_text(s, b->reason, b->c->name));
+		sp_punt(s->arena, r, b->reason, reason_text(s, b->reason, b->c->name));
 	r->n_match = 0;
 	memset(&r->pfacts, 0, sizeof(r->pfacts));
 	b->reason = FBR_NONE;
@@ -575,7 +584,7 @@ static void state_once(struct split *s)
 			continue;
 		}
 		if (!x->punt)
-			sp_punt(x, FBR_SHARED,
+			sp_punt(s->arena, x, FBR_SHARED,
 				reason_text(s, FBR_SHARED, "the state of a later rule"));
 		x->n_match = 0;
 		memset(&x->pfacts, 0, sizeof(x->pfacts));

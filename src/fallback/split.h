@@ -36,7 +36,8 @@ bool fb_disjoint(const struct fb_facts *a, const struct fb_facts *b);
 
 struct sp_rule { /* a rule within one base chain */
 	const struct rule *r;
-	bool punt;
+	bool known;	  /* n_pure and facts are */
+	bool punt;	  /* with n_match and pfacts */
 	uint32_t n_match; /* punt: expressions tested */
 	uint32_t n_pure;  /* leading expressions that are pure and lowered */
 	bool impure;	  /* matching depends on more than the packet */
@@ -131,7 +132,7 @@ struct verdict sp_verdict(const struct rule *r, const struct set **vmap);
 struct sp_ctx *sp_kid(const struct sp_ctx *x, uint32_t at, const struct verdict *v);
 /* A punt later than step i that may see the packets of facts f. */
 bool sp_later_punt(struct split *s, const struct sp_base *b, uint32_t i, const struct fb_facts *f);
-void sp_punt(struct sp_rule *r, enum fb_reason reason, const char *why);
+void sp_punt(struct arena *a, struct sp_rule *r, enum fb_reason reason, const char *why);
 
 /* residual.c */
 bool sp_residual(struct split *s,

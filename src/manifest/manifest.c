@@ -51,14 +51,13 @@ static json_t *write_states(const struct manifest *m)
 	json_t *a = json_array();
 
 	vec_foreach(&m->states, s)
-		json_array_append_new(a,
-				      json_pack("{ss ss sI ss ss so so sI sI so sI sI}", "kind",
-						state_kinds[s->kind], "map", s->map, "index",
-						(json_int_t)s->index, "family", s->family, "table",
-						s->table, "chain", str(s->chain), "object",
-						str(s->object), "rule", (json_int_t)s->rule, "expr",
-						(json_int_t)s->expr, "same", str(s->same), "a",
-						(json_int_t)s->a, "b", (json_int_t)s->b));
+		json_array_append_new(a, json_pack("{ss ss sI ss ss so so sI sI sI sI}", "kind",
+						   state_kinds[s->kind], "map", s->map, "index",
+						   (json_int_t)s->index, "family", s->family,
+						   "table", s->table, "chain", str(s->chain),
+						   "object", str(s->object), "rule",
+						   (json_int_t)s->rule, "expr", (json_int_t)s->expr,
+						   "a", (json_int_t)s->a, "b", (json_int_t)s->b));
 	return a;
 }
 
@@ -104,8 +103,9 @@ static json_t *write_rules(const struct manifest *m)
 	json_t *a = json_array();
 
 	vec_foreach(&m->rules, r)
-		json_array_append_new(a, json_pack("[sssiso]", r->family, r->table, r->chain,
-						   (int)r->index, r->where, str(r->reason)));
+		json_array_append_new(a, json_pack("[sssisoi]", r->family, r->table, r->chain,
+						   (int)r->index, r->where, str(r->reason),
+						   (int)r->n));
 	return a;
 }
 
@@ -240,7 +240,6 @@ static bool read_states(struct arena *a, struct manifest *m, json_t *list)
 		s->object = take(a, j, "object");
 		s->rule = (uint32_t)num(j, "rule");
 		s->expr = (uint32_t)num(j, "expr");
-		s->same = take(a, j, "same");
 		s->a = num(j, "a");
 		s->b = num(j, "b");
 		if (!kind || k == ARRAY_SIZE(state_kinds) || !s->map || !s->family || !s->table)
@@ -331,6 +330,7 @@ static bool read_rules(struct arena *a, struct manifest *m, json_t *list)
 		r->table = arena_strdup(a, t);
 		r->chain = arena_strdup(a, c);
 		r->index = (uint32_t)json_integer_value(json_array_get(j, 3));
+		r->n = (uint32_t)json_integer_value(json_array_get(j, 6));
 		r->where = arena_strdup(a, w);
 		r->reason = why ? arena_strdup(a, why) : NULL;
 	}
