@@ -197,13 +197,6 @@ static void ct_load_words(struct pstate *ps, struct pval *v)
 	v->host = w->host;
 }
 
-/* Older versions of nft, and the text front end, have these fields; their options by number otherwise. */
-static bool plain_option(const struct expr *e)
-{
-	return e->exthdr.op == XH_IPV6 ||
-	       (e->exthdr.op == XH_TCPOPT && e->exthdr.type == 2 && e->exthdr.off == 2);
-}
-
 static const char *ext_words(struct pstate *ps, const struct ext_field *f, enum exthdr_op op,
 			     bool present)
 {
@@ -249,8 +242,6 @@ static void exthdr_words(struct pstate *ps, struct pval *v)
 	v->field = false;
 	v->type = TYPE_INTEGER;
 	for (uint32_t i = 0; (f = ext_nth(e->exthdr.op, e->exthdr.type, i)); i++) {
-		if (!ps->o->listing && !plain_option(e) && !(present && e->exthdr.type == 2))
-			break;
 		if (!present && !ext_fits(v, f))
 			continue;
 		v->words = ext_words(ps, f, e->exthdr.op, present);
@@ -288,7 +279,10 @@ static void fib_words(struct pstate *ps, struct pval *v)
 			sb_printf(&b, "%s%s", first ? "" : " . ", parts[i]);
 			first = false;
 		}
-	sb_printf(&b, " %s", results[e->fib.result]);
+	sb_printf(&b, " %s",
+		  ps->o->listing && e->fib.result == 1 && e->fib.flags & NFTA_FIB_F_PRESENT
+			  ? "check"
+			  : results[e->fib.result]);
 	v->words = b.s;
 	v->type = e->fib.flags & NFTA_FIB_F_PRESENT ? TYPE_BOOLEAN : types[e->fib.result];
 	v->host = true;
@@ -467,8 +461,17 @@ bool pl_load(struct pstate *ps, const struct expr *e)
 	return true;
 }
 
+/* What a shift leaves is a number, whatever it was before. */
+static bool after_shift(const struct pval *v, uint32_t i)
+{
+	for (uint32_t k = v->field && v->shift ? 2 : 0; k < i; k++)
+		if (v->ops[k].op == POP_LSHIFT || v->ops[k].op == POP_RSHIFT)
+			return true;
+	return false;
+}
+
 /* `& mask ^ bits | bits`, as nft takes a mask and an exclusive or apart. */
-static void list_mask(const struct pstate *ps, const struct pval *v, const struct data *m,
+static void list_mask(const struct pval *v, uint32_t type, uint32_t how, const struct data *m,
 		      const struct data *x, struct sbuf *out)
 {
 	struct data and = *m, or = *x, xor = *x;
@@ -481,23 +484,23 @@ static void list_mask(const struct pstate *ps, const struct pval *v, const struc
 		and.b[k] = m->b[k] | or.b[k];
 		all = all && and.b[k] == 0xff;
 	}
-	if (!all && type_is_flags(v->type)) {
+	if (!all && type_is_flags(type)) {
 		uint64_t n = pv_number(and.b, and.len, v->host);
 
 		sb_puts(out, n & (n - 1) ? " & (" : " & ");
-		pv_flags(out, v->type, n, " | ");
+		pv_flags(out, type, n, " | ");
 		sb_puts(out, n & (n - 1) ? ")" : "");
 	} else if (!all) {
 		sb_puts(out, " & ");
-		pv_data(out, pv_how(ps->o) | PV_NUMBERS, v->type, v->host, and.b, and.len);
+		pv_data(out, how, type, v->host, and.b, and.len);
 	}
 	if (!is_zero(&xor)) {
 		sb_puts(out, " ^ ");
-		pv_data(out, pv_how(ps->o) | PV_NUMBERS, v->type, v->host, xor.b, xor.len);
+		pv_data(out, how, type, v->host, xor.b, xor.len);
 	}
 	if (!is_zero(& or)) {
 		sb_puts(out, " | ");
-		pv_data(out, pv_how(ps->o) | PV_NUMBERS, v->type, v->host, or.b, or.len);
+		pv_data(out, how, type, v->host, or.b, or.len);
 	}
 }
 
@@ -506,8 +509,19 @@ static bool binds(const struct pval *v, const struct pval *rhs, uint32_t i)
 {
 	const struct expr *e = rhs->ops[rhs->n_ops - 1].e;
 
+	if (rhs->field && rhs->n_ops == (rhs->shift ? 2 : 1))
+		return true;
 	return v->ops[i].op == POP_OR && rhs->n_ops == 1 && rhs->ops[0].op == POP_MASK &&
 	       is_zero(&e->bitwise.xor);
+}
+
+/* Puts what was said since `start` in brackets. */
+static void bracket(struct sbuf *out, size_t start)
+{
+	const char *said = arena_strdup(out->arena, out->s + start);
+
+	out->n = start;
+	sb_printf(out, "(%s)", said);
 }
 
 /* The operations after the words: " & 0xff", " << 2" ... */
@@ -515,6 +529,7 @@ bool pl_text(struct pstate *ps, const struct pval *v, uint32_t skip_ops, struct 
 {
 	uint32_t i = skip_ops, k;
 	bool host = v->host;
+	size_t start;
 
 	if (!v->words || v->full)
 		return false;
@@ -531,8 +546,11 @@ bool pl_text(struct pstate *ps, const struct pval *v, uint32_t skip_ops, struct 
 			i = 2;
 		}
 	}
+	start = out->n;
 	sb_puts(out, v->words);
 	for (; i < v->n_ops; i++) {
+		uint32_t how = pv_how(ps->o) | PV_NUMBERS;
+		uint32_t type = type_is_flags(v->type) || after_shift(v, i) ? TYPE_HEX : v->type;
 		const struct expr *e = v->ops[i].e;
 		struct data m, x;
 		bool all1 = true, orlike = true;
@@ -545,6 +563,8 @@ bool pl_text(struct pstate *ps, const struct pval *v, uint32_t skip_ops, struct 
 			uint32_t cnt;
 
 			memcpy(&cnt, e->bitwise.data.b, 4);
+			if (i && v->ops[i - 1].op == POP_MASK && !(v->field && i == 1))
+				bracket(out, start);
 			sb_printf(out, " %s %u", v->ops[i].op == POP_LSHIFT ? "<<" : ">>", cnt);
 			break;
 		}
@@ -556,20 +576,20 @@ bool pl_text(struct pstate *ps, const struct pval *v, uint32_t skip_ops, struct 
 				orlike = orlike && (x.b[k] ^ m.b[k]) == 0xff;
 			}
 			if (ps->o->listing && !orlike) {
-				list_mask(ps, v, &m, &x, out);
+				list_mask(v, after_shift(v, i) ? TYPE_HEX : v->type, how, &m, &x,
+					  out);
 				break;
 			}
 			if (orlike || all1) {
 				sb_puts(out, orlike ? " | " : " ^ ");
-				pv_data(out, pv_how(ps->o), v->type, host, x.b, x.len);
+				pv_data(out, how, type, host, x.b, x.len);
 				break;
 			}
 			sb_puts(out, " & ");
-			pv_data(out, pv_how(ps->o) | PV_NUMBERS,
-				type_is_flags(v->type) ? TYPE_HEX : v->type, host, m.b, m.len);
+			pv_data(out, how, type, host, m.b, m.len);
 			if (!is_zero(&x)) {
 				sb_puts(out, " ^ ");
-				pv_data(out, pv_how(ps->o), v->type, host, x.b, x.len);
+				pv_data(out, how, type, host, x.b, x.len);
 			}
 			break;
 		default: {
@@ -588,7 +608,7 @@ bool pl_text(struct pstate *ps, const struct pval *v, uint32_t skip_ops, struct 
 					return false;
 				sb_puts(out, brackets ? ")" : "");
 			} else {
-				pv_data(out, pv_how(ps->o), v->type, host, e->bitwise.data.b,
+				pv_data(out, how, type, host, e->bitwise.data.b,
 					e->bitwise.data.len);
 			}
 			break;
@@ -598,35 +618,89 @@ bool pl_text(struct pstate *ps, const struct pval *v, uint32_t skip_ops, struct 
 	return true;
 }
 
-uint32_t pl_typeof(const char *words, bool *host)
+static const char *behind(const char *words, const char *before)
+{
+	size_t n = strlen(before);
+
+	return strncmp(words, before, n) ? NULL : words + n;
+}
+
+/* A field of a header that is found by walking, without the words before the header's name. */
+static uint32_t ext_typeof(const char *words)
+{
+	static const struct {
+		const char *before;
+		enum exthdr_op op;
+	} kinds[] = { { "tcp option ", XH_TCPOPT },
+		      { "ip option ", XH_IPV4 },
+		      { "sctp chunk ", XH_SCTP },
+		      { "", XH_IPV6 } };
+
+	for (uint32_t i = 0; i < ARRAY_SIZE(kinds); i++) {
+		const char *w = behind(words, kinds[i].before), *space = w ? strchr(w, ' ') : NULL;
+		const struct ext_field *f;
+		char hdr[32];
+
+		if (!space || (size_t)(space - w) >= sizeof(hdr))
+			continue;
+		memcpy(hdr, w, (size_t)(space - w));
+		hdr[space - w] = '\0';
+		f = ext_find(kinds[i].op, hdr, space + 1);
+		if (f)
+			return f->type;
+	}
+	return TYPE_INVALID;
+}
+
+static uint32_t key_typeof(const char *words, bool *host)
 {
 	static const struct {
 		const char *before;
 		enum expr_kind kind;
-	} kinds[] = { { "meta ", EX_META },
-		      { "", EX_META },
-		      { "ct ", EX_CT },
-		      { "rt ", EX_RT },
-		      { "socket ", EX_SOCKET } };
-	const char *space = strchr(words, ' ');
+	} kinds[] = { { "meta ", EX_META },	{ "", EX_META },	  { "ct original ", EX_CT },
+		      { "ct reply ", EX_CT },	{ "ct ", EX_CT },	  { "rt ", EX_RT },
+		      { "socket ", EX_SOCKET }, { "tunnel ", EX_TUNNEL }, { "ipsec in ", EX_XFRM },
+		      { "ipsec out ", EX_XFRM } };
 
 	for (uint32_t k = 0; k < ARRAY_SIZE(kinds); k++) {
-		size_t n = strlen(kinds[k].before);
+		const char *w = behind(words, kinds[k].before);
+		unsigned int spnum;
+		int n = 0;
 
-		for (uint32_t i = 0; i < ARRAY_SIZE(keys); i++)
-			if (keys[i].kind == kinds[k].kind && !strncmp(words, kinds[k].before, n) &&
-			    !strcmp(keys[i].name, words + n))
+		if (w && kinds[k].kind == EX_XFRM && sscanf(w, "spnum %u %n", &spnum, &n) == 1)
+			w += n;
+		for (uint32_t i = 0; w && i < ARRAY_SIZE(keys); i++)
+			if (keys[i].kind == kinds[k].kind && !strcmp(keys[i].name, w))
 				return *host = keys[i].host, keys[i].type;
 	}
+	return TYPE_INVALID;
+}
+
+uint32_t pl_typeof(const char *words, bool *host)
+{
+	static const char *const tunnels[] = { "vxlan ", "geneve ", "gretap ", "gre " };
+	uint32_t t = key_typeof(words, host);
+	const char *space = strchr(words, ' ');
+
+	if (t != TYPE_INVALID)
+		return t;
+	*host = false;
+	if (*words == '@')
+		return TYPE_HEX;
+	if (behind(words, "osf "))
+		return TYPE_STRING;
 	for (int id = 1; space && id < PROTO_COUNT; id++) {
 		const struct proto *p = proto_of(id);
 		const struct field *f = proto_field(p, space + 1);
 
-		if (f && strlen(p->name) == (size_t)(space - words) &&
-		    !strncmp(p->name, words, (size_t)(space - words)))
-			return *host = false, f->type;
+		if (f && strlen(p->name) == (size_t)(space - words) && behind(words, p->name))
+			return f->type;
 	}
-	return TYPE_INVALID;
+	t = ext_typeof(words);
+	for (uint32_t i = 0; t == TYPE_INVALID && i < ARRAY_SIZE(tunnels); i++)
+		if (behind(words, tunnels[i]))
+			t = pl_typeof(behind(words, tunnels[i]), host);
+	return t;
 }
 
 const struct field *pl_bits_set(struct pstate *ps, const struct expr *write, const struct pval *val,
@@ -677,38 +751,39 @@ static struct data bits_of(const struct data *d, uint32_t at, uint32_t n)
 }
 
 /*
- * A load over several whole fields, which nft makes of equal tests side by side: the tests again, "udp sport 67 udp dport 68".
- * NULL: it is not that.
+ * A load over several whole fields, which nft makes of equal tests side by side: the tests again, "udp sport 67", "udp dport 68".
+ * The number of them, values and words in v and text; 0: it is not that.
  */
-const char *pl_fields_equal(struct pstate *ps, struct pval *v, const struct data *d)
+uint32_t pl_fields_equal(struct pstate *ps, const struct pval *val, const struct data *d,
+			 struct pval *v, const char **text, uint32_t max)
 {
-	uint32_t skip, start = v->e->payload.off * 8u, off = start, n = 0;
-	uint32_t end = start + v->e->payload.len * 8u;
-	const struct proto *p = payload_proto(ps, v->e, &skip);
-	struct sbuf b;
+	uint32_t skip, start = val->e->payload.off * 8u, off = start, n = 0;
+	uint32_t end = start + val->e->payload.len * 8u;
+	const struct proto *p = payload_proto(ps, val->e, &skip);
 
-	if (!p || p->id == PROTO_TH)
-		return NULL;
-	sb_init(&b, ps->a);
-	while (off < end) {
+	while (p && p->id != PROTO_TH && off < end) {
 		const struct field *f = NULL;
+		struct sbuf b;
 		struct data x;
 
 		for (uint32_t i = 0; i < p->n_fields && !f; i++)
 			if (p->fields[i].off + skip == off && off + p->fields[i].bits <= end &&
 			    may_say(ps, &p->fields[i]))
 				f = &p->fields[i];
-		if (!f || type_is_flags(f->type) || (!ps->o->listing && (off | f->bits) % 8))
-			return NULL;
+		if (!f || n == max || type_is_flags(f->type) ||
+		    (!ps->o->listing && (off | f->bits) % 8))
+			return 0;
 		x = bits_of(d, off - start, f->bits);
-		sb_printf(&b, "%s%s %s ", n++ ? " " : "", p->name, f->name);
+		sb_init(&b, ps->a);
+		sb_printf(&b, "%s %s ", p->name, f->name);
 		pv_data(&b, pv_how(ps->o), f->type, false, x.b, x.len);
-		v->fld = v->fld ? v->fld : f;
-		if (f->type == TYPE_INET_PROTO && v->e->payload.base == PB_NETWORK)
-			ps->l4 = x.b[0];
+		v[n] = *val;
+		v[n].fld = f;
+		v[n].l3 = p->id == PROTO_IP ? FAM_IP : p->id == PROTO_IP6 ? FAM_IP6 : -1;
+		v[n].l4 = val->e->payload.base == PB_TRANSPORT ? ps->l4 : -1;
+		v[n].value = pv_number(x.b, x.len, false);
+		text[n++] = b.s;
 		off += f->bits;
 	}
-	v->l3 = p->id == PROTO_IP ? FAM_IP : p->id == PROTO_IP6 ? FAM_IP6 : -1;
-	v->l4 = v->e->payload.base == PB_TRANSPORT ? ps->l4 : -1;
-	return n > 1 ? b.s : NULL;
+	return n > 1 ? n : 0;
 }

@@ -179,6 +179,22 @@ static bool value_done(const struct pval *v, uint32_t n)
 	return v->n_ops == n || (v->n_ops == n + 1 && v->ops[n].op == POP_SWAP);
 }
 
+/* Several fields at once, compared with as many values. */
+static bool cmp_fields(struct pstate *ps, const struct pval *v, const struct expr *c)
+{
+	struct pval part[16];
+	const char *text[16];
+	uint32_t n;
+
+	if (v->e->kind != EX_PAYLOAD || *v->words != '@' || v->n_ops || c->cmp.op != CMP_EQ ||
+	    c->cmp.data.len != v->len)
+		return false;
+	n = pl_fields_equal(ps, v, &c->cmp.data, part, text, ARRAY_SIZE(part));
+	for (uint32_t i = 0; i < n; i++)
+		pd_match(ps, &part[i], part[i].value, text[i]);
+	return n;
+}
+
 static bool pm_cmp(struct pstate *ps, const struct expr *c)
 {
 	struct pval *v = pl_reg(ps, c->cmp.sreg);
@@ -193,15 +209,8 @@ static bool pm_cmp(struct pstate *ps, const struct expr *c)
 	/* Less than was loaded is compared: only names and addresses have a way to say that. */
 	if (c->cmp.data.len != v->len && v->type != TYPE_IFNAME && v->e->kind == EX_PAYLOAD)
 		return false;
-	if (v->e->kind == EX_PAYLOAD && *v->words == '@' && !v->n_ops && c->cmp.op == CMP_EQ &&
-	    c->cmp.data.len == v->len) {
-		const char *text = pl_fields_equal(ps, v, &c->cmp.data);
-
-		if (text) {
-			pm_match(ps, &v, 1, text);
-			return true;
-		}
-	}
+	if (cmp_fields(ps, v, c))
+		return true;
 	if (type_is_flags(v->type)) {
 		if (!cmp_flags(ps, v, c, &b))
 			return false;
@@ -324,7 +333,10 @@ static bool pm_lookup(struct pstate *ps, const struct expr *e)
 	if (!pm_concat(ps, e->lookup.sreg, s, key, &n, &b))
 		return false;
 	if (e->lookup.dreg == REG_NONE) {
-		sb_puts(&b, e->lookup.inv ? " != " : " ");
+		bool computed = ps->o->listing && n == 1 && !value_done(key[0], 0) &&
+				!(key[0]->field && value_done(key[0], key[0]->n_ops > 1 ? 2 : 1));
+
+		sb_puts(&b, e->lookup.inv ? " != " : computed ? " == " : " ");
 	} else {
 		sb_puts(&b, e->lookup.dreg == REG_VERDICT ? " vmap " : " map ");
 	}

@@ -145,6 +145,71 @@ bool fb_print_match(const struct rule *r, uint32_t n, struct sbuf *out)
 	return true;
 }
 
+/* The value behind a word of an object's body, outside of quotes and inner braces: *n bytes; NULL: the word is not there. */
+static const char *body_value(const char *body, const char *word, size_t *n)
+{
+	size_t len = strlen(word);
+	uint32_t depth = 0;
+	bool quoted = false;
+
+	for (const char *p = body; *p; p++) {
+		bool at = p == body || isspace((unsigned char)p[-1]) || strchr(";{", p[-1]);
+
+		quoted ^= *p == '"';
+		depth += !quoted && *p == '{' ? 1 : !quoted && *p == '}' && depth ? -1 : 0;
+		if (quoted || depth > (*body == '{') || !at || strncmp(p, word, len) ||
+		    !isspace((unsigned char)p[len]))
+			continue;
+		p += len + strspn(p + len, " \t=");
+		*n = *p == '"'	 ? strcspn(p + 1, "\"") + 2
+		     : *p == '{' ? strcspn(p, "}") + 1
+				 : strcspn(p, " \t\n;}");
+		return p;
+	}
+	return NULL;
+}
+
+static void body_line(const struct obj *ob, const char *word, const char *before, struct sbuf *out)
+{
+	size_t n;
+	const char *v = body_value(ob->body, word, &n);
+
+	if (v)
+		sb_printf(out, "%s%s%s %.*s", before, word, *v == '{' ? " =" : "", (int)n, v);
+	else if (!strcmp(word, "l3proto")) /* the table's */
+		sb_printf(out, "%sl3proto %s", before, family_name(ob->table->family));
+}
+
+/* Objects that only the kernel runs: their parameters, in nft's order. */
+static void print_body(const struct obj *ob, struct sbuf *out)
+{
+	const char *quote = strchr(ob->body, '"');
+
+	switch (ob->type) {
+	case NFT_OBJECT_CT_HELPER:
+		body_line(ob, "type", "\t\t", out);
+		body_line(ob, "protocol", " ", out);
+		body_line(ob, "l3proto", "\n\t\t", out);
+		break;
+	case NFT_OBJECT_CT_TIMEOUT:
+		body_line(ob, "protocol", "\t\t", out);
+		body_line(ob, "l3proto", "\n\t\t", out);
+		body_line(ob, "policy", "\n\t\t", out);
+		break;
+	case NFT_OBJECT_CT_EXPECT:
+		body_line(ob, "protocol", "\t\t", out);
+		body_line(ob, "dport", "\n\t\t", out);
+		body_line(ob, "timeout", "\n\t\t", out);
+		body_line(ob, "size", "\n\t\t", out);
+		body_line(ob, "l3proto", "\n\t\t", out);
+		break;
+	default: /* secmark: its context */
+		sb_printf(out, "\t\t%.*s", quote ? (int)strcspn(quote + 1, "\"") + 2 : 0,
+			  quote ? quote : "");
+	}
+	sb_puts(out, "\n");
+}
+
 bool fb_print_obj(const struct obj *ob, const struct fb_print_opts *o, struct sbuf *out)
 {
 	static const char *const kinds[] = {
@@ -195,7 +260,7 @@ bool fb_print_obj(const struct obj *ob, const struct fb_print_opts *o, struct sb
 	default:
 		if (!ob->body)
 			return false;
-		sb_printf(out, "\t\t%s\n", ob->body);
+		print_body(ob, out);
 	}
 	sb_puts(out, "\t}\n");
 	return true;
@@ -292,7 +357,8 @@ bool fb_print_chain(const struct chain *c, const struct fb_print_opts *o, struct
 	return true;
 }
 
-static void table_head(const struct table *t, struct sbuf *out)
+/* True: flags came last, which a blank line parts from what follows in listings. */
+static bool table_head(const struct table *t, struct sbuf *out)
 {
 	static const struct {
 		uint32_t bit;
@@ -312,7 +378,8 @@ static void table_head(const struct table *t, struct sbuf *out)
 			any = true;
 		}
 	if (any)
-		sb_puts(out, ";\n");
+		sb_puts(out, "\n");
+	return any;
 }
 
 /* A block follows: a blank line before all but the first, in listings. */
@@ -326,9 +393,8 @@ static bool block(const struct fb_print_opts *o, bool *any, struct sbuf *out)
 
 bool fb_print_table(const struct table *t, const struct fb_print_opts *o, struct sbuf *out)
 {
-	bool any = false;
+	bool any = table_head(t, out);
 
-	table_head(t, out);
 	vec_foreach(&t->objs, it)
 		if (!block(o, &any, out) || !fb_print_obj(*it, o, out))
 			return false;

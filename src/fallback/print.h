@@ -32,8 +32,9 @@ struct pval {
 	uint8_t shift;		 /* bit field: how far its low bit is from the datum's */
 	bool done;		 /* resolved */
 	bool field;		 /* ops[0] is the field's own mask */
-	uint32_t full; /* bytes of the whole field, where less is loaded for a prefix; else 0 */
-	int l3, l4;    /* the protocol that the words imply; -1: none */
+	uint32_t full;	/* bytes of the whole field, where less is loaded for a prefix; else 0 */
+	uint64_t value; /* of one of several fields that are loaded together */
+	int l3, l4;	/* the protocol that the words imply; -1: none */
 };
 
 /* A match of a protocol: left out where a later match brings it back by itself. */
@@ -95,7 +96,8 @@ struct pval *pl_reg(struct pstate *ps, uint8_t reg);
 const struct field *pl_bits_set(struct pstate *ps, const struct expr *write, const struct pval *val,
 				uint64_t *value);
 
-const char *pl_fields_equal(struct pstate *ps, struct pval *v, const struct data *d);
+uint32_t pl_fields_equal(struct pstate *ps, const struct pval *val, const struct data *d,
+			 struct pval *v, const char **text, uint32_t max);
 
 /* pdep.c */
 /* What the match `v == val` makes known, and its place among the dependencies; text is its words. */

@@ -173,6 +173,18 @@ static bool data_types(const struct set *s, const struct pval *data, struct etyp
 	return true;
 }
 
+/* A value of a map of address intervals: one address is a prefix, too. */
+static bool data_prefix(const struct etype *ty, uint32_t n_fields, bool interval,
+			const struct set_elem *el, uint32_t off, uint32_t half, struct sbuf *out)
+{
+	if (!interval || n_fields > 1 || (ty->t != TYPE_IPADDR && ty->t != TYPE_IP6ADDR) ||
+	    memcmp(el->data.b + off, el->data.b + off + half, ty->len) != 0)
+		return false;
+	pv_data(out, 0, ty->t, ty->host, el->data.b + off, ty->len);
+	sb_printf(out, "/%u", ty->len * 8);
+	return true;
+}
+
 static bool elem_data(const struct fb_print_opts *o, const struct set *s, const struct set_elem *el,
 		      struct pval *data, struct sbuf *out)
 {
@@ -200,8 +212,10 @@ static bool elem_data(const struct fb_print_opts *o, const struct set *s, const 
 		if (ty[i].t == TYPE_INVALID || !ty[i].len || half + off + ty[i].len > el->data.len)
 			return false;
 		sb_puts(out, i ? " . " : "");
-		if (!elem_field(o, &ty[i], el->data.b + off, el->data.b + off + half, interval,
-				out))
+		if (o->listing && data_prefix(&ty[i], n, interval, el, off, half, out))
+			;
+		else if (!elem_field(o, &ty[i], el->data.b + off, el->data.b + off + half, interval,
+				     out))
 			return false;
 		off += ALIGN_UP(ty[i].len, 4u);
 	}
@@ -310,6 +324,7 @@ static uint32_t per_line(const struct set *s, const struct etype *ty)
 	switch (ty->t) {
 	case TYPE_NFPROTO:
 	case TYPE_INTEGER:
+	case TYPE_MPTCP_SUBTYPE:
 	case TYPE_ARPOP:
 	case TYPE_INET_PROTO:
 	case TYPE_INET_SERVICE:
@@ -408,6 +423,12 @@ static bool is_qualified(const char *decl)
 	return true;
 }
 
+/* What newer kernels let nft say beside the size. */
+static const char *count_note(const struct set *s, struct sbuf *out)
+{
+	return s->elems.n ? arena_printf(out->arena, "\t# count %u", s->elems.n) : "";
+}
+
 bool fb_print_set(const struct set *s, const struct fb_print_opts *o, struct sbuf *out)
 {
 	bool map = s->flags & (SET_MAP | SET_OBJECT);
@@ -432,7 +453,7 @@ bool fb_print_set(const struct set *s, const struct fb_print_opts *o, struct sbu
 	if (s->has_policy && s->policy == NFT_SET_POL_MEMORY)
 		sb_puts(out, "\t\tpolicy memory\n");
 	if (s->has_size || (o->listing && s->size))
-		sb_printf(out, "\t\tsize %u\n", s->size);
+		sb_printf(out, "\t\tsize %u%s\n", s->size, o->listing ? count_note(s, out) : "");
 	set_flags(s, out);
 	set_exprs(s, out);
 	if (s->auto_merge && (s->n_fields <= 1 || !o->listing))

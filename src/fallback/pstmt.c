@@ -197,6 +197,12 @@ static bool nat_addr(struct pstate *ps, const struct expr *e, uint8_t reg, struc
 	return true;
 }
 
+/* The map's value holds a port behind the address. */
+static bool covers(const struct pval *a, uint32_t family)
+{
+	return a->e->lookup.set->data_len > (family == FAM_IP6 ? 16 : 4);
+}
+
 static bool stmt_nat(struct pstate *ps, const struct expr *e, struct sbuf *b)
 {
 	struct pval *a = pl_reg(ps, e->nat.reg_addr_min);
@@ -212,7 +218,7 @@ static bool stmt_nat(struct pstate *ps, const struct expr *e, struct sbuf *b)
 			    REG_WORD(e->nat.reg_proto_min) ==
 				    REG_WORD(e->nat.reg_addr_min) +
 					    (e->nat.family == FAM_IP6 ? 4 : 1) &&
-			    !pl_reg(ps, e->nat.reg_proto_min);
+			    covers(a, e->nat.family);
 
 		if (e->nat.reg_addr_max != REG_NONE && e->nat.reg_addr_max != e->nat.reg_addr_min)
 			return false;

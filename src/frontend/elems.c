@@ -400,8 +400,8 @@ static bool follows(const struct data *a, const struct data *b)
 static bool normalize(struct sema *s, struct sset *set)
 {
 	struct set *st = &set->set;
-	bool merge = (st->flags & (SET_ANONYMOUS | SET_MAP)) == SET_ANONYMOUS || st->auto_merge,
-	     sorted = true;
+	bool map = st->flags & (SET_MAP | SET_OBJECT), sorted = true;
+	bool merge = (st->flags & SET_ANONYMOUS && !map) || st->auto_merge;
 	uint32_t n = 0;
 
 	set->dirty = false;
@@ -424,11 +424,11 @@ static bool normalize(struct sema *s, struct sset *set)
 		if (over && data_eq(&e->key, &p->key) && data_eq(&e->key_end, &p->key_end) &&
 		    same_value(e, p))
 			continue;
-		if (over && (!merge || (st->flags & SET_MAP))) {
+		if (over && (!merge || map)) {
 			diag_error2(s->diag, e->loc, p->loc, "conflicting intervals specified");
 			return false;
 		}
-		if ((over || follows(&p->key_end, &e->key)) && merge && !(st->flags & SET_MAP)) {
+		if ((over || follows(&p->key_end, &e->key)) && merge && !map) {
 			if (memcmp(e->key_end.b, p->key_end.b, e->key.len) > 0)
 				p->key_end = e->key_end;
 			continue;
