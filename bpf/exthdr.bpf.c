@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: (GPL-2.0-or-later OR BSD-2-Clause)
 /*
- * exthdr: finds IPv6 extension headers, TCP options and SCTP chunks as nf_tables' exthdr expression does.
+ * exthdr: finds IPv6 extension headers, options of IPv4, TCP and DCCP, and SCTP chunks as nf_tables' exthdr expression does.
  *
  * Results: bits 0-31 the offset in the packet, bit 32 found, bits 33-48 (TCP, SCTP) how many bytes are there, so that the caller
  * can tell a field past the end; else 0.
@@ -8,6 +8,9 @@
 #include "n2b.h"
 
 #define FOUND (1ULL << 32)
+
+#define N2B_FIELD(type, base, st, member)                                                          \
+	n2b_at(type, (base) + bpf_core_field_offset(struct st, member))
 
 enum {
 	NH_HOP = 0,
@@ -159,4 +162,228 @@ N2B_GLOBAL __u64 n2b_sctp_chunk(struct bpf_nf_ctx *ctx, __u32 thoff, __u32 targe
 
 	bpf_loop(1 << 20, step_sctp, &f, 0);
 	return f.found ? f.off | FOUND | (__u64)f.len << 33 : 0;
+}
+
+/* -- DCCP ---------------------------------------------------------------------------------------------------- */
+
+static long step_dccp(__u32 i, void *data)
+{
+	struct find *f = data;
+	struct sk_buff *skb = f->ctx->skb;
+	bool ok = true;
+	__u8 kind, len;
+
+	if (f->off >= f->end)
+		return 1;
+	kind = n2b_read8(skb, f->off, &ok);
+	if (f->off + 1 < f->end) /* both bytes are read, even of an option of one */
+		len = n2b_read8(skb, f->off + 1, &ok);
+	else
+		len = 0;
+	if (!ok)
+		return 1;
+	if (kind == f->target) {
+		f->found = 1;
+		return 1;
+	}
+	if (kind < 32)
+		len = 1;
+	else if (len < 2)
+		return 1;
+	f->off = n2b_forget(skb, f->off + len);
+	return 0;
+}
+
+/* Whether the DCCP header at thoff has option `target`. */
+N2B_GLOBAL __u64 n2b_dccp_opt(struct bpf_nf_ctx *ctx, __u32 thoff, __u32 target)
+{
+	struct sk_buff *skb = ctx->skb;
+	struct find f = { .ctx = ctx, .target = target };
+	bool ok = true;
+	__u32 size, len, kind;
+
+	n2b_read8(skb, thoff + 11, &ok);
+	size = n2b_read8(skb, thoff + 4, &ok) * 4;
+	kind = n2b_read8(skb, thoff + 8, &ok);
+	if (!ok || thoff > 0xffff)
+		return 0;
+	len = 12 + (kind & 1 ? 4 : 0); /* wide sequence numbers */
+	kind = kind >> 1 & 15;
+	if (kind == 0) /* request */
+		len += 4;
+	else if (kind == 1 || kind == 5 || kind > 9) /* response, reset, what is not known */
+		len += 12;
+	else if (kind != 2) /* all but data acknowledge */
+		len += 8;
+	f.off = n2b_forget(skb, thoff + len);
+	f.end = thoff + size;
+	bpf_loop(1020, step_dccp, &f, 0);
+	return f.found;
+}
+
+/* -- IPv4 ---------------------------------------------------------------------------------------------------- */
+
+enum {
+	OPT_END,
+	OPT_NOOP,
+	OPT_RR = 7,
+	OPT_TS = 68,
+	OPT_LSRR = 131,
+	OPT_CIPSO = 134,
+	OPT_SSRR = 137,
+	OPT_RA = 148
+};
+
+struct options {
+	struct bpf_nf_ctx *ctx;
+	__u32 off, end;
+	__u8 bad, strict, capable;
+	__u8 srr, rr, ts, ra; /* offsets from the network header; 0: not there */
+};
+
+/*
+ * Whether the running task has CAP_NET_RAW in the network namespace's user namespace: nf_tables compiles options as if that task
+ * had given them, and only such a task may give those that the kernel does not know.
+ */
+static __always_inline bool net_raw(struct bpf_nf_ctx *ctx)
+{
+	__u64 cred = N2B_FIELD(__u64, bpf_get_current_task(), task_struct, cred);
+	__u64 own = N2B_FIELD(__u64, cred, cred, user_ns), ns = (__u64)ctx->state->net->user_ns;
+	__u64 parent;
+
+	for (int i = 0; i < 33 && ns; i++) {
+		if (ns == own)
+			return N2B_FIELD(__u64, cred, cred, cap_effective) >> 13 & 1;
+		if ((__s32)N2B_FIELD(__u32, ns, user_namespace, level) <=
+		    (__s32)N2B_FIELD(__u32, own, user_namespace, level))
+			return false;
+		parent = N2B_FIELD(__u64, ns, user_namespace, parent);
+		if (parent == own && N2B_FIELD(__u32, ns, user_namespace, owner) ==
+					     N2B_FIELD(__u32, cred, cred, euid))
+			return true;
+		ns = parent;
+	}
+	return false;
+}
+
+/* A timestamp option of len bytes with pointer `ptr` and flags: can the kernel write on? */
+static __always_inline bool timestamp_ok(const struct options *o, __u8 len, __u8 ptr, __u8 flags)
+{
+	if (len < 4 || ptr < 5)
+		return false;
+	if (ptr > len)
+		return flags >> 4 != 15;
+	if (ptr + 3 > len)
+		return false;
+	switch (flags & 15) {
+	case 0:
+		return true;
+	case 1:
+	case 3:
+		return ptr + 7 <= len;
+	default:
+		return o->capable;
+	}
+}
+
+/* One option with a length at o->off, `at` from the network header; false: the options are malformed. */
+static __always_inline bool option(struct options *o, __u8 kind, __u8 len, __u8 at)
+{
+	struct sk_buff *skb = o->ctx->skb;
+	bool ok = true;
+	__u8 ptr = 0, flags = 0;
+
+	if (len >= 3)
+		ptr = n2b_read8(skb, o->off + 2, &ok);
+	if (len >= 4)
+		flags = n2b_read8(skb, o->off + 3, &ok);
+	switch (kind) {
+	case OPT_SSRR:
+	case OPT_LSRR:
+		if (o->srr || ptr != 4 || len < 7 || (len - 3) & 3)
+			return false;
+		o->strict = kind == OPT_SSRR;
+		o->srr = at;
+		return true;
+	case OPT_RR:
+		if (o->rr || len < 3 || ptr < 4 || (ptr <= len && ptr + 3 > len))
+			return false;
+		o->rr = at;
+		return true;
+	case OPT_TS:
+		if (o->ts || !timestamp_ok(o, len, ptr, flags))
+			return false;
+		o->ts = at;
+		return true;
+	case OPT_RA:
+		if (len < 4)
+			return false;
+		if (!ptr && !flags)
+			o->ra = at;
+		return true;
+	case OPT_CIPSO: /* of a domain that is not defined, as all are unless someone labels packets */
+		return false;
+	default:
+		return o->capable;
+	}
+}
+
+static long step_ip4(__u32 i, void *data)
+{
+	struct options *o = data;
+	struct sk_buff *skb = o->ctx->skb;
+	bool ok = true;
+	__u8 kind, len;
+
+	if (o->off >= o->end)
+		return 1;
+	kind = n2b_read8(skb, o->off, &ok);
+	if (kind == OPT_END)
+		return 1;
+	if (kind == OPT_NOOP) {
+		o->off = n2b_forget(skb, o->off + 1);
+		return 0;
+	}
+	o->bad = 1;
+	if (o->off + 1 >= o->end)
+		return 1;
+	len = n2b_read8(skb, o->off + 1, &ok);
+	if (!ok || len < 2 || o->off + len > o->end || !option(o, kind, len, o->off))
+		return 1;
+	o->bad = 0;
+	o->off = n2b_forget(skb, o->off + len);
+	return 0;
+}
+
+/* Option `target` of the IPv4 header, where all options are well formed. The caller tests that it reads inside the packet. */
+N2B_GLOBAL __u64 n2b_ip4_opt(struct bpf_nf_ctx *ctx, __u32 target)
+{
+	struct sk_buff *skb = ctx->skb;
+	struct options o = { .ctx = ctx, .off = n2b_forget(skb, 20) };
+	bool ok = true;
+	__u8 at;
+
+	n2b_read8(skb, 19, &ok);
+	o.end = (n2b_read8(skb, 0, &ok) & 15) * 4;
+	if (!ok || o.end <= 20 || o.end > skb->len)
+		return 0;
+	o.capable = net_raw(ctx);
+	bpf_loop(40, step_ip4, &o, 0);
+	if (o.bad)
+		return 0;
+	switch (target) {
+	case OPT_SSRR:
+	case OPT_LSRR:
+		at = o.strict == (target == OPT_SSRR) ? o.srr : 0;
+		break;
+	case OPT_RR:
+		at = o.rr;
+		break;
+	case OPT_RA:
+		at = o.ra;
+		break;
+	default:
+		at = 0;
+	}
+	return at ? at | FOUND : 0;
 }

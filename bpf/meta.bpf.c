@@ -89,6 +89,51 @@ N2B_GLOBAL __u64 n2b_sk_class(struct bpf_nf_ctx *ctx)
 	return N2B_FIELD(__u32, sk, sock, sk_cgrp_data.classid) | FOUND;
 }
 
+/* A bit of a structure at an address, wherever the kernel has it. */
+#define N2B_BIT(base, st, member)                                                                  \
+	(n2b_at(__u64, (base) + __builtin_preserve_field_info(((struct st *)0)->member,            \
+							      BPF_FIELD_BYTE_OFFSET))              \
+		 << __builtin_preserve_field_info(((struct st *)0)->member,                        \
+						  BPF_FIELD_LSHIFT_U64) >>                         \
+	 63)
+
+#define INET_TRANSPARENT 15
+
+static __always_inline bool transparent(__u64 sk, __u8 state)
+{
+	if (state == TIME_WAIT)
+		return N2B_BIT(sk, inet_timewait_sock, tw_transparent);
+	if (state == NEW_SYN_RECV)
+		return N2B_BIT(sk, inet_request_sock, no_srccheck);
+	if (bpf_core_field_exists(struct inet_sock, inet_flags))
+		return N2B_FIELD(__u64, sk, inet_sock, inet_flags) >> INET_TRANSPARENT & 1;
+	return N2B_BIT(sk, inet_sock___bits, transparent);
+}
+
+/*
+ * What nf_tables' socket expression finds (key: transparent 0, mark 1, wildcard 2) where it has no device to look a socket up for: at
+ * the output hook.
+ */
+N2B_GLOBAL __u64 n2b_socket(struct bpf_nf_ctx *ctx, __u32 key, __u32 ip6)
+{
+	__u64 sk = (__u64)ctx->skb->sk, net = (__u64)ctx->state->net, any;
+	__u8 state;
+
+	if (!sk || N2B_FIELD(__u64, sk, sock, __sk_common.skc_net) != net)
+		return 0;
+	state = N2B_FIELD(__u8, sk, sock, __sk_common.skc_state);
+	if (key == 0)
+		return transparent(sk, state) | FOUND;
+	if (state == TIME_WAIT || state == NEW_SYN_RECV)
+		return 0;
+	if (key == 1)
+		return N2B_FIELD(__u32, sk, sock, sk_mark) | FOUND;
+	if (!ip6)
+		return (N2B_FIELD(__u32, sk, sock, __sk_common.skc_rcv_saddr) == 0) | FOUND;
+	any = sk + bpf_core_field_offset(struct sock, __sk_common.skc_v6_rcv_saddr);
+	return ((n2b_at(__u64, any) | n2b_at(__u64, any + 8)) == 0) | FOUND;
+}
+
 /* -- the skb ------------------------------------------------------------------------------------------------- */
 
 /* The index of the port of a VRF that the packet came through; 0: none. */
@@ -104,6 +149,42 @@ N2B_GLOBAL __u64 n2b_sdif(struct bpf_nf_ctx *ctx, __u32 ip6)
 	if (!(N2B_FIELD(__u16, cb, inet_skb_parm, flags) & 128))
 		return 0;
 	return N2B_FIELD(__u32, cb, inet_skb_parm, iif);
+}
+
+struct by_index {
+	__u64 at, end, found; /* list entry; the list's head; the device */
+	__u32 index;
+};
+
+static long step_device(__u32 i, void *data)
+{
+	struct by_index *d = data;
+	__u64 dev = d->at - bpf_core_field_offset(struct net_device, dev_list);
+
+	if (!d->at || d->at == d->end)
+		return 1;
+	if (N2B_FIELD(__u32, dev, net_device, ifindex) == d->index) {
+		d->found = dev;
+		return 1;
+	}
+	d->at = n2b_at(__u64, d->at);
+	return 0;
+}
+
+/* Bytes 0-7 (half 0) or 8-15 (1) of the name of that port. */
+N2B_GLOBAL __u64 n2b_sdifname(struct bpf_nf_ctx *ctx, __u32 ip6, __u32 half)
+{
+	struct by_index d = { .index = n2b_sdif(ctx, ip6) };
+
+	if (!d.index)
+		return 0;
+	d.end = (__u64)ctx->state->net + bpf_core_field_offset(struct net, dev_base_head);
+	d.at = n2b_at(__u64, d.end);
+	bpf_loop(1 << 16, step_device, &d, 0);
+	if (!d.found)
+		return 0;
+	return n2b_at(__u64,
+		      d.found + bpf_core_field_offset(struct net_device, name) + (half & 1) * 8);
 }
 
 /* Whether the packet came out of a transformation (IPsec). */
@@ -366,6 +447,20 @@ N2B_GLOBAL __u64 n2b_time(struct bpf_nf_ctx *ctx)
 N2B_GLOBAL __u64 n2b_hour(struct bpf_nf_ctx *ctx)
 {
 	return real_ns() / 1000000000 % 86400;
+}
+
+/*
+ * Minutes that the kernel's time zone is west of Greenwich. No program can read it, so nft2bpfctl says it when it loads the object, by the
+ * kernel configuration's way; 0 where nobody says it.
+ */
+extern int CONFIG_NFT2BPF_MINUTESWEST __kconfig __weak;
+
+/* The day of the week in that time zone, Sunday 0. */
+N2B_GLOBAL __u64 n2b_day(struct bpf_nf_ctx *ctx)
+{
+	__u64 sec = real_ns() / 1000000000 - (__s64)CONFIG_NFT2BPF_MINUTESWEST * 60;
+
+	return (4 + sec / 86400) % 7;
 }
 
 N2B_GLOBAL __u64 n2b_cpu(struct bpf_nf_ctx *ctx)

@@ -77,13 +77,29 @@ struct uid_gid_map {
 	struct uid_gid_extent *reverse;
 };
 
+typedef struct {
+	__u32 val;
+} kuid_t, kgid_t;
+
+typedef struct {
+	__u64 val;
+} kernel_cap_t;
+
+struct list_head {
+	struct list_head *next, *prev;
+};
+
 struct user_namespace {
 	struct uid_gid_map uid_map, gid_map;
+	struct user_namespace *parent;
+	int level;
+	kuid_t owner;
 };
 
 struct net {
 	__u32 ifindex;
 	struct user_namespace *user_ns;
+	struct list_head dev_base_head;
 };
 
 struct rtnl_link_ops {
@@ -97,15 +113,14 @@ struct net_device {
 	unsigned short type;
 	unsigned char addr_len;
 	int group;
+	struct list_head dev_list;
 };
 
-typedef struct {
-	__u32 val;
-} kuid_t, kgid_t;
-
 struct cred {
-	kuid_t fsuid;
+	kuid_t euid, fsuid;
 	kgid_t fsgid;
+	kernel_cap_t cap_effective;
+	struct user_namespace *user_ns;
 };
 
 struct file {
@@ -122,8 +137,10 @@ typedef struct {
 
 struct sock;
 struct sock_common {
+	__be32 skc_rcv_saddr;
 	unsigned char skc_state;
 	possible_net_t skc_net;
+	struct in6_addr skc_v6_rcv_saddr;
 	struct sock *skc_listener;
 };
 
@@ -135,6 +152,25 @@ struct sock {
 	struct sock_common __sk_common;
 	struct socket *sk_socket;
 	struct sock_cgroup_data sk_cgrp_data;
+	__u32 sk_mark;
+};
+
+/* Kernels before 6.6 have bits instead of inet_flags: local types that stand for the same one (___ and what follows do not count). */
+struct inet_sock {
+	struct sock sk;
+	unsigned long inet_flags;
+};
+
+struct inet_sock___bits {
+	__u8 transparent : 1;
+};
+
+struct inet_timewait_sock {
+	unsigned int tw_transparent : 1;
+};
+
+struct inet_request_sock {
+	__u16 no_srccheck : 1;
 };
 
 /* Views of sk_buff's cb. */
@@ -225,13 +261,10 @@ struct signal_struct {
 	struct hrtimer real_timer;
 };
 
-struct list_head {
-	struct list_head *next, *prev;
-};
-
 struct task_struct {
 	struct list_head tasks;
 	struct signal_struct *signal;
+	const struct cred *cred;
 };
 
 struct sk_buff {

@@ -58,7 +58,9 @@ struct pkt {
 	uint16_t protocol; /* ethertype, host order; 0: as pf says */
 	uint8_t pkt_type;  /* PACKET_HOST ... */
 	bool has_sk;	   /* a full socket of this namespace with a file */
-	uint32_t skuid, skgid;
+	uint32_t skuid, skgid, sk_mark;
+	bool sk_transparent, sk_wildcard;
+	const char *sdifname; /* NULL: none */
 	bool has_cgroup;
 	uint32_t cgroup;
 	bool secpath;
@@ -66,6 +68,7 @@ struct pkt {
 	uint32_t cpu;
 	uint64_t mono_ns;	       /* monotonic clock: limits, timeouts, last */
 	uint64_t real_ns;	       /* wall clock: meta time, hour, day */
+	int32_t minuteswest;	       /* of the kernel's time zone: meta day */
 	uint32_t (*random)(void *arg); /* meta random, numgen random; NULL: these are unsupported */
 	void *random_arg;
 };

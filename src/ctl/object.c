@@ -7,6 +7,8 @@
 #include <libelf.h>
 #include <linux/netfilter.h>
 #include <stdlib.h>
+#include <sys/syscall.h>
+#include <sys/time.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -197,12 +199,28 @@ static int fill_maps(struct ctl *c, struct ctl_obj *o)
 
 /* -- loading and attaching ------------------------------------------------------------------------- */
 
+/*
+ * The kernel's time zone, which `meta day` needs and no program can read, as a line of kernel configuration: the runtime declares it
+ * as such (bpf/meta.bpf.c). The C library's gettimeofday() does not tell it.
+ */
+static const char *time_zone(struct ctl *c)
+{
+	struct timezone tz = { 0 };
+	struct timeval tv;
+
+	syscall(SYS_gettimeofday, &tv, &tz);
+	return arena_printf(c->arena, "CONFIG_NFT2BPF_MINUTESWEST=%d\n", tz.tz_minuteswest);
+}
+
 int object_load(struct ctl *c, const char *path, struct ctl_obj *o)
 {
+	LIBBPF_OPTS(bpf_object_open_opts, opts);
+
 	memset(o, 0, sizeof(*o));
 	if (read_manifest(c, path, o))
 		return 1;
-	o->bpf = bpf_object__open_file(path, NULL);
+	opts.kconfig = time_zone(c);
+	o->bpf = bpf_object__open_file(path, &opts);
 	if (!o->bpf)
 		return ctl_error("%s: libbpf cannot open it: %s", path, strerror(errno));
 	if (bpf_object__load(o->bpf))

@@ -175,11 +175,30 @@ static struct fb_support no(enum fb_reason r, const char *what)
 	return (struct fb_support){ .effect = FB_WRITE, .reason = r, .what = what };
 }
 
+/* Reads that no program can make: their results come out of what only the kernel has. */
+static struct kind_word out_of_reach(const struct chain *base, const struct expr *e)
+{
+	struct kind_word none = { FBR_NONE, NULL };
+
+	if (e->kind == EX_CT && e->ct.key == KEY_CT_ID)
+		return (struct kind_word){ FBR_SECRET, "ct id" };
+	if (e->kind == EX_HASH && e->hash.sreg == REG_NONE)
+		return (struct kind_word){ FBR_SECRET, "symhash" };
+	if (e->kind == EX_HASH && !e->hash.has_seed)
+		return (struct kind_word){ FBR_SECRET, "jhash without a seed" };
+	if (e->kind == EX_RT && e->rt.key == KEY_RT_TCPMSS)
+		return (struct kind_word){ FBR_SERVICE, "rt mtu" };
+	if (e->kind == EX_SOCKET && base && base->hook != HOOK_OUTPUT)
+		return (struct kind_word){ FBR_SERVICE, "looking up a socket" };
+	return none;
+}
+
 struct fb_support fb_rule_support(const struct fb_options *o, const struct chain *base,
 				  const struct rule *r, uint32_t i)
 {
 	const struct expr *e = r->exprs.v[i];
 	struct fb_support s = { .reason = FBR_NONE };
+	struct kind_word never_read;
 	const char *why = NULL;
 	bool decides;
 
@@ -202,7 +221,11 @@ struct fb_support fb_rule_support(const struct fb_options *o, const struct chain
 	if (e->kind == EX_IMMEDIATE && e->imm.dreg == REG_VERDICT && e->imm.verdict.code == V_QUEUE)
 		return no(FBR_ACT, "queue");
 	s.effect = fb_effect(r, i, &decides);
-	if (o->can_lower && !o->can_lower(e, base, &why)) {
+	never_read = out_of_reach(base, e);
+	if (never_read.what) {
+		s.reason = never_read.reason;
+		s.what = never_read.what;
+	} else if (o->can_lower && !o->can_lower(e, base, &why)) {
 		s.reason = e->kind == EX_BITWISE && e->bitwise.sreg2 != REG_NONE ? FBR_TWO_REG
 										 : FBR_NOT_YET;
 		s.what = why ? why : expr_kind_name(e->kind);

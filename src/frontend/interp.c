@@ -471,6 +471,9 @@ static void eval(struct irun *x, const struct icode *c)
 	case EX_CT:
 		ipkt_ct(x, e);
 		return;
+	case EX_SOCKET:
+		ipkt_socket(x, e);
+		return;
 	case EX_LOOKUP:
 		eval_lookup(x, c);
 		return;

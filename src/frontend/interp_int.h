@@ -128,6 +128,7 @@ void ipkt_inner(struct irun *x, const struct expr *e);
 void ipkt_need(struct irun *x, const struct expr *e);
 void ipkt_exthdr(struct irun *x, const struct expr *e);
 void ipkt_meta(struct irun *x, const struct expr *e);
+void ipkt_socket(struct irun *x, const struct expr *e);
 void ipkt_ct(struct irun *x, const struct expr *e);
 
 /* interpset.c */

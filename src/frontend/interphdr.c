@@ -2,7 +2,7 @@
 /* interphdr: what the interpreter reads from a packet: its headers, their options, tunnelled packets. */
 #include "interp_int.h"
 
-enum { IP_TCP = 6, IP_UDP = 17, IP_GRE = 47, IP_IPIP = 4, IP_SCTP = 132 };
+enum { IP_TCP = 6, IP_UDP = 17, IP_GRE = 47, IP_IPIP = 4, IP_DCCP = 33, IP_SCTP = 132 };
 enum { X_HOP = 0, X_ROUTING = 43, X_FRAGMENT = 44, X_AUTH = 51, X_NONE = 59, X_DEST = 60 };
 #define IP6_HDR 40u
 
@@ -485,15 +485,132 @@ static void load_sctp_chunk(struct irun *x, const struct expr *e)
 	exthdr_result(x, e, NULL, false);
 }
 
-/* Options of IPv4: only their absence is modelled. */
+/* What the kernel finds in the options of an IPv4 header: offsets from the header, 0: not there. */
+struct iopts {
+	uint32_t srr, rr, ts, ra;
+	bool strict, asks; /* asks: only a task with the right to send such options may */
+};
+
+/* A timestamp option with room for what its pointer says. */
+static bool ts_option(struct iopts *o, const uint8_t *h, uint32_t len)
+{
+	if (len < 4 || h[2] < 5)
+		return false;
+	if (h[2] > len)
+		return h[3] >> 4 != 15;
+	o->asks |= (h[3] & 15) > 1 && (h[3] & 15) != 3;
+	return h[2] + (h[3] & 15 ? 7u : 3u) <= len || ((h[3] & 15) > 3 && h[2] + 3u <= len) ||
+	       ((h[3] & 15) == 2 && h[2] + 3u <= len);
+}
+
+/* One option of len bytes, at `at`; false: malformed. */
+static bool ip4_option(struct iopts *o, const uint8_t *h, uint32_t len, uint32_t at)
+{
+	switch (h[0]) {
+	case 131:
+	case 137:
+		if (o->srr || len < 7 || h[2] != 4 || (len - 3) % 4)
+			return false;
+		o->srr = at;
+		o->strict = h[0] == 137;
+		return true;
+	case 7:
+		if (o->rr || len < 3 || h[2] < 4 || (h[2] <= len && h[2] + 3u > len))
+			return false;
+		o->rr = at;
+		return true;
+	case 68:
+		if (o->ts || !ts_option(o, h, len))
+			return false;
+		o->ts = at;
+		return true;
+	case 148:
+		if (len >= 4 && !h[2] && !h[3])
+			o->ra = at;
+		return len >= 4;
+	default:
+		o->asks = true;
+		return true;
+	}
+}
+
+/* The whole of the options; false: malformed, so none counts. */
+static bool ip4_options(const struct pkt *p, struct iopts *o)
+{
+	uint32_t end = (p->l3[0] & 15) * 4u, len;
+
+	if (!at(p, 0, end))
+		return false;
+	for (uint32_t i = 20; i < end; i += len) {
+		const uint8_t *h = p->l3 + i;
+
+		len = 1;
+		if (!h[0])
+			return true;
+		if (h[0] == 1)
+			continue;
+		if (i + 1 >= end || h[1] < 2 || i + h[1] > end)
+			return false;
+		len = h[1];
+		if (!ip4_option(o, h, len, i))
+			return false;
+	}
+	return true;
+}
+
 static void load_ip4_opt(struct irun *x, const struct expr *e)
 {
-	if (ipkt_protocol(x->p) != 0x0800)
+	struct iopts o = { 0 };
+	uint32_t off = 0;
+	bool ok;
+
+	if (ipkt_protocol(x->p) != 0x0800 || x->p->pf != FAM_IP) {
 		run_break(x);
-	else if ((x->p->l3[0] & 15) <= 5)
-		exthdr_result(x, e, NULL, false);
-	else
+		return;
+	}
+	ok = ip4_options(x->p, &o);
+	if (ok && o.asks) { /* the running task decides */
 		unsupported(x, e);
+		return;
+	}
+	if (ok && (e->exthdr.type == 131 || e->exthdr.type == 137))
+		off = o.strict == (e->exthdr.type == 137) ? o.srr : 0;
+	else if (ok)
+		off = e->exthdr.type == 7 ? o.rr : e->exthdr.type == 148 ? o.ra : 0;
+	exthdr_result(x, e, off ? at(x->p, off + e->exthdr.off, e->exthdr.len) : NULL, off);
+}
+
+/* Where the options of a DCCP header begin, from it. */
+static uint32_t dccp_options(const uint8_t *h)
+{
+	static const uint8_t more[16] = { 4, 12, 0, 8, 8, 12, 8, 8, 8, 8, 12, 12, 12, 12, 12, 12 };
+
+	return 12 + (h[8] & 1) * 4u + more[h[8] >> 1 & 15];
+}
+
+static void load_dccp_opt(struct irun *x, const struct expr *e)
+{
+	const uint8_t *h = NULL, *o;
+	uint32_t i = 0, end = 0, len;
+	bool found = false;
+
+	if (x->l4 && x->tprot == IP_DCCP && !x->fragoff)
+		h = at(x->p, x->thoff, 12);
+	if (h) {
+		i = dccp_options(h);
+		end = h[4] * 4u;
+	}
+	for (; i < end && !found; i += len) {
+		len = MIN(end - i, 2u);
+		o = at(x->p, x->thoff + i, len);
+		if (!o)
+			break;
+		found = o[0] == e->exthdr.type;
+		if (!found && o[0] >= 32 && (len < 2 || o[1] < 2))
+			break;
+		len = o[0] < 32 ? 1 : len < 2 ? 1 : o[1];
+	}
+	reg_u8(x, e->exthdr.dreg, found);
 }
 
 void ipkt_exthdr(struct irun *x, const struct expr *e)
@@ -514,6 +631,9 @@ void ipkt_exthdr(struct irun *x, const struct expr *e)
 		return;
 	case XH_SCTP:
 		load_sctp_chunk(x, e);
+		return;
+	case XH_DCCP:
+		load_dccp_opt(x, e);
 		return;
 	default:
 		unsupported(x, e);

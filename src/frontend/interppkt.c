@@ -65,8 +65,10 @@ static void meta_pkttype(struct irun *x, uint8_t r)
 
 static void meta_time(struct irun *x, const struct expr *e)
 {
-	uint64_t sec = x->p->real_ns / 1000000000u;
+	int64_t sec = (int64_t)(x->p->real_ns / 1000000000u);
 
+	if (e->meta.key == KEY_META_DAY)
+		sec -= x->p->minuteswest * 60;
 	if (e->meta.key == KEY_META_TIME)
 		reg_u64(x, e->meta.dreg, x->p->real_ns);
 	else if (e->meta.key == KEY_META_HOUR)
@@ -180,6 +182,9 @@ void ipkt_meta(struct irun *x, const struct expr *e)
 	case KEY_META_SECPATH:
 		reg_u8(x, r, p->secpath);
 		return;
+	case KEY_META_SDIFNAME:
+		store_name(x, r, p->sdifname ? p->sdifname : "");
+		return;
 	case KEY_META_TIME:
 	case KEY_META_DAY:
 	case KEY_META_HOUR:
@@ -188,6 +193,21 @@ void ipkt_meta(struct irun *x, const struct expr *e)
 	default: /* bridges, routing realms, security marks, VRF masters */
 		unsupported(x, e);
 	}
+}
+
+void ipkt_socket(struct irun *x, const struct expr *e)
+{
+	const struct pkt *p = x->p;
+
+	if (p->hook != HOOK_OUTPUT || e->socket.key > KEY_SOCKET_WILDCARD)
+		unsupported(x, e); /* the kernel looks for one */
+	else if (!p->has_sk)
+		run_break(x);
+	else if (e->socket.key == KEY_SOCKET_MARK)
+		reg_u32(x, e->socket.dreg, p->sk_mark);
+	else
+		reg_u8(x, e->socket.dreg,
+		       e->socket.key == KEY_SOCKET_WILDCARD ? p->sk_wildcard : p->sk_transparent);
 }
 
 /* -- conntrack ------------------------------------------------------------------------------------------------- */

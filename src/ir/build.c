@@ -264,6 +264,9 @@ void lower_expr(struct bld *b, const struct rule *r, uint32_t index, const struc
 	case EX_INNER:
 		lower_inner(b, e);
 		break;
+	case EX_SOCKET:
+		lower_socket(b, e);
+		break;
 	case EX_XFRM:
 		lower_xfrm(b, e);
 		break;

@@ -67,9 +67,9 @@ static bool can_meta(const struct expr *e, const char **why)
 	case KEY_META_OIFKIND:
 	case KEY_META_TIME:
 	case KEY_META_HOUR:
-		return true;
 	case KEY_META_DAY:
-		return no(why, "meta day (it needs the kernel's time zone)");
+	case KEY_META_SDIFNAME:
+		return true;
 	default:
 		return no(why, key_words_of(EX_META, e->meta.key));
 	}
@@ -144,11 +144,23 @@ static bool can_exthdr(const struct expr *e, const char **why)
 	case XH_TCPOPT:
 	case XH_SCTP:
 		return true;
-	case XH_IPV4:
-		return no(why, "options of IPv4");
+	case XH_IPV4: /* record route, source routes, router alert: no kernel takes others */
+		return e->exthdr.type == 7 || e->exthdr.type == 131 || e->exthdr.type == 137 ||
+		       e->exthdr.type == 148 || no(why, "such an option of IPv4");
+	case XH_DCCP:
+		return e->exthdr.flags & 1 || no(why, "fields of an option of DCCP");
 	default:
-		return no(why, "options of DCCP");
+		return no(why, "such a header");
 	}
+}
+
+/* At other hooks nf_tables looks for a socket where the packet has none. */
+static bool can_socket(const struct expr *e, const struct chain *base, const char **why)
+{
+	if (e->socket.key > KEY_SOCKET_WILDCARD)
+		return no(why, key_words_of(EX_SOCKET, e->socket.key));
+	return (base && base->hook == HOOK_OUTPUT) ||
+	       no(why, "looking up the socket that a packet is for");
 }
 
 static bool can_rt(const struct expr *e, const char **why)
@@ -267,7 +279,6 @@ static bool can_objmap(const struct set *s, const char **why)
 
 bool build_can_lower(const struct expr *e, const struct chain *base, const char **why)
 {
-	(void)base;
 	switch (e->kind) {
 	case EX_IMMEDIATE:
 		return e->imm.dreg != REG_VERDICT || e->imm.verdict.code != V_QUEUE ||
@@ -311,7 +322,7 @@ bool build_can_lower(const struct expr *e, const struct chain *base, const char 
 	case EX_RT:
 		return can_rt(e, why);
 	case EX_SOCKET:
-		return no(why, key_words_of(EX_SOCKET, e->socket.key));
+		return can_socket(e, base, why);
 	default:
 		return no(why, expr_kind_name(e->kind));
 	}

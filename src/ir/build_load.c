@@ -34,7 +34,8 @@ bool expr_needs_info(const struct expr *e)
 	case EX_PAYLOAD:
 		return e->payload.base == PB_TRANSPORT || e->payload.base == PB_INNER;
 	case EX_EXTHDR:
-		return e->exthdr.op == XH_TCPOPT || e->exthdr.op == XH_SCTP;
+		return e->exthdr.op == XH_TCPOPT || e->exthdr.op == XH_SCTP ||
+		       e->exthdr.op == XH_DCCP;
 	case EX_XTNEED:
 		return true;
 	case EX_META:
@@ -396,8 +397,10 @@ void lower_inner(struct bld *b, const struct expr *e)
 
 /* -- exthdr ------------------------------------------------------------------------------------------------------ */
 
-#define ETH_P_IPV6_MEM 0xdd86 /* 0x86dd as memory holds it */
-enum { TCP = 6, SCTP = 132 };
+/* Ethernet types as memory holds them: 0x86dd, 0x0800. */
+#define ETH_P_IPV6_MEM 0xdd86
+#define ETH_P_IP_MEM   0x0008
+enum { TCP = 6, DCCP = 33, SCTP = 132 };
 
 /* Its presence as 0 or 1 where that is asked for, else BREAK if it is not there. */
 static void header_result(struct bld *b, const struct expr *e, struct ir_ins *found)
@@ -410,17 +413,18 @@ static void header_result(struct bld *b, const struct expr *e, struct ir_ins *fo
 		btest(b, found);
 }
 
-static void exthdr_ip6(struct bld *b, const struct expr *e)
+/* What is in the network header or right behind it: of packets of that family alone. */
+static void exthdr_net(struct bld *b, const struct expr *e, bool ip6)
 {
 	struct ir_ins *kind = bw(b, e->exthdr.type), *proto, *r;
 
 	proto = ir_ldf(&b->c, FLD_skb_protocol, lower_skb(b), 0);
-	btest(b, bcond(b, IR_EQ, proto, ETH_P_IPV6_MEM));
-	if (b->c.fn->pf != FAM_IP6) {
+	btest(b, bcond(b, IR_EQ, proto, ip6 ? ETH_P_IPV6_MEM : ETH_P_IP_MEM));
+	if (b->c.fn->pf != (ip6 ? FAM_IP6 : FAM_IP)) {
 		bbreak(b);
 		return;
 	}
-	r = brt(b, true, RT_ip6_find, 1, &kind);
+	r = brt(b, true, ip6 ? RT_ip6_find : RT_ip4_opt, 1, &kind);
 	header_result(b, e, bcond(b, IR_UGE, r, 1ull << 32));
 	if (!(e->exthdr.flags & 1))
 		load_at(b, REG_WORD(e->exthdr.dreg), ir_emit1(&b->c, IR_TRUNC, IR_W, r),
@@ -499,11 +503,26 @@ static void exthdr_sctp(struct bld *b, const struct expr *e)
 	load_at(b, REG_WORD(e->exthdr.dreg), off, e->exthdr.off, e->exthdr.len);
 }
 
+/* Its presence alone can be asked for. */
+static void exthdr_dccp(struct bld *b, const struct expr *e)
+{
+	struct binfo info = lower_info(b);
+	struct ir_ins *is_dccp, *r;
+
+	is_dccp = bop(b, IR_AND, bcond(b, IR_EQ, info.proto, DCCP), first_part(b, &info));
+	r = find_header(b, e, RT_dccp_opt, is_dccp, info.thoff);
+	header_result(b, e, bcond(b, IR_NE, r, 0));
+}
+
 void lower_exthdr(struct bld *b, const struct expr *e)
 {
 	switch (e->exthdr.op) {
 	case XH_IPV6:
-		exthdr_ip6(b, e);
+	case XH_IPV4:
+		exthdr_net(b, e, e->exthdr.op == XH_IPV6);
+		break;
+	case XH_DCCP:
+		exthdr_dccp(b, e);
 		break;
 	case XH_TCPOPT:
 		exthdr_tcp(b, e);

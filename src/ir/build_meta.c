@@ -118,6 +118,8 @@ static struct ir_ins *meta_word(struct bld *b, const struct expr *e)
 		return brt(b, false, RT_prandom, 0, NULL);
 	case KEY_META_HOUR:
 		return brt(b, false, RT_hour, 0, NULL);
+	case KEY_META_DAY:
+		return brt(b, false, RT_day, 0, NULL);
 	case KEY_META_SECPATH:
 		return brt(b, true, RT_secpath, 0, NULL);
 	case KEY_META_SDIF:
@@ -128,11 +130,22 @@ static struct ir_ins *meta_word(struct bld *b, const struct expr *e)
 	}
 }
 
+static void sdif_name(struct bld *b, uint32_t w)
+{
+	struct ir_ins *ip6 = bw(b, b->c.fn->pf == FAM_IP6);
+	struct ir_ins *lo[] = { ip6, bw(b, 0) }, *hi[] = { ip6, bw(b, 1) };
+
+	breg_set_name(b, w, brt(b, true, RT_sdifname, 2, lo), brt(b, true, RT_sdifname, 2, hi));
+}
+
 void lower_meta(struct bld *b, const struct expr *e)
 {
 	uint32_t w = REG_WORD(e->meta.dreg);
 
 	switch (e->meta.key) {
+	case KEY_META_SDIFNAME:
+		sdif_name(b, w);
+		break;
 	case KEY_META_IIFNAME:
 	case KEY_META_OIFNAME:
 		device_name(b, e->meta.key == KEY_META_OIFNAME, w);
@@ -147,6 +160,13 @@ void lower_meta(struct bld *b, const struct expr *e)
 	default:
 		breg_set(b, w, meta_word(b, e));
 	}
+}
+
+void lower_socket(struct bld *b, const struct expr *e)
+{
+	struct ir_ins *args[2] = { bw(b, e->socket.key), bw(b, b->c.fn->pf == FAM_IP6) };
+
+	breg_set(b, REG_WORD(e->socket.dreg), brt_found(b, RT_socket, 2, args));
 }
 
 /* -- routes ------------------------------------------------------------------------------------------------------ */

@@ -131,6 +131,7 @@ void lower_exthdr(struct bld *b, const struct expr *e);
 void lower_inner(struct bld *b, const struct expr *e);
 void lower_meta(struct bld *b, const struct expr *e);
 void lower_rt(struct bld *b, const struct expr *e);
+void lower_socket(struct bld *b, const struct expr *e);
 void lower_xfrm(struct bld *b, const struct expr *e);
 void lower_hash(struct bld *b, const struct expr *e);
 void lower_ct(struct bld *b, const struct expr *e);

@@ -238,6 +238,11 @@ static void check_prog(struct arena *a, const struct ruleset *rs, const struct i
 		k.has_sk = genpkt_rand(g, 2);
 		k.skuid = genpkt_rand(g, 3) * 1000;
 		k.skgid = genpkt_rand(g, 3) * 100;
+		k.sk_mark = genpkt_rand(g, 3);
+		k.sk_transparent = genpkt_rand(g, 2);
+		k.sk_wildcard = genpkt_rand(g, 2);
+		k.sdifname = (const char *const[]){ NULL, "eth0", "vrf-port" }[genpkt_rand(g, 3)];
+		k.minuteswest = (int32_t)genpkt_rand(g, 25) * 60 - 720;
 		k.has_cgroup = genpkt_rand(g, 2);
 		k.cgroup = genpkt_rand(g, 3);
 		k.secpath = genpkt_rand(g, 2);

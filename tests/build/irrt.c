@@ -231,6 +231,64 @@ static uint64_t eight(const void *s, uint64_t half, uint32_t len)
 	return v;
 }
 
+static uint64_t dccp_opt(const struct pkt *p, uint32_t th, uint32_t kind)
+{
+	bool ok = true;
+	uint32_t first = (uint32_t)number(p, th + 8ull, 4, &ok) >> 24, type = first >> 1 & 15, i;
+	uint32_t end = byte(p, th + 4ull, &ok) * 4;
+
+	if (!ok)
+		return 0;
+	i = 12 + 4 * (first & 1);
+	i += type == 0 ? 4 : type == 2 ? 0 : type == 1 || type == 5 || type > 9 ? 12 : 8;
+	while (i < end) {
+		uint32_t k = byte(p, th + i, &ok),
+			 n = i + 1 < end ? byte(p, th + i + 1ull, &ok) : 0;
+
+		if (!ok || k == kind)
+			return ok;
+		if (k > 31 && n < 2)
+			return 0;
+		i += k > 31 ? n : 1;
+	}
+	return 0;
+}
+
+/* Only options that need no rights: the interpreter knows no others either. */
+static uint64_t ip4_opt(const struct pkt *p, uint32_t kind)
+{
+	uint32_t end = (p->l3[0] & 15) * 4u, found[256] = { 0 }, i, n;
+
+	for (i = 20; i < end && p->l3[i]; i += n) {
+		const uint8_t *o = p->l3 + i;
+
+		n = 1;
+		if (o[0] == 1)
+			continue;
+		if (i + 1 >= end || i + 1 >= p->len || o[1] < 2 || i + o[1] > end)
+			return 0;
+		n = o[1];
+		if (o[0] == 137 || o[0] == 131) {
+			if (found[137] || found[131] || n < 7 || o[2] != 4 || n % 4 != 3)
+				return 0;
+		} else if (o[0] == 7) {
+			if (found[7] || n < 3 || o[2] < 4 || (o[2] <= n && o[2] > n - 3))
+				return 0;
+		} else if (o[0] == 68) {
+			uint32_t room = (o[3] & 15) == 1 || (o[3] & 15) == 3 ? 7 : 3;
+
+			if (found[68] || n < 4 || o[2] < 5 || (o[2] > n && o[3] >> 4 == 15) ||
+			    (o[2] <= n && o[2] + room > n))
+				return 0;
+		} else if (o[0] == 148 && n < 4) {
+			return 0;
+		}
+		if (o[0] != 148 || (!o[2] && !o[3]))
+			found[o[0]] = i;
+	}
+	return end <= p->len && found[kind] ? found[kind] | FOUND : 0;
+}
+
 uint64_t irrun_rt(struct irrun *r, uint32_t fn, const uint64_t *a)
 {
 	const struct pkt *p = r->p;
@@ -246,6 +304,20 @@ uint64_t irrun_rt(struct irrun *r, uint32_t fn, const uint64_t *a)
 		return tcp_opt(p, (uint32_t)a[0], (uint32_t)a[1]);
 	case RT_sctp_chunk:
 		return sctp_chunk(p, (uint32_t)a[0], (uint32_t)a[1]);
+	case RT_ip4_opt:
+		return ip4_opt(p, (uint32_t)a[0]);
+	case RT_dccp_opt:
+		return dccp_opt(p, (uint32_t)a[0], (uint32_t)a[1]);
+	case RT_socket:
+		return !p->has_sk ? 0
+				  : FOUND | (a[0] == 0	 ? p->sk_transparent
+					     : a[0] == 1 ? p->sk_mark
+							 : p->sk_wildcard);
+	case RT_sdifname:
+		return p->sdifname ? eight(p->sdifname, a[1], (uint32_t)strlen(p->sdifname) + 1)
+				   : 0;
+	case RT_day:
+		return (4 + (sec - (uint64_t)(p->minuteswest * 60)) / 86400) % 7;
 	case RT_sk_owner:
 		return p->has_sk ? FOUND | (a[0] ? p->skgid : p->skuid) : 0;
 	case RT_sk_class:

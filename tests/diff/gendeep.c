@@ -199,7 +199,13 @@ uint32_t deep_dccp(struct genpkt *g, uint8_t *b, uint8_t kind)
 		break;
 	case 2:
 		break;
-	case 7:
+	case 5:
+	case 10:
+	case 11:
+	case 12:
+	case 13:
+	case 14:
+	case 15:
 		n += 12;
 		break;
 	default:
