@@ -50,8 +50,12 @@ struct ast_expr *mk_text(struct parser *p, enum ast_expr_kind k, struct loc loc,
 
 struct ast_expr *mk_num(struct parser *p, struct loc loc, struct tok t)
 {
-	struct ast_expr *e = mk_text(p, AX_NUMBER, loc, t.a);
+	bool plain = *t.a != '0' || !t.a[1];
+	struct ast_expr *e;
 
+	/* Where a number stands for a word it is the word of its decimal digits. */
+	e = mk_text(p, AX_NUMBER, loc,
+		    plain ? t.a : arena_printf(p->arena, "%llu", (unsigned long long)t.num));
 	e->num = t.num;
 	return e;
 }

@@ -463,8 +463,6 @@ bool exthdr_deps(struct sema *s, struct tx *t)
 			   "cannot generate dependency: no link layer protocol specified");
 		return false;
 	}
-	if (s->pctx.family == FAM_BRIDGE && ll->id == PROTO_ETHER)
-		ll = proto_of(PROTO_NETDEV);
 	return add_dep(s, t->loc, ll, need, true);
 }
 

@@ -375,7 +375,7 @@ int option_word(struct head *h, const struct raw *r)
 	const struct named *t = p->prev == T_TCP_OPTION	 ? tcp_opts
 				: p->prev == T_IP_OPTION ? ip_opts
 							 : chunks;
-	const char *common = p->prev == T_TCP_OPTION  ? "length kind"
+	const char *common = p->prev == T_TCP_OPTION  ? "length"
 			     : p->prev == T_IP_OPTION ? ""
 						      : "type flags length";
 	const struct named *k = find_named(t, r);

@@ -317,7 +317,7 @@ static int lex_word(struct head *h, const struct raw *r)
 	}
 	if (is_option_head(p->prev))
 		return option_word(h, r);
-	if (p->prev == T_NUM && p->prev2 == T_TCP_OPTION && in_list("length kind", r->s, r->len)) {
+	if (p->prev == T_NUM && p->prev2 == T_TCP_OPTION && raw_is(r, "length")) {
 		h->t->a = lex_text(p, r);
 		return T_OPTFIELD;
 	}

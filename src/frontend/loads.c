@@ -107,8 +107,12 @@ static bool ext_lookup(struct sema *s, struct ast_expr *e, struct tx *t)
 	if (t->ext.op == XH_IPV6 && field && !strcmp(field, "sid"))
 		field = "sid[1]";
 	f = ext_find(t->ext.op, hdr, x->present ? NULL : field);
-	if (!f && t->ext.op == XH_TCPOPT && x->present && tcpopt_kind(hdr, &t->ext.kind))
+	if (!f && t->ext.op == XH_TCPOPT && tcpopt_kind(hdr, &t->ext.kind)) {
+		t->ext.off = 8;
+		t->type = type_of(TYPE_INTEGER);
+		t->len = 8;
 		return true;
+	}
 	if (!f || (!f->bits && !x->present)) {
 		diag_error(s->diag, e->loc, "%s has no field \"%s\"", hdr, field ? field : "");
 		return false;
@@ -134,6 +138,8 @@ struct tx *ev_ext(struct sema *s, struct ast_expr *e)
 	t->order = ORDER_BIG;
 	if (e->ext->raw) {
 		t->ext.kind = e->ext->kind;
+		if (e->ext->hdr)
+			tcpopt_kind(e->ext->hdr, &t->ext.kind);
 		t->ext.off = e->ext->off;
 		t->len = e->ext->len;
 		t->type = type_of(TYPE_INTEGER);
@@ -152,7 +158,9 @@ struct tx *ev_ext(struct sema *s, struct ast_expr *e)
 	} else if (!ext_lookup(s, e, t)) {
 		return NULL;
 	}
-	if (e->ext->present)
+	/* The type of an option that is there is no news: nft takes the question for the other. */
+	if (e->ext->present ||
+	    (e->kind == AX_IPOPT && e->ext->field && !strcmp(e->ext->field, "type")))
 		present(s, t);
 	if (t->ext.op == XH_TCPOPT && t->ext.off + t->len > 320) {
 		diag_error(s->diag, e->loc, "offset and size %u exceeds max tcp headerlen (320)",

@@ -451,12 +451,10 @@ static const char *parse_hour(struct lookups *l, const struct dtype *t, const ch
 
 static const char *parse_day(struct lookups *l, const struct dtype *t, const char *s, u128 *val)
 {
-	size_t n = strlen(s);
-
 	if (parse_u128(s, val))
 		return *val > 6 ? "day exceeds valid range 0-6" : NULL;
-	for (const struct symval *d = t->syms; n >= 3 && d->name; d++)
-		if (!strncasecmp(d->name, s, n) || !strcasecmp(d->name, s)) {
+	for (const struct symval *d = t->syms; d->name; d++)
+		if (!strcmp(d->name, s)) {
 			*val = d->value;
 			return NULL;
 		}
@@ -522,8 +520,8 @@ static const char *parse_string(struct lookups *l, const struct dtype *t, const 
 	if (t->bits && n > t->bits / 8)
 		return arena_printf(l->arena, "string \"%s\" exceeds maximum length of %u", s,
 				    t->bits / 8);
-	if (n > 16)
-		return arena_printf(l->arena, "string \"%s\" exceeds maximum length of 16", s);
+	if (n > 15)
+		return arena_printf(l->arena, "string \"%s\" exceeds maximum length of 15", s);
 	if (!n)
 		return "empty string is not allowed";
 	*val = 0;

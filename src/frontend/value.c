@@ -71,7 +71,8 @@ static struct tx *glob(struct sema *s, struct ast_expr *e, const struct dtype *t
 		diag_error(s->diag, e->loc, "all-wildcard strings are not supported");
 		return NULL;
 	}
-	why = type_parse(&s->look, t, e->text, &v, &bits);
+	why = strlen(e->text) > 14 ? "string exceeds maximum length of 15"
+				   : type_parse(&s->look, t, e->text, &v, &bits);
 	if (why) {
 		diag_error(s->diag, e->loc, "%s", why);
 		return NULL;
@@ -240,7 +241,7 @@ struct tx *ev_range(struct sema *s, struct ast_expr *e, bool may_wrap)
 			   ast_text(s->arena, s->diag, e->loc));
 		return NULL;
 	}
-	a->kind = TX_RANGE;
+	a->kind = a->type->num == TYPE_BOOLEAN && a->val == b->val ? TX_VALUE : TX_RANGE;
 	a->hi = b->val;
 	a->loc = e->loc;
 	return a;
