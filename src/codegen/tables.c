@@ -130,6 +130,9 @@ static struct tabset *analyse(struct ir_mod *m, uint32_t number)
 	t->n_words = DIV_ROUND_UP(t->set->key_len, 4);
 	t->valued = ir_set_words(t->set);
 	t->data = TAB_NONE;
+	t->elems.cap = t->numbers.cap = t->set->elems.n;
+	t->elems.v = arena_array(m->arena, const struct set_elem *, t->elems.cap);
+	t->numbers.v = arena_array(m->arena, uint32_t, t->numbers.cap);
 	for (uint32_t k = 0; k < t->set->elems.n; k++) {
 		const struct set_elem *e = t->set->elems.v[k];
 

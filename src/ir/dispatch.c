@@ -416,13 +416,18 @@ static bool family_known(const struct bld *b, const struct dunit *u, bool *never
 	return true;
 }
 
+/* Without the room for units that it does not have. */
+static struct drule *keep_rule(struct arena *tmp, const struct drule *d)
+{
+	return arena_dup(tmp, d, offsetof(struct drule, units) + d->n_units * sizeof(*d->units));
+}
+
 struct drule *dispatch_rule(struct bld *b, struct arena *tmp, const struct rule *r,
 			    struct rule_act act)
 {
-	struct drule *d = arena_new_of(tmp, struct drule);
+	struct drule said = { .rule = r }, *d = &said;
 	uint32_t n = act.act == RULE_PUNT ? act.n_match : r->exprs.n, i = 0;
 
-	d->rule = r;
 	while (i < n && d->n_units < DISPATCH_UNITS &&
 	       take_unit(b, tmp, &d->units[d->n_units], r, i, n)) {
 		i += d->units[d->n_units].n;
@@ -430,7 +435,7 @@ struct drule *dispatch_rule(struct bld *b, struct arena *tmp, const struct rule 
 			d->n_units++;
 	}
 	if (d->never)
-		return d;
+		return keep_rule(tmp, d);
 	if (act.act == RULE_PUNT) {
 		d->verdict.code = V_ACCEPT;
 		if (i != n)
@@ -440,5 +445,5 @@ struct drule *dispatch_rule(struct bld *b, struct arena *tmp, const struct rule 
 	}
 	d->final = d->verdict.code != V_CONTINUE && d->verdict.code != V_JUMP;
 	sort_units(d);
-	return d->n_units ? d : NULL;
+	return d->n_units ? keep_rule(tmp, d) : NULL;
 }

@@ -37,16 +37,16 @@ struct drule {
 	bool never;		/* matches no packet of this program; nothing else is known of it */
 	bool final;		/* no later rule of the chain sees a packet that matched */
 	uint32_t n_units;
-	struct dunit units[DISPATCH_UNITS]; /* in the order of their loads */
+	struct dunit units[DISPATCH_UNITS]; /* in the order of their loads; there are n_units */
 };
 
 /* A chain as far as it was looked at. */
 struct dchain {
 	struct arena *tmp;
 	const struct chain *chain;
-	uint32_t from, to;    /* its rules that are lowered here */
-	struct drule **rules; /* by index - from; NULL: not of this kind, or not looked at */
-	bool *seen;
+	uint32_t from, to; /* its rules that are lowered here */
+	VEC(struct drule *)
+	rules;		    /* by index - from, as far as looked at; NULL: not of this kind */
 	uint32_t no_window; /* before this rule no window is worth it */
 };
 

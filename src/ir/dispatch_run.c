@@ -348,25 +348,27 @@ bool dispatch_effects(struct drun *run)
 
 /* -- the set ----------------------------------------------------------------------------------------------------- */
 
-static struct set_elem *set_element(const struct drun *run, const struct delem *e, bool data)
+static void set_element(const struct drun *run, const struct delem *e, bool data,
+			struct set_elem *el)
 {
-	struct set_elem *el = arena_new_of(run->b->m->arena, struct set_elem);
 	uint32_t word[2] = { 0 };
 
 	el->key = data_bytes(e->lo, run->key_len);
 	if (e->hi)
 		el->key_end = data_bytes(e->hi, run->key_len);
 	if (!data)
-		return el;
+		return;
 	word[0] = htole32(run->numbered ? run->place[e->rule] : run->class_of[e->rule]);
 	if (!run->numbered && run->counter[e->rule] != UINT32_MAX)
 		word[1] = htole32(run->counter[e->rule] - run->base);
 	el->data = data_bytes(word, sizeof(word));
-	return el;
 }
 
+/* Only this function looks into the set: its elements end with it. */
 static uint32_t make_set(struct drun *run)
 {
+	struct arena *a = run->b->c.fn->arena;
+	struct set_elem *elems = arena_array(a, struct set_elem, run->elems.n);
 	struct ir_mod *m = run->b->m;
 	struct set *s = arena_new_of(m->arena, struct set);
 	bool data = run->numbered || run->counts || run->classes.n > 1;
@@ -382,8 +384,10 @@ static uint32_t make_set(struct drun *run)
 	s->n_fields = run->n_fields;
 	for (uint32_t f = 0; f < run->n_fields; f++)
 		s->field_len[f] = (uint8_t)run->fields[f].len;
-	vec_foreach(&run->elems, e)
-		*vec_push(m->arena, &s->elems) = set_element(run, e, data);
+	for (uint32_t k = 0; k < run->elems.n; k++) {
+		set_element(run, &run->elems.v[k], data, &elems[k]);
+		*vec_push(a, &s->elems) = &elems[k];
+	}
 	*vec_push(m->arena, &m->sets) = (struct ir_set){ .set = s, .kind = SK_CONST };
 	return m->sets.n - 1;
 }
@@ -532,8 +536,6 @@ void dispatch_open(struct bld *b, struct dchain *dc, const struct chain *c, uint
 	if (!b->opts->dispatch || to - from < DISPATCH_MIN)
 		return;
 	dc->tmp = arena_new();
-	dc->rules = arena_array(dc->tmp, struct drule *, to - from);
-	dc->seen = arena_array(dc->tmp, bool, to - from);
 }
 
 void dispatch_close(struct dchain *dc)
@@ -542,15 +544,20 @@ void dispatch_close(struct dchain *dc)
 		arena_free(dc->tmp);
 }
 
+static struct drule not_looked_at;
+
 struct drule *dispatch_rule_at(struct bld *b, struct dchain *dc, uint32_t i, struct rule_act act)
 {
 	uint32_t k = i - dc->from;
 
-	if (!dc->seen[k]) {
-		dc->seen[k] = true;
-		dc->rules[k] = dispatch_rule(b, dc->tmp, dc->chain->rules.v[i], act);
+	while (dc->rules.n <= k) {
+		struct drule **d = vec_push(dc->tmp, &dc->rules);
+
+		*d = &not_looked_at;
 	}
-	return dc->rules[k];
+	if (dc->rules.v[k] == &not_looked_at)
+		dc->rules.v[k] = dispatch_rule(b, dc->tmp, dc->chain->rules.v[i], act);
+	return dc->rules.v[k];
 }
 
 bool dispatch_same_shape(const struct bld *b, const struct drule *x, const struct drule *y)
