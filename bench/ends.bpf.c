@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: (GPL-2.0-or-later OR BSD-2-Clause)
-/* The two ends of a measurement: the XDP program that feeds frames into the stack, and the hook that ends every packet. */
+/* What stands around a measurement: the XDP program that feeds frames into the stack, the hook that ends every packet, and a hook that
+ * does nothing: what any BPF link costs. */
 #include <linux/bpf.h>
 
 #include <bpf/bpf_helpers.h>
@@ -12,6 +13,11 @@ SEC("xdp") int feed(struct xdp_md *ctx)
 SEC("netfilter") int sink(void *ctx)
 {
 	return 0; /* drop */
+}
+
+SEC("netfilter") int pass(void *ctx)
+{
+	return 1; /* accept */
 }
 
 char _license[] SEC("license") = "GPL";

@@ -1,0 +1,174 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What is measured: rulesets for nft, where they can be said there for iptables too, and the packets for each."""
+import os
+import socket
+import struct
+
+TOP = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+HOOKS = {"prerouting": 0, "input": 1, "forward": 2}
+IPT = {"prerouting": ("raw", "PREROUTING"), "input": ("filter", "INPUT"), "forward": ("filter", "FORWARD")}
+
+
+class Case:
+    """hook; nft text; packets: (label, packet, its flow is established); ipt: rules of iptables or None; o0: worth loading at -O0"""
+
+    def __init__(self, hook, nft, packets, ipt=None, o0=True):
+        self.hook, self.nft, self.packets, self.o0 = hook, nft, packets, o0
+        self.ct = "ct state" in nft
+        self.ipt = None
+        if ipt is not None:
+            tab, chain = IPT[hook]
+            self.ipt = "*%s\n:%s ACCEPT [0:0]\n%s\nCOMMIT\n" % (tab, chain, "\n".join(r if r[0] == ":" else "-A " + r.replace("@", chain) for r in ipt))
+
+
+def checksum(data):
+    data += b"\0" * (len(data) % 2)
+    s = sum(struct.unpack("!%dH" % (len(data) // 2), data))
+    while s >> 16:
+        s = (s & 0xFFFF) + (s >> 16)
+    return ~s & 0xFFFF
+
+
+def packet(proto, src, sport, dst, dport):
+    """An IPv4 packet: UDP with 18 bytes of data, or a TCP SYN."""
+    s, d = socket.inet_aton(src), socket.inet_aton(dst)
+    if proto == "udp":
+        l4 = struct.pack("!HHHH", sport, dport, 26, 0) + bytes(18)
+        num, at = 17, 6
+    else:
+        l4 = struct.pack("!HHIIBBHHH", sport, dport, 1, 0, 0x50, 2, 1024, 0, 0)
+        num, at = 6, 16
+    l4 = l4[:at] + struct.pack("!H", checksum(s + d + struct.pack("!BBH", 0, num, len(l4)) + l4) or 0xFFFF) + l4[at + 2:]
+    ip = struct.pack("!BBHHHBBH", 0x45, 0, 20 + len(l4), 0, 0, 64, num, 0) + s + d
+    return ip[:10] + struct.pack("!H", checksum(ip)) + ip[12:] + l4
+
+
+def address(i):
+    return "10.%d.%d.%d" % (64 + (i >> 16), i >> 8 & 255, i & 255)
+
+
+def table(rules, more="", hook="prerouting"):
+    return "table inet bench {\n%s\tchain c {\n\t\ttype filter hook %s priority 10; policy accept;\n%s\t}\n}\n" % (
+        more, hook, "".join("\t\t%s\n" % r for r in rules))
+
+
+def port(i):
+    return 1000 + i % 60000
+
+
+def udp(i, p=None):
+    return ("udp", address(i), 4444, "10.9.0.2", p or port(i))
+
+
+MISS = ("udp", "10.9.0.3", 4444, "10.9.0.2", 7)
+EST = ("udp", "10.9.0.3", 4444, "10.9.0.2", 53)
+
+
+def ends(n, make=udp, middle=False):
+    """The packets that match the first, the middle and the last of n, and one that matches none."""
+    ways = [("first", 1)] + ([("middle", (n + 1) // 2)] if middle and n > 2 else []) + ([("last", n)] if n > 1 else [])
+    return [(label, make(i), False) for label, i in ways] + [("miss", MISS, False)]
+
+
+def linear(n):
+    ids = range(1, n + 1)
+    return Case("prerouting", table("ip saddr %s udp dport %d drop" % (address(i), port(i)) for i in ids), ends(n, middle=True),
+                ["@ -s %s/32 -p udp --dport %d -j DROP" % (address(i), port(i)) for i in ids] if n <= 10000 else None, n <= 1000)
+
+
+def a_set(n, kind, flags, elem, rule, make):
+    more = "\tset s {\n\t\ttype %s; %selements = { %s }\n\t}\n" % (
+        kind, "flags %s; " % flags if flags else "", ", ".join(elem(i) for i in range(1, n + 1)))
+    return Case("prerouting", table([rule], more), ends(n, make))
+
+
+def a_constant_set(n):
+    return a_set(n, "ipv4_addr", "constant", address, "ip saddr @s drop", lambda i: udp(i, 53))
+
+
+def a_mutable_set(n):
+    return a_set(n, "ipv4_addr", "", address, "ip saddr @s drop", lambda i: udp(i, 53))
+
+
+def interval(n):
+    return a_set(n, "ipv4_addr", "constant, interval", lambda i: address(4 * i) + "/31", "ip saddr @s drop", lambda i: udp(4 * i, 53))
+
+
+def concat(n):
+    first = lambda i: 1000 + i % 50000
+    return a_set(n, "ipv4_addr . inet_service", "constant, interval", lambda i: "%s/31 . %d-%d" % (address(4 * i), first(i), first(i) + 10),
+                 "ip saddr . udp dport @s drop", lambda i: udp(4 * i, first(i) + 5))
+
+
+def vmap(n):
+    more = "\tmap v {\n\t\ttype inet_service : verdict; flags constant; elements = { %s }\n\t}\n" % ", ".join(
+        "%d : %s" % (1000 + i, "drop" if i % 2 else "accept") for i in range(1, n + 1))
+    return Case("prerouting", table(["udp dport vmap @v"], more), ends(n))
+
+
+def jump(n):
+    """n networks, each with a chain of ten ports."""
+    net = lambda k: "10.%d.%d.0/24" % (64 + (k >> 8), k & 255)
+    more = "".join("\tchain j%d {\n%s\t}\n" % (k, "".join("\t\tudp dport %d drop\n" % (2000 + p) for p in range(10))) for k in range(n))
+    ipt = [":j%d - [0:0]" % k for k in range(n)] + ["@ -s %s -j j%d" % (net(k), k) for k in range(n)]
+    ipt += ["j%d -p udp --dport %d -j DROP" % (k, 2000 + p) for k in range(n) for p in range(10)]
+    make = lambda i: udp((i - 1) * 256 + 7, 2009)
+    return Case("prerouting", table(("ip saddr %s jump j%d" % (net(k), k) for k in range(n)), more), ends(n, make), ipt)
+
+
+def ctfirst(_):
+    rules = ["ct state established,related accept", "ct state invalid drop"]
+    rules += ["ip saddr %s udp dport %d accept" % (address(i), 1000 + i) for i in range(1, 51)] + ["udp dport 53 accept", "drop"]
+    ipt = ["@ -m conntrack --ctstate ESTABLISHED,RELATED -j ACCEPT", "@ -m conntrack --ctstate INVALID -j DROP"]
+    ipt += ["@ -s %s/32 -p udp --dport %d -j ACCEPT" % (address(i), 1000 + i) for i in range(1, 51)]
+    ipt += ["@ -p udp --dport 53 -j ACCEPT", "@ -j DROP"]
+    return Case("input", table(rules, hook="input"), [("established", EST, True), ("new, first rule", udp(1), False), ("new, last rule", MISS, False)], ipt)
+
+
+HOST_PACKETS = [("established", EST, True), ("new to port 443", ("tcp", "10.9.0.3", 4445, "10.9.0.2", 443), False),
+                ("scan", ("tcp", "10.9.0.5", 4446, "10.9.0.2", 5900), False)]
+
+
+def host(_):
+    rules = ["iif lo accept", "ct state vmap { established : accept, related : accept, invalid : drop }",
+             "ip saddr { 10.9.0.4, 192.0.2.0/24 } tcp dport 22 accept", "tcp dport { 80, 443, 8080-8090 } accept",
+             "udp dport { 53, 123 } accept", "icmp type echo-request accept", "icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert } accept",
+             "ip saddr 10.0.0.0/8 udp dport 161 accept", "tcp dport 113 counter drop", "counter drop"]
+    ipt = ["@ -i lo -j ACCEPT", "@ -m conntrack --ctstate ESTABLISHED,RELATED -j ACCEPT", "@ -m conntrack --ctstate INVALID -j DROP",
+           "@ -s 10.9.0.4/32 -p tcp --dport 22 -j ACCEPT", "@ -s 192.0.2.0/24 -p tcp --dport 22 -j ACCEPT",
+           "@ -p tcp -m multiport --dports 80,443,8080:8090 -j ACCEPT", "@ -p udp -m multiport --dports 53,123 -j ACCEPT",
+           "@ -p icmp --icmp-type echo-request -j ACCEPT", "@ -s 10.0.0.0/8 -p udp --dport 161 -j ACCEPT",
+           "@ -p tcp --dport 113 -j DROP", "@ -j DROP"]
+    return Case("input", table(rules, hook="input"), HOST_PACKETS, ipt)
+
+
+def example(name):
+    with open(os.path.join(TOP, "examples", name + ".nft")) as f:
+        return f.read()
+
+
+def example_host(_):
+    return Case("input", example("host"), HOST_PACKETS)
+
+
+def example_router(_):
+    """Its filter table: what nat chains cost is not of the hook that is measured."""
+    text = example("router").split("\ntable ip nat")[0] + "\n"
+    lan = lambda sport, dport: ("udp", "10.9.0.3", sport, "198.51.100.1", dport)
+    return Case("forward", text, [("established", lan(4444, 53), True), ("new from inside", lan(4445, 53), False)])
+
+
+KINDS = {"linear": linear, "set": a_constant_set, "mutable": a_mutable_set, "interval": interval, "concat": concat, "vmap": vmap, "jump": jump,
+         "ctfirst": ctfirst, "host": host, "example-host": example_host, "example-router": example_router}
+REAL = ["host", "ctfirst", "example-host", "example-router"]
+QUICK = REAL + ["linear:1", "linear:10", "linear:100", "linear:1000", "linear:10000", "set:10000", "interval:10000", "concat:10000",
+                "vmap:1000", "jump:100"]
+ALL = REAL + ["%s:%d" % (k, 10**e) for k, es in (("linear", range(6)), ("set", range(1, 7)), ("mutable", (2, 4)), ("interval", (1, 3, 4, 5)),
+                                                  ("concat", (1, 3, 4, 5)), ("vmap", (1, 3, 4)), ("jump", (1, 2))) for e in es]
+
+
+def case(name):
+    kind, _, n = name.partition(":")
+    if kind not in KINDS or (n and not n.isdigit()):
+        raise SystemExit("bench/run: no case %s; cases: %s" % (name, " ".join(KINDS)))
+    return KINDS[kind](int(n or 0))
