@@ -236,6 +236,28 @@ static bool read_chain(struct nl_reader *rd, const struct nl_msg *m)
 
 /* -- rules ----------------------------------------------------------------------------------------------------- */
 
+/*
+ * The kernel echoes that a port is given, nft writes it unless address and port come out of one map: dropped there, so that dump
+ * and text of one rule are the same.
+ */
+static void drop_nat_default(const struct rule *r)
+{
+	const struct expr *map = NULL;
+
+	vec_foreach(&r->exprs, ep) {
+		struct expr *e = *ep;
+
+		if (e->kind == EX_LOOKUP && e->lookup.dreg != REG_NONE &&
+		    e->lookup.dreg != REG_VERDICT)
+			map = e;
+		if (e->kind == EX_NAT && map && e->nat.reg_addr_min == map->lookup.dreg &&
+		    e->nat.reg_proto_min != REG_NONE &&
+		    (uint32_t)REG_WORD(e->nat.reg_proto_min) <
+			    REG_WORD(map->lookup.dreg) + map->lookup.set->data_len / 4u)
+			e->nat.flags &= ~2u; /* NF_NAT_RANGE_PROTO_SPECIFIED */
+	}
+}
+
 static bool read_rule_exprs(struct nl_reader *rd, struct rule *r, struct nl_attr list)
 {
 	struct expr **v = NULL;
@@ -245,6 +267,7 @@ static bool read_rule_exprs(struct nl_reader *rd, struct rule *r, struct nl_attr
 		return false;
 	for (uint32_t i = 0; i < n; i++)
 		*vec_push(rd->arena, &r->exprs) = v[i];
+	drop_nat_default(r);
 	return true;
 }
 
