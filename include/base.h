@@ -65,6 +65,18 @@ void *vec_grow(struct arena *a, void *v, uint32_t n, uint32_t *cap, size_t elem_
 #define vec_foreach(vec, it)                                                                       \
 	for (__typeof__((vec)->v[0]) *it = (vec)->v; (vec)->n && it < (vec)->v + (vec)->n; it++)
 
+/* Takes out an item, which must be there. */
+#define vec_remove(vec, item)                                                                      \
+	do {                                                                                       \
+		uint32_t i_ = 0;                                                                   \
+		while (i_ < (vec)->n && (vec)->v[i_] != (item))                                    \
+			i_++;                                                                      \
+		BUG_ON(i_ == (vec)->n);                                                            \
+		memmove((vec)->v + i_, (vec)->v + i_ + 1,                                          \
+			((vec)->n - i_ - 1) * sizeof(*(vec)->v));                                  \
+		(vec)->n--;                                                                        \
+	} while (0)
+
 /* -- names ---------------------------------------------------------------------------------------------------- */
 
 /* An open-addressed table from string to pointer; keys are not copied. */

@@ -437,6 +437,7 @@ struct obj {
 struct flowtable {
 	struct table *table;
 	const char *name;
+	uint64_t handle;
 	struct loc loc;
 	int32_t prio;
 	VEC(const char *) devices;
@@ -477,6 +478,10 @@ struct table *ruleset_table(const struct ruleset *rs, enum family f,
 struct chain *table_chain(const struct table *t, const char *name);
 struct set *table_set(const struct table *t, const char *name);
 struct obj *table_obj(const struct table *t, const char *name, uint32_t type);
+/* Does a rule or an element refer to it? */
+bool table_uses_set(const struct table *t, const struct set *s);
+bool table_uses_chain(const struct table *t, const struct chain *to);
+bool table_uses_obj(const struct table *t, const struct obj *o);
 const char *family_name(enum family f);				    /* "inet" */
 const char *hook_name(enum family f, enum hooknum h);		    /* "input" */
 const char *verdict_text(struct arena *a, const struct verdict *v); /* "accept", "jump x" */

@@ -347,44 +347,6 @@ static void flush_rules(struct chain *c)
 	c->rules.n = 0;
 }
 
-static bool set_used(const struct sema *s, const struct set *set)
-{
-	vec_foreach(&s->tab->table->chains, c)
-		vec_foreach(&(*c)->rules, r)
-			vec_foreach(&(*r)->exprs, e)
-				if (((*e)->kind == EX_LOOKUP && (*e)->lookup.set == set) ||
-				    ((*e)->kind == EX_DYNSET && (*e)->dynset.set == set) ||
-				    ((*e)->kind == EX_OBJREF && (*e)->objref.set == set))
-					return true;
-	return false;
-}
-
-static bool chain_used(const struct sema *s, const struct chain *t)
-{
-	vec_foreach(&s->tab->table->chains, c)
-		vec_foreach(&(*c)->rules, r)
-			vec_foreach(&(*r)->exprs, e)
-				if ((*e)->kind == EX_IMMEDIATE && (*e)->imm.dreg == REG_VERDICT &&
-				    (*e)->imm.verdict.chain == t)
-					return true;
-	vec_foreach(&s->tab->table->sets, st)
-		vec_foreach(&(*st)->elems, e)
-			if ((*e)->verdict.chain == t)
-				return true;
-	return false;
-}
-
-#define REMOVE(vec, item)                                                                          \
-	do {                                                                                       \
-		uint32_t i_ = 0;                                                                   \
-		while (i_ < (vec)->n && (vec)->v[i_] != (item))                                    \
-			i_++;                                                                      \
-		BUG_ON(i_ == (vec)->n);                                                            \
-		memmove((vec)->v + i_, (vec)->v + i_ + 1,                                          \
-			((vec)->n - i_ - 1) * sizeof(*(vec)->v));                                  \
-		(vec)->n--;                                                                        \
-	} while (0)
-
 static void drop_table(struct sema *s, struct tabinfo *t)
 {
 	struct tabinfo **p = &s->tabs;
@@ -392,7 +354,7 @@ static void drop_table(struct sema *s, struct tabinfo *t)
 	while (*p != t)
 		p = &(*p)->next;
 	*p = t->next;
-	REMOVE(&s->rs->tables, t->table);
+	vec_remove(&s->rs->tables, t->table);
 }
 
 static void keep_text(struct sema *s, const struct ast_cmd *c)
@@ -439,11 +401,11 @@ static bool delete_chain(struct sema *s, struct ast_cmd *c)
 
 	if (!ch)
 		return gone(s, c, "chain");
-	if (ch->rules.n || chain_used(s, ch)) {
+	if (ch->rules.n || table_uses_chain(s->tab->table, ch)) {
 		diag_error(s->diag, c->loc, "chain \"%s\" is in use", ch->name);
 		return false;
 	}
-	REMOVE(&s->tab->table->chains, ch);
+	vec_remove(&s->tab->table->chains, ch);
 	*strmap_put(&s->tab->chains, ch->name, strlen(ch->name)) = NULL;
 	return true;
 }
@@ -456,27 +418,13 @@ static bool delete_set_cmd(struct sema *s, struct ast_cmd *c)
 
 	if (!set)
 		return gone(s, c, "set");
-	if (set_used(s, st)) {
+	if (table_uses_set(s->tab->table, st)) {
 		diag_error(s->diag, c->loc, "set \"%s\" is in use", st->name);
 		return false;
 	}
-	REMOVE(&s->tab->table->sets, st);
+	vec_remove(&s->tab->table->sets, st);
 	*strmap_put(&s->tab->sets, st->name, strlen(st->name)) = NULL;
 	return true;
-}
-
-static bool obj_used(const struct sema *s, const struct obj *o)
-{
-	vec_foreach(&s->tab->table->chains, c)
-		vec_foreach(&(*c)->rules, r)
-			vec_foreach(&(*r)->exprs, e)
-				if ((*e)->kind == EX_OBJREF && (*e)->objref.obj == o)
-					return true;
-	vec_foreach(&s->tab->table->sets, st)
-		vec_foreach(&(*st)->elems, e)
-			if ((*e)->obj == o)
-				return true;
-	return false;
 }
 
 static bool delete_obj(struct sema *s, struct ast_cmd *c)
@@ -487,11 +435,11 @@ static bool delete_obj(struct sema *s, struct ast_cmd *c)
 
 	if (!o)
 		return gone(s, c, "object");
-	if (obj_used(s, o)) {
+	if (table_uses_obj(s->tab->table, o)) {
 		diag_error(s->diag, c->loc, "object \"%s\" is in use", o->name);
 		return false;
 	}
-	REMOVE(&s->tab->table->objs, o);
+	vec_remove(&s->tab->table->objs, o);
 	*strmap_put(&s->tab->objs, key, strlen(key)) = NULL;
 	return true;
 }
@@ -502,7 +450,7 @@ static bool delete_flowtable(struct sema *s, struct ast_cmd *c)
 		if (c->ref.name && !strcmp((*it)->name, c->ref.name)) {
 			struct flowtable *f = *it;
 
-			REMOVE(&s->tab->table->flowtables, f);
+			vec_remove(&s->tab->table->flowtables, f);
 			return true;
 		}
 	return gone(s, c, "flowtable");

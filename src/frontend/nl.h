@@ -8,12 +8,57 @@
 
 #include "ruleset.h"
 
+/* One attribute's payload; p is NULL when it is absent. */
+struct nl_attr {
+	const uint8_t *p;
+	uint32_t len;
+};
+
 /* A table being read: its names, and in a load batch the numbers that stand for names not given yet. */
 struct nl_table {
 	struct table *t;
 	struct strmap chains, sets; /* by name */
-	struct strmap set_ids,
-		chain_ids; /* by the 4 bytes of the transaction's id, network order */
+	struct strmap set_ids, chain_ids,
+		rule_ids; /* by the 4 bytes of the transaction's id, network order */
+};
+
+/* NFT_MSG_* */
+enum nl_msg_type {
+	MSG_NEWTABLE = 0,
+	MSG_DELTABLE = 2,
+	MSG_NEWCHAIN = 3,
+	MSG_DELCHAIN = 5,
+	MSG_NEWRULE = 6,
+	MSG_DELRULE = 8,
+	MSG_NEWSET = 9,
+	MSG_DELSET = 11,
+	MSG_NEWSETELEM = 12,
+	MSG_DELSETELEM = 14,
+	MSG_NEWGEN = 15,
+	MSG_NEWOBJ = 18,
+	MSG_DELOBJ = 20,
+	MSG_NEWFLOWTABLE = 22,
+	MSG_DELFLOWTABLE = 24,
+	MSG_DESTROYTABLE = 26,
+	MSG_DESTROYCHAIN,
+	MSG_DESTROYRULE,
+	MSG_DESTROYSET,
+	MSG_DESTROYSETELEM,
+	MSG_DESTROYOBJ,
+	MSG_DESTROYFLOWTABLE,
+};
+
+/* Flags of a message in a transaction. */
+#define NLF_REPLACE 0x100u /* new: in place of; delete: without what depends on it */
+#define NLF_EXCL    0x200u
+#define NLF_APPEND  0x800u
+
+/* One message, cut out of the stream. */
+struct nl_msg {
+	enum nl_msg_type type;
+	uint16_t flags;
+	uint8_t family;
+	struct nl_attr attrs;
 };
 
 struct nl_reader {
@@ -23,13 +68,8 @@ struct nl_reader {
 	VEC(struct nl_table *) tables;
 	struct nl_table *cur; /* of the message at hand */
 	struct loc loc;	      /* what the message at hand is about */
-	bool batch;	      /* a transaction, not a dump */
-};
-
-/* One attribute's payload; p is NULL when it is absent. */
-struct nl_attr {
-	const uint8_t *p;
-	uint32_t len;
+	bool batch;	      /* in a transaction: messages act in order */
+	bool excl;	      /* the message must make something new */
 };
 
 enum nl_walk {
@@ -72,9 +112,26 @@ bool nl_data_verdict(struct nl_reader *rd, struct nl_attr a, struct data *d, str
 struct set *nl_find_set(struct nl_reader *rd, struct nl_attr name, struct nl_attr id);
 struct chain *nl_find_chain(struct nl_reader *rd, struct nl_attr name, struct nl_attr id);
 
+/* nlread.c */
+bool nl_family_ok(uint8_t f);
+struct nl_table *nl_find_table(struct nl_reader *rd, uint8_t family, const char *name);
+/* Makes the table of a message the current one. */
+bool nl_enter_table(struct nl_reader *rd, const struct nl_msg *m, struct nl_attr name);
+bool nl_rule(struct nl_reader *rd, const struct nl_msg *m);
+
+/* nlbatch.c: a message of a transaction that deletes. */
+bool nl_batch_delete(struct nl_reader *rd, const struct nl_msg *m);
+/* Where in its chain a transaction puts a rule: rules.n is the end. */
+bool nl_batch_place(struct nl_reader *rd, const struct nl_msg *m, const struct chain *c,
+		    struct nl_attr position, struct nl_attr position_id, uint32_t *at);
+/* The rule of a chain with that handle; NULL: none. */
+struct rule *nl_rule_by_handle(const struct chain *c, uint64_t handle);
+
 /* nlset.c */
 bool nl_set(struct nl_reader *rd, struct nl_attr in);
 bool nl_set_elems(struct nl_reader *rd, struct nl_attr in);
+/* Takes elements out, all where the message lists none; missing: they may be missing. */
+bool nl_set_elems_delete(struct nl_reader *rd, struct nl_attr in, bool missing);
 bool nl_set_finish(struct nl_reader *rd, struct set *s);
 
 /* nludata.c: of which expressions a set's types are, as nft noted it; after the types themselves are read. */
@@ -84,6 +141,9 @@ void nl_set_typeof(struct nl_reader *rd, struct set *s, struct nl_attr udata);
 bool nl_obj(struct nl_reader *rd, struct nl_attr in);
 bool nl_flowtable(struct nl_reader *rd, struct nl_attr in);
 bool nl_devices(struct nl_reader *rd, struct nl_attr list, const char ***v, uint32_t *n);
+/* Those of `more` that are not there yet come to a list. */
+void nl_add_devices(struct nl_reader *rd, const char ***v, uint32_t *n, const char *const *more,
+		    uint32_t n_more);
 
 /* Lists and names that several messages share. */
 enum { NFTA_LIST_ELEM_ = 1 };

@@ -166,10 +166,29 @@ bool nl_obj(struct nl_reader *rd, struct nl_attr in)
 	if (tb[6].p && !nl_u64(tb[6], &o->handle))
 		return nl_bad(rd, "handle of an object");
 	if (table_obj(o->table, o->name, o->type))
-		return rd->batch || nl_error(rd, "object %s is there twice", o->name);
+		return (rd->batch && !rd->excl) ||
+		       nl_error(rd, "object %s is there twice", o->name);
 	o->comment = nl_udata_str(rd, tb[8], 0);
 	*vec_push(rd->arena, &o->table->objs) = o;
 	return read_obj_data(rd, o, tb[4]);
+}
+
+void nl_add_devices(struct nl_reader *rd, const char ***v, uint32_t *n, const char *const *more,
+		    uint32_t n_more)
+{
+	const char **all = arena_array(rd->arena, const char *, *n + n_more);
+	uint32_t k, len = *n;
+
+	if (len)
+		memcpy(all, *v, len * sizeof(*all));
+	for (uint32_t i = 0; i < n_more; i++) {
+		for (k = 0; k < len && strcmp(all[k], more[i]); k++)
+			;
+		if (k == len)
+			all[len++] = more[i];
+	}
+	*v = all;
+	*n = len;
 }
 
 /* A list of names (1) and prefixes of names (2), the latter with the star that nft writes. */
@@ -191,6 +210,16 @@ bool nl_devices(struct nl_reader *rd, struct nl_attr list, const char ***v, uint
 	*v = out.v;
 	*n = out.n;
 	return bad ? nl_bad(rd, "list of devices") : true;
+}
+
+/* Named again in a transaction: devices come to it. */
+static bool again(struct nl_reader *rd, struct flowtable *old, const struct flowtable *new)
+{
+	if (!rd->batch || rd->excl)
+		return nl_error(rd, "flow table %s is there twice", old->name);
+	nl_add_devices(rd, &old->devices.v, &old->devices.n, new->devices.v, new->devices.n);
+	old->devices.cap = old->devices.n;
+	return true;
 }
 
 bool nl_flowtable(struct nl_reader *rd, struct nl_attr in)
@@ -216,9 +245,14 @@ bool nl_flowtable(struct nl_reader *rd, struct nl_attr in)
 		return nl_error(rd, "flow table %s has flags 0x%x that this version does not know",
 				ft->name, ft->flags);
 	ft->has_counter = ft->flags & 2;
-	*vec_push(rd->arena, &ft->table->flowtables) = ft;
+	if (tb[5].p && !nl_u64(tb[5], &ft->handle))
+		return nl_bad(rd, "handle of a flow table");
 	if (!nl_devices(rd, hook[3], &ft->devices.v, &ft->devices.n))
 		return false;
 	ft->devices.cap = ft->devices.n;
+	vec_foreach(&ft->table->flowtables, it)
+		if (!strcmp((*it)->name, ft->name))
+			return again(rd, *it, ft);
+	*vec_push(rd->arena, &ft->table->flowtables) = ft;
 	return true;
 }

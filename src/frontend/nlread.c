@@ -9,35 +9,11 @@
 #include "nl.h"
 #include "xt.h"
 
-#define NLMSG_HDR      16u
-#define NFGENMSG       4u
-#define SUBSYS_NFT     10u
-#define NLM_F_REPLACE_ 0x100u
-#define NLM_F_APPEND_  0x800u
+#define NLMSG_HDR  16u
+#define NFGENMSG   4u
+#define SUBSYS_NFT 10u
 
 enum { NLMSG_NOOP_ = 1, NLMSG_ERROR_, NLMSG_DONE_, BATCH_BEGIN = 16, BATCH_END };
-
-/* NFT_MSG_* */
-enum msg {
-	MSG_NEWTABLE = 0,
-	MSG_DELTABLE = 2,
-	MSG_NEWCHAIN = 3,
-	MSG_NEWRULE = 6,
-	MSG_NEWSET = 9,
-	MSG_NEWSETELEM = 12,
-	MSG_NEWGEN = 15,
-	MSG_NEWOBJ = 18,
-	MSG_NEWFLOWTABLE = 22,
-	MSG_DESTROYTABLE = 26,
-};
-
-/* One message, cut out of the stream. */
-struct nl_msg {
-	enum msg type;
-	uint16_t flags;
-	uint8_t family;
-	struct nl_attr attrs;
-};
 
 /* -- names ----------------------------------------------------------------------------------------------------- */
 
@@ -57,13 +33,13 @@ struct chain *nl_find_chain(struct nl_reader *rd, struct nl_attr name, struct nl
 	return c;
 }
 
-static bool family_ok(uint8_t f)
+bool nl_family_ok(uint8_t f)
 {
 	return f == FAM_INET || f == FAM_IP || f == FAM_ARP || f == FAM_NETDEV || f == FAM_BRIDGE ||
 	       f == FAM_IP6;
 }
 
-static struct nl_table *find_table(struct nl_reader *rd, uint8_t family, const char *name)
+struct nl_table *nl_find_table(struct nl_reader *rd, uint8_t family, const char *name)
 {
 	vec_foreach(&rd->tables, t)
 		if ((*t)->t->family == (enum family)family && !strcmp((*t)->t->name, name))
@@ -71,8 +47,7 @@ static struct nl_table *find_table(struct nl_reader *rd, uint8_t family, const c
 	return NULL;
 }
 
-/* Makes the table of a message (its attribute `table`) the current one. */
-static bool enter_table(struct nl_reader *rd, const struct nl_msg *m, struct nl_attr name)
+bool nl_enter_table(struct nl_reader *rd, const struct nl_msg *m, struct nl_attr name)
 {
 	const char *n = nl_str(rd, name);
 
@@ -80,9 +55,9 @@ static bool enter_table(struct nl_reader *rd, const struct nl_msg *m, struct nl_
 		return nl_bad(rd, "name of a table");
 	if (rd->cur && rd->cur->t->family == (enum family)m->family && !strcmp(rd->cur->t->name, n))
 		return true;
-	rd->cur = find_table(rd, m->family, n);
+	rd->cur = nl_find_table(rd, m->family, n);
 	return rd->cur || nl_error(rd, "table %s %s does not exist",
-				   family_ok(m->family) ? family_name(m->family) : "?", n);
+				   nl_family_ok(m->family) ? family_name(m->family) : "?", n);
 }
 
 /* -- tables and chains ----------------------------------------------------------------------------------------- */
@@ -97,7 +72,7 @@ static bool read_table(struct nl_reader *rd, const struct nl_msg *m)
 	if (!nl_table_of(rd, m->attrs, tb, 8, "table"))
 		return false;
 	name = nl_str(rd, tb[1]);
-	if (!name || !family_ok(m->family))
+	if (!name || !nl_family_ok(m->family))
 		return nl_bad(rd, "table");
 	rd->loc.name = arena_printf(rd->arena, "table %s %s", family_name(m->family), name);
 	if (tb[2].p && !nl_u32(tb[2], &flags))
@@ -105,10 +80,12 @@ static bool read_table(struct nl_reader *rd, const struct nl_msg *m)
 	if (flags & ~7u)
 		return nl_error(rd, "table %s has flags 0x%x that this version does not know", name,
 				flags & ~7u);
-	nt = find_table(rd, m->family, name);
+	nt = nl_find_table(rd, m->family, name);
 	if (nt) {
-		nt->t->flags |= flags;
-		return rd->batch || nl_error(rd, "table %s is there twice", name);
+		if (!rd->batch || rd->excl)
+			return nl_error(rd, "table %s is there twice", name);
+		nt->t->flags = flags;
+		return true;
 	}
 	nt = arena_new_of(rd->arena, struct nl_table);
 	nt->t = arena_new_of(rd->arena, struct table);
@@ -121,6 +98,7 @@ static bool read_table(struct nl_reader *rd, const struct nl_msg *m)
 	strmap_init(&nt->sets, rd->arena);
 	strmap_init(&nt->set_ids, rd->arena);
 	strmap_init(&nt->chain_ids, rd->arena);
+	strmap_init(&nt->rule_ids, rd->arena);
 	*vec_push(rd->arena, &rd->tables) = nt;
 	*vec_push(rd->arena, &rd->rs->tables) = nt->t;
 	return true;
@@ -189,6 +167,46 @@ static bool read_chain_base(struct nl_reader *rd, struct chain *c, struct nl_att
 	return read_hook(rd, c, tb[4]);
 }
 
+/* Named again in a transaction: its policy may change, and devices come to it. */
+static bool change_chain(struct nl_reader *rd, struct chain *old, const struct chain *new)
+{
+	if (!new->is_base)
+		return true;
+	if (!old->is_base || old->hook != new->hook || old->prio != new->prio ||
+	    strcmp(old->type, new->type))
+		return nl_error(rd, "chain %s exists with another hook", old->name);
+	if (new->has_policy) {
+		old->policy = new->policy;
+		old->has_policy = true;
+	}
+	nl_add_devices(rd, &old->devices.v, &old->devices.n, new->devices.v, new->devices.n);
+	old->devices.cap = old->devices.n;
+	return true;
+}
+
+/* A message about a chain by its handle: gives it another name, or changes it. */
+static bool rename_chain(struct nl_reader *rd, const struct chain *new)
+{
+	struct strmap *names = &rd->cur->chains;
+
+	vec_foreach(&rd->cur->t->chains, it) {
+		struct chain *c = *it;
+
+		if (c->handle != new->handle)
+			continue;
+		if (!strcmp(c->name, new->name))
+			return change_chain(rd, c, new);
+		if (strmap_get(names, new->name, strlen(new->name)))
+			return nl_error(rd, "chain %s exists already", new->name);
+		*strmap_put(names, c->name, strlen(c->name)) = NULL;
+		c->name = new->name;
+		*strmap_put(names, c->name, strlen(c->name)) = c;
+		return true;
+	}
+	return nl_error(rd, "chain with handle %llu does not exist",
+			(unsigned long long)new->handle);
+}
+
 static bool read_chain(struct nl_reader *rd, const struct nl_msg *m)
 {
 	struct chain *c = arena_new_of(rd->arena, struct chain);
@@ -196,7 +214,7 @@ static bool read_chain(struct nl_reader *rd, const struct nl_msg *m)
 	uint32_t flags = 0;
 	void **slot;
 
-	if (!nl_table_of(rd, m->attrs, tb, 13, "chain") || !enter_table(rd, m, tb[1]))
+	if (!nl_table_of(rd, m->attrs, tb, 13, "chain") || !nl_enter_table(rd, m, tb[1]))
 		return false;
 	c->table = rd->cur->t;
 	if (tb[10].p && (!nl_u32(tb[10], &flags) || flags & ~7u))
@@ -215,15 +233,15 @@ static bool read_chain(struct nl_reader *rd, const struct nl_msg *m)
 		return nl_bad(rd, "handle of a chain");
 	if (!read_chain_base(rd, c, tb))
 		return false;
+	if (rd->batch && c->handle)
+		return rename_chain(rd, c);
 	slot = strmap_put(&rd->cur->chains, c->name, strlen(c->name));
-	if (*slot && !rd->batch)
+	if (*slot && (!rd->batch || rd->excl))
 		return nl_error(rd, "chain %s is there twice", c->name);
-	if (*slot) { /* named again in a transaction: only its policy may change */
-		struct chain *old = *slot;
-
-		if (tb[5].p)
-			old->policy = c->policy, old->has_policy = true;
-		c = old;
+	if (*slot) {
+		if (!change_chain(rd, *slot, c))
+			return false;
+		c = *slot;
 	} else {
 		c->index = c->table->chains.n;
 		*vec_push(rd->arena, &c->table->chains) = c;
@@ -271,23 +289,48 @@ static bool read_rule_exprs(struct nl_reader *rd, struct rule *r, struct nl_attr
 	return true;
 }
 
-static void place_rule(struct nl_reader *rd, struct rule *r, bool append)
+/* Puts a rule into its chain at an index; replace: in place of the one there. */
+static void place_rule(struct nl_reader *rd, struct rule *r, uint32_t at, bool replace)
 {
 	struct chain *c = r->chain;
 
-	*vec_push(rd->arena, &c->rules) = r;
-	if (!append) {
-		memmove(c->rules.v + 1, c->rules.v, (c->rules.n - 1) * sizeof(r));
-		c->rules.v[0] = r;
+	if (!replace) {
+		vec_push(rd->arena, &c->rules);
+		memmove(c->rules.v + at + 1, c->rules.v + at, (c->rules.n - 1 - at) * sizeof(r));
 	}
+	c->rules.v[at] = r;
 }
 
-static bool read_rule(struct nl_reader *rd, const struct nl_msg *m)
+/* In a transaction: where the rule goes, and under which number later messages name it. */
+static bool place_in_batch(struct nl_reader *rd, const struct nl_msg *m, struct rule *r,
+			   struct nl_attr *tb)
+{
+	bool replace = m->flags & NLF_REPLACE;
+	struct rule *old = NULL;
+	uint32_t at = 0;
+
+	if (replace) {
+		old = nl_rule_by_handle(r->chain, r->handle);
+		if (!old)
+			return nl_error(rd, "the rule to replace does not exist");
+		while (r->chain->rules.v[at] != old)
+			at++;
+		r->handle = 0; /* the kernel gives it another */
+	} else if (!nl_batch_place(rd, m, r->chain, tb[6], tb[10], &at)) {
+		return false;
+	}
+	place_rule(rd, r, at, replace);
+	if (tb[9].p && tb[9].len == 4)
+		*strmap_put(&rd->cur->rule_ids, (const char *)tb[9].p, 4) = r;
+	return true;
+}
+
+bool nl_rule(struct nl_reader *rd, const struct nl_msg *m)
 {
 	struct rule *r = arena_new_of(rd->arena, struct rule);
 	struct nl_attr tb[12];
 
-	if (!nl_table_of(rd, m->attrs, tb, 12, "rule") || !enter_table(rd, m, tb[1]))
+	if (!nl_table_of(rd, m->attrs, tb, 12, "rule") || !nl_enter_table(rd, m, tb[1]))
 		return false;
 	r->chain = nl_find_chain(rd, tb[2], tb[11]);
 	if (!r->chain)
@@ -300,65 +343,30 @@ static bool read_rule(struct nl_reader *rd, const struct nl_msg *m)
 						r->chain->name, r->chain->rules.n + 1);
 	r->loc = rd->loc;
 	r->comment = nl_udata_str(rd, tb[7], 0);
-	if (rd->batch && (m->flags & NLM_F_REPLACE_ || tb[6].p || tb[10].p))
-		return nl_error(rd, "a transaction that places a rule beside another is not read: "
-				    "load it and dump the result");
 	if (!read_rule_exprs(rd, r, tb[4]))
 		return false;
-	place_rule(rd, r, !rd->batch || m->flags & NLM_F_APPEND_);
+	if (rd->batch)
+		return place_in_batch(rd, m, r, tb);
+	place_rule(rd, r, r->chain->rules.n, false);
 	return true;
 }
 
 /* -- messages -------------------------------------------------------------------------------------------------- */
-
-/* `delete table` and `flush ruleset` at the head of a transaction reach the kernel's ruleset, not this one. */
-static bool read_del_table(struct nl_reader *rd, const struct nl_msg *m)
-{
-	struct nl_attr tb[8];
-	const char *name;
-
-	if (!nl_table_of(rd, m->attrs, tb, 8, "table"))
-		return false;
-	if (!tb[1].p) {
-		rd->rs->tables.n = rd->tables.n = 0;
-		rd->rs->preamble.n = 0;
-		*vec_push(rd->arena, &rd->rs->preamble) =
-			m->family
-				? arena_printf(rd->arena, "flush ruleset %s",
-					       family_ok(m->family) ? family_name(m->family) : "?")
-				: "flush ruleset";
-		return !m->family || family_ok(m->family) || nl_bad(rd, "family");
-	}
-	name = nl_str(rd, tb[1]);
-	if (!name || !family_ok(m->family))
-		return nl_bad(rd, "table");
-	if (find_table(rd, m->family, name))
-		return nl_error(rd, "a transaction that deletes its own table is not read: load it "
-				    "and dump the result");
-	*vec_push(rd->arena, &rd->rs->preamble) =
-		arena_printf(rd->arena, "%s table %s %s",
-			     m->type == MSG_DESTROYTABLE ? "destroy" : "delete",
-			     family_name(m->family), name);
-	return true;
-}
 
 static bool in_table(struct nl_reader *rd, const struct nl_msg *m)
 {
 	struct nl_attr tb[24];
 
 	return nl_walk(m->attrs, tb, 24) == NL_BAD ? nl_bad(rd, "attributes")
-						   : enter_table(rd, m, tb[1]);
+						   : nl_enter_table(rd, m, tb[1]);
 }
 
-/* First pass: names. */
+/* What has a name: in a dump, the first pass. */
 static bool declare(struct nl_reader *rd, const struct nl_msg *m)
 {
 	switch (m->type) {
 	case MSG_NEWTABLE:
 		return read_table(rd, m);
-	case MSG_DELTABLE:
-	case MSG_DESTROYTABLE:
-		return read_del_table(rd, m);
 	case MSG_NEWCHAIN:
 		return read_chain(rd, m);
 	case MSG_NEWSET:
@@ -372,23 +380,41 @@ static bool declare(struct nl_reader *rd, const struct nl_msg *m)
 	case MSG_NEWGEN:
 		return true;
 	default:
-		return nl_error(rd,
-				"nf_tables message %d changes what a kernel holds; only dumps and "
-				"transactions that add are read",
-				m->type);
+		return nl_error(rd, "nf_tables message %d stands outside a transaction", m->type);
 	}
 }
 
-/* Second pass: what refers to names. */
+/* What refers to names: in a dump, the second pass. */
 static bool fill(struct nl_reader *rd, const struct nl_msg *m)
 {
 	switch (m->type) {
 	case MSG_NEWRULE:
-		return read_rule(rd, m);
+		return nl_rule(rd, m);
 	case MSG_NEWSETELEM:
 		return in_table(rd, m) && nl_set_elems(rd, m->attrs);
 	default:
 		return true;
+	}
+}
+
+/* A message of a transaction acts at once, on what those before it left. */
+static bool act(struct nl_reader *rd, const struct nl_msg *m)
+{
+	rd->excl = m->flags & NLF_EXCL;
+	switch (m->type) {
+	case MSG_NEWTABLE:
+	case MSG_NEWCHAIN:
+	case MSG_NEWSET:
+	case MSG_NEWOBJ:
+	case MSG_NEWFLOWTABLE:
+		return declare(rd, m);
+	case MSG_NEWRULE:
+	case MSG_NEWSETELEM:
+		return fill(rd, m);
+	case MSG_NEWGEN:
+		return true;
+	default:
+		return nl_batch_delete(rd, m);
 	}
 }
 
@@ -429,7 +455,9 @@ static bool next_msg(struct nl_reader *rd, struct nl_attr *in, struct nl_msg *m,
 		if (err)
 			return nl_error(rd, "the stream holds an error of the kernel's: %s",
 					strerror(-err));
-	} else if (type != BATCH_END && type != NLMSG_NOOP_ && type != NLMSG_DONE_) {
+	} else if (type == BATCH_END) {
+		rd->batch = false;
+	} else if (type != NLMSG_NOOP_ && type != NLMSG_DONE_) {
 		return nl_error(rd, "message of type 0x%04x is not of nf_tables", type);
 	}
 	step = MIN(ALIGN_UP(len, 4), in->len);
@@ -438,23 +466,8 @@ static bool next_msg(struct nl_reader *rd, struct nl_attr *in, struct nl_msg *m,
 	return true;
 }
 
-/* The last message that empties the whole ruleset: what stands before it has no effect. */
-static struct nl_attr skip_flushed(struct nl_reader *rd, struct nl_attr in)
-{
-	struct nl_attr from = in, at = in;
-	struct nl_msg m;
-	bool nft;
-
-	while (next_msg(rd, &at, &m, &nft)) {
-		if (nft && (m.type == MSG_DELTABLE || m.type == MSG_DESTROYTABLE) && !m.attrs.len &&
-		    !m.family)
-			from = in;
-		in = at;
-	}
-	return from;
-}
-
-static bool run_pass(struct nl_reader *rd, struct nl_attr in,
+/* One pass over the messages outside of transactions, or over those inside. */
+static bool run_pass(struct nl_reader *rd, struct nl_attr in, bool batch,
 		     bool (*fn)(struct nl_reader *, const struct nl_msg *))
 {
 	struct loc start = rd->loc;
@@ -462,10 +475,13 @@ static bool run_pass(struct nl_reader *rd, struct nl_attr in,
 	bool nft, ok = true;
 
 	rd->cur = NULL;
+	rd->batch = false;
 	while (next_msg(rd, &in, &m, &nft)) {
 		rd->loc = start;
-		if (nft && !fn(rd, &m))
+		if (nft && rd->batch == batch && !fn(rd, &m))
 			ok = false;
+		if (batch && !ok)
+			break;
 	}
 	rd->loc = start;
 	return ok && !in.len;
@@ -505,9 +521,8 @@ struct ruleset *frontend_read_netlink(struct arena *a, struct diag *d, const cha
 	rd.rs->from_netlink = true;
 	if (!len)
 		return rd.rs;
-	in = skip_flushed(&rd, in);
-	if (d->errors != errors || !run_pass(&rd, in, declare) || !run_pass(&rd, in, fill) ||
-	    !finish(&rd))
+	if (!run_pass(&rd, in, false, declare) || !run_pass(&rd, in, false, fill) ||
+	    !run_pass(&rd, in, true, act) || !finish(&rd))
 		BUG_ON(d->errors == errors);
 	return d->errors == errors ? rd.rs : NULL;
 }

@@ -177,6 +177,14 @@ static bool read_set_exprs(struct nl_reader *rd, struct nl_attr one, struct nl_a
 	return (*v)[0] != NULL;
 }
 
+/* May a transaction name a set again as if to make it? */
+static bool same_set(const struct set *a, const struct set *b)
+{
+	return a->key_type == b->key_type && a->key_len == b->key_len && a->flags == b->flags &&
+	       a->data_type == b->data_type && a->data_len == b->data_len &&
+	       a->obj_type == b->obj_type;
+}
+
 bool nl_set(struct nl_reader *rd, struct nl_attr in)
 {
 	struct set *s = arena_new_of(rd->arena, struct set);
@@ -193,6 +201,10 @@ bool nl_set(struct nl_reader *rd, struct nl_attr in)
 	if (!read_numbers(rd, s, tb) || !read_desc(rd, s, tb[9]) || !read_data_type(rd, s, tb) ||
 	    !read_set_exprs(rd, tb[17], tb[18], &s->exprs, &s->n_exprs))
 		return false;
+	if (s->flags & SET_ANONYMOUS && s->flags & SET_CONSTANT) { /* as many as it has */
+		s->has_size = false;
+		s->size = 0;
+	}
 	if (s->n_fields == 1 && s->key_type >= 64)
 		fields_of_type(s);
 	s->key_decl = decl_of(rd->arena, s->key_type);
@@ -201,16 +213,21 @@ bool nl_set(struct nl_reader *rd, struct nl_attr in)
 	s->comment = nl_udata_str(rd, tb[13], UDATA_SET_COMMENT);
 	nl_set_typeof(rd, s, tb[13]);
 	s->index = s->table->sets.n;
-	if (tb[10].p && tb[10].len == 4)
-		*strmap_put(&rd->cur->set_ids, (const char *)tb[10].p, 4) = s;
 	if (!(s->flags & SET_ANONYMOUS) || !strstr(s->name, "%d")) {
 		void **slot = strmap_put(&rd->cur->sets, s->name, strlen(s->name));
 
+		if (*slot && (!rd->batch || rd->excl || !same_set(*slot, s)))
+			return nl_error(rd, "set %s is there twice", s->name);
 		if (*slot)
-			return rd->batch || nl_error(rd, "set %s is there twice", s->name);
+			s = *slot;
+		else
+			*vec_push(rd->arena, &s->table->sets) = s;
 		*slot = s;
+	} else {
+		*vec_push(rd->arena, &s->table->sets) = s;
 	}
-	*vec_push(rd->arena, &s->table->sets) = s;
+	if (tb[10].p && tb[10].len == 4)
+		*strmap_put(&rd->cur->set_ids, (const char *)tb[10].p, 4) = s;
 	return true;
 }
 
@@ -302,13 +319,103 @@ bool nl_set_elems(struct nl_reader *rd, struct nl_attr in)
 	if (!s)
 		return false;
 	rd->loc.name = arena_printf(rd->arena, "%s/set %s", s->table->name, s->name);
-	while (nl_next(&tb[3], &type, &a, &bad)) {
-		if (type != NFTA_LIST_ELEM_)
-			return nl_bad(rd, "list of elements");
+	while (nl_next(&tb[3], &type, &a, &bad)) /* nft numbers them; the kernel does not care */
 		if (!read_elem(rd, s, a))
 			return false;
-	}
 	return bad ? nl_bad(rd, "list of elements") : true;
+}
+
+/* -- elements deleted -------------------------------------------------------------------------------------------- */
+
+/* What tells an element from the others of its set, as bytes. */
+static const char *elem_id(struct nl_reader *rd, const struct set_elem *el, size_t *len)
+{
+	uint8_t id[2 + 2 * DATA_MAX] = { el->catchall, el->key_end.len == END_MARK };
+
+	memcpy(id + 2, el->key.b, DATA_MAX);
+	if (el->key_end.len != END_MARK)
+		memcpy(id + 2 + DATA_MAX, el->key_end.b, DATA_MAX);
+	*len = sizeof(id);
+	return arena_dup(rd->arena, id, sizeof(id));
+}
+
+/* A key in a delete message, its flags and nothing else that counts. */
+static struct set_elem *read_doomed(struct nl_reader *rd, const struct set *s, struct nl_attr in)
+{
+	struct set_elem *el = arena_new_of(rd->arena, struct set_elem);
+	struct nl_attr tb[12];
+	uint32_t flags = 0;
+
+	if (!nl_table_of(rd, in, tb, 12, "set element"))
+		return NULL;
+	if (tb[3].p && (!nl_u32(tb[3], &flags) || flags & ~(ELEM_INTERVAL_END | ELEM_CATCHALL))) {
+		nl_bad(rd, "flags of an element");
+		return NULL;
+	}
+	el->catchall = flags & ELEM_CATCHALL;
+	if ((!el->catchall && !read_key(rd, s, tb[1], &el->key)) ||
+	    (tb[10].p && !read_key(rd, s, tb[10], &el->key_end)))
+		return NULL;
+	if (flags & ELEM_INTERVAL_END)
+		el->key_end.len = END_MARK;
+	return el;
+}
+
+/* Takes out the elements whose ids are in doomed; each must be there, or may be missing. */
+static bool take_out(struct nl_reader *rd, struct set *s, struct strmap *doomed, uint32_t n_doomed,
+		     bool missing)
+{
+	uint32_t n = 0, found = 0;
+	size_t len;
+
+	for (uint32_t i = 0; i < s->elems.n; i++) {
+		const char *id = elem_id(rd, s->elems.v[i], &len);
+
+		if (strmap_get(doomed, id, len))
+			found++;
+		else
+			s->elems.v[n++] = s->elems.v[i];
+	}
+	s->elems.n = n;
+	return found >= n_doomed || missing ||
+	       nl_error(rd, "an element to delete from set %s does not exist", s->name);
+}
+
+bool nl_set_elems_delete(struct nl_reader *rd, struct nl_attr in, bool missing)
+{
+	struct nl_attr tb[5], a;
+	struct strmap doomed;
+	uint32_t n_doomed = 0;
+	unsigned int type;
+	struct set *s;
+	bool bad = false;
+	size_t len;
+
+	if (!nl_table_of(rd, in, tb, 5, "set elements"))
+		return false;
+	s = nl_find_set(rd, tb[2], tb[4]);
+	if (!s)
+		return false;
+	rd->loc.name = arena_printf(rd->arena, "%s/set %s", s->table->name, s->name);
+	if (!tb[3].p) {
+		s->elems.n = 0;
+		return true;
+	}
+	strmap_init(&doomed, rd->arena);
+	while (nl_next(&tb[3], &type, &a, &bad)) {
+		struct set_elem *el = read_doomed(rd, s, a);
+		const char *id = el ? elem_id(rd, el, &len) : NULL;
+		void **slot;
+
+		if (!el)
+			return false;
+		slot = strmap_put(&doomed, id, len);
+		n_doomed += !*slot;
+		*slot = el;
+	}
+	if (bad)
+		return nl_bad(rd, "list of elements");
+	return take_out(rd, s, &doomed, n_doomed, missing);
 }
 
 /* -- canonical form -------------------------------------------------------------------------------------------- */
@@ -376,6 +483,35 @@ static bool join_intervals(struct nl_reader *rd, struct set *s)
 	return true;
 }
 
+static bool same_elem(const struct set_elem *a, const struct set_elem *b)
+{
+	return a->catchall == b->catchall && a->key_end.len == b->key_end.len &&
+	       !memcmp(a->key.b, b->key.b, DATA_MAX) &&
+	       (a->key_end.len == END_MARK || !memcmp(a->key_end.b, b->key_end.b, DATA_MAX));
+}
+
+/* Of sorted elements: a transaction may add one that is there, with the same value. */
+static bool drop_twins(struct nl_reader *rd, struct set *s)
+{
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < s->elems.n; i++) {
+		struct set_elem *el = s->elems.v[i], *last = n ? s->elems.v[n - 1] : NULL;
+
+		if (!last || !same_elem(last, el)) {
+			s->elems.v[n++] = el;
+			continue;
+		}
+		if (!data_eq(&last->data, &el->data) || last->obj != el->obj ||
+		    last->verdict.code != el->verdict.code ||
+		    last->verdict.chain != el->verdict.chain)
+			return nl_error(rd, "set %s has an element twice, with two values",
+					s->name);
+	}
+	s->elems.n = n;
+	return true;
+}
+
 bool nl_set_finish(struct nl_reader *rd, struct set *s)
 {
 	rd->loc = s->loc;
@@ -384,6 +520,8 @@ bool nl_set_finish(struct nl_reader *rd, struct set *s)
 		qsort(s->elems.v, s->elems.n, sizeof(struct set_elem *), elem_order);
 	if (!(s->flags & SET_INTERVAL)) {
 		set_sort_elems(rd->arena, s);
+		if (!drop_twins(rd, s))
+			return false;
 		vec_foreach(&s->elems, el)
 			if ((*el)->key_end.len)
 				return nl_error(rd,
@@ -392,7 +530,7 @@ bool nl_set_finish(struct nl_reader *rd, struct set *s)
 		return true;
 	}
 	if (s->n_fields == 1 && !(s->flags & SET_CONCAT))
-		return join_intervals(rd, s);
+		return drop_twins(rd, s) && join_intervals(rd, s);
 	vec_foreach(&s->elems, el) {
 		if ((*el)->key_end.len == END_MARK)
 			return nl_error(rd, "set %s mixes two forms of intervals", s->name);

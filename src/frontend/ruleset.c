@@ -43,6 +43,47 @@ struct obj *table_obj(const struct table *t, const char *name, uint32_t type)
 	return NULL;
 }
 
+bool table_uses_set(const struct table *t, const struct set *s)
+{
+	vec_foreach(&t->chains, c)
+		vec_foreach(&(*c)->rules, r)
+			vec_foreach(&(*r)->exprs, e)
+				if (((*e)->kind == EX_LOOKUP && (*e)->lookup.set == s) ||
+				    ((*e)->kind == EX_DYNSET && (*e)->dynset.set == s) ||
+				    ((*e)->kind == EX_OBJREF && (*e)->objref.set == s))
+					return true;
+	return false;
+}
+
+bool table_uses_chain(const struct table *t, const struct chain *to)
+{
+	vec_foreach(&t->chains, c)
+		vec_foreach(&(*c)->rules, r)
+			vec_foreach(&(*r)->exprs, e)
+				if ((*e)->kind == EX_IMMEDIATE && (*e)->imm.dreg == REG_VERDICT &&
+				    (*e)->imm.verdict.chain == to)
+					return true;
+	vec_foreach(&t->sets, s)
+		vec_foreach(&(*s)->elems, e)
+			if ((*e)->verdict.chain == to)
+				return true;
+	return false;
+}
+
+bool table_uses_obj(const struct table *t, const struct obj *o)
+{
+	vec_foreach(&t->chains, c)
+		vec_foreach(&(*c)->rules, r)
+			vec_foreach(&(*r)->exprs, e)
+				if ((*e)->kind == EX_OBJREF && (*e)->objref.obj == o)
+					return true;
+	vec_foreach(&t->sets, s)
+		vec_foreach(&(*s)->elems, e)
+			if ((*e)->obj == o)
+				return true;
+	return false;
+}
+
 const char *family_name(enum family f)
 {
 	switch (f) {

@@ -7,75 +7,7 @@
 #include <stdlib.h>
 #include <cmocka.h>
 
-#include "frontend.h"
-
-/* A stream under construction; open messages and nests are patched with their length when they end. */
-struct out {
-	uint8_t b[4096];
-	size_t n;
-};
-
-static void put(struct out *o, const void *p, size_t n)
-{
-	memcpy(o->b + o->n, p, n);
-	o->n += n;
-}
-
-static size_t msg(struct out *o, uint16_t type)
-{
-	uint32_t hdr[4] = { 0, (uint32_t)(10 << 8 | type), 0, 0 };
-	uint8_t gen[4] = { FAM_INET, 0, 0, 0 };
-	size_t at = o->n;
-
-	put(o, hdr, 16);
-	put(o, gen, 4);
-	return at;
-}
-
-static void msg_end(struct out *o, size_t at)
-{
-	uint32_t len = (uint32_t)(o->n - at);
-
-	memcpy(o->b + at, &len, 4);
-}
-
-static void attr(struct out *o, uint16_t type, const void *p, uint16_t n)
-{
-	uint16_t hdr[2] = { (uint16_t)(n + 4), type };
-
-	put(o, hdr, 4);
-	put(o, p, n);
-	while (o->n % 4)
-		o->b[o->n++] = 0;
-}
-
-static void str(struct out *o, uint16_t type, const char *s)
-{
-	attr(o, type, s, (uint16_t)(strlen(s) + 1));
-}
-
-static void num(struct out *o, uint16_t type, uint32_t v)
-{
-	uint8_t b[4] = { (uint8_t)(v >> 24), (uint8_t)(v >> 16), (uint8_t)(v >> 8), (uint8_t)v };
-
-	attr(o, type, b, 4);
-}
-
-static size_t nest(struct out *o, uint16_t type)
-{
-	uint16_t hdr[2] = { 0, (uint16_t)(type | 0x8000) };
-	size_t at = o->n;
-
-	put(o, hdr, 4);
-	return at;
-}
-
-static void nest_end(struct out *o, size_t at)
-{
-	uint16_t len = (uint16_t)(o->n - at);
-
-	memcpy(o->b + at, &len, 2);
-}
+#include "nlout.h"
 
 static void elem(struct out *o, const void *key, uint16_t n, uint32_t flags)
 {
@@ -146,18 +78,6 @@ static void build(struct out *o, bool extra)
 	nest_end(o, e);
 	nest_end(o, l);
 	msg_end(o, m);
-}
-
-static struct ruleset *read_out(struct arena *a, struct diag *d, const uint8_t *b, size_t n)
-{
-	uint8_t *exact = malloc(n ? n : 1); /* so that reading past the end is seen */
-	struct ruleset *rs;
-
-	diag_init(d, a);
-	memcpy(exact, b, n);
-	rs = frontend_read_netlink(a, d, "test", exact, n);
-	free(exact);
-	return rs;
 }
 
 static void reads_all_parts(void **state)
