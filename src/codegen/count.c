@@ -3,7 +3,8 @@
  * count: the function that counts a packet, for programs with many counters.
  *
  * A counter in place is a dozen instructions, of which the kernel patches some, each time moving all behind them: a thousand
- * counters take seconds to load. Large functions call this one instead, which is verified once.
+ * counters take seconds to load. Large functions call this one instead, which is verified once. It adds as programs that may be
+ * interrupted must (isel_interrupted).
  */
 #include "isel.h"
 
@@ -17,13 +18,17 @@ void cg_count_fn(struct cg *cg)
 		{ .code = BPF_ALU64 | BPF_MOV | BPF_X, .dst_reg = 2, .src_reg = 10 },
 		{ .code = BPF_ALU64 | BPF_ADD | BPF_K, .dst_reg = 2, .imm = -4 },
 		{ .code = BPF_JMP | BPF_CALL, .imm = BPF_FUNC_map_lookup_elem },
-		{ .code = BPF_JMP | BPF_JEQ | BPF_K, .dst_reg = 0, .off = 6 },
-		{ .code = BPF_LDX | BPF_MEM | BPF_DW, .dst_reg = 1, .src_reg = 0, .off = 0 },
-		{ .code = BPF_ALU64 | BPF_ADD | BPF_K, .dst_reg = 1, .imm = 1 },
-		{ .code = BPF_STX | BPF_MEM | BPF_DW, .dst_reg = 0, .src_reg = 1, .off = 0 },
-		{ .code = BPF_LDX | BPF_MEM | BPF_DW, .dst_reg = 1, .src_reg = 0, .off = 8 },
-		{ .code = BPF_ALU64 | BPF_ADD | BPF_X, .dst_reg = 1, .src_reg = 6 },
-		{ .code = BPF_STX | BPF_MEM | BPF_DW, .dst_reg = 0, .src_reg = 1, .off = 8 },
+		{ .code = BPF_JMP | BPF_JEQ | BPF_K, .dst_reg = 0, .off = 3 },
+		{ .code = BPF_ALU | BPF_MOV | BPF_K, .dst_reg = 1, .imm = 1 },
+		{ .code = BPF_STX | BPF_ATOMIC | BPF_DW,
+		  .dst_reg = 0,
+		  .src_reg = 1,
+		  .imm = BPF_ADD },
+		{ .code = BPF_STX | BPF_ATOMIC | BPF_DW,
+		  .dst_reg = 0,
+		  .src_reg = 6,
+		  .off = 8,
+		  .imm = BPF_ADD },
 		{ .code = BPF_ALU | BPF_MOV | BPF_K, .dst_reg = 0, .imm = 0 },
 		{ .code = BPF_JMP | BPF_EXIT },
 	};

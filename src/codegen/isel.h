@@ -144,6 +144,12 @@ bool isel_len_later(struct isel *s, const struct ir_ins *br, struct mir_block *c
 
 /* -- iselstate.c: counters, limits, the runtime -- */
 void isel_state(struct isel *s, struct ir_ins *i);
+/* Adds 8 bytes at p + off, atomically. */
+void isel_xadd(struct isel *s, uint32_t p, int32_t off, uint32_t by);
+bool isel_interrupted(const struct ir_fn *fn);
+/* A call of a function of bpf/. */
+uint32_t isel_runtime(struct isel *s, const char *name, uint32_t n_args,
+		      const struct mir_arg *args);
 uint32_t isel_helper(struct isel *s, int helper, uint32_t n_args, const struct mir_arg *args);
 /* A test by the runtime of the state at p: the rule goes on (0 or 1). */
 uint32_t isel_limit(struct isel *s, const struct expr *e, uint32_t p, struct ir_ins *len);
@@ -151,6 +157,8 @@ uint32_t isel_quota(struct isel *s, const struct expr *e, uint32_t p, struct ir_
 void isel_last(struct isel *s, uint32_t p);
 /* The address of an element of an array map. */
 uint32_t isel_array_elem(struct isel *s, uint32_t map, uint32_t index);
+/* The same with a key at that place on the stack. */
+uint32_t isel_array_elem_by(struct isel *s, uint32_t map, uint32_t index, int32_t key);
 
 /* -- count.c: the function that counts, for large programs -- */
 void cg_count_fn(struct cg *cg);

@@ -158,7 +158,7 @@ void isel_eldw(struct isel *s, struct ir_ins *i)
 	s->vreg[i->id] = isel_load(s, isel_val(s, i->args[0]), EL_DATA + 4 * i->imm, 4);
 }
 
-static void add_atomic(struct isel *s, uint32_t p, int32_t off, uint32_t by)
+void isel_xadd(struct isel *s, uint32_t p, int32_t off, uint32_t by)
 {
 	struct mir_ins *x = isel_ins(s, MIR_XADD);
 
@@ -180,8 +180,8 @@ static void run_exprs(struct isel *s, const struct set_layout *l, uint32_t el, s
 		struct mir_block *on;
 
 		if (e->kind == EX_COUNTER) {
-			add_atomic(s, el, off, isel_imm(s, 1));
-			add_atomic(s, el, off + 8, isel_val(s, len));
+			isel_xadd(s, el, off, isel_imm(s, 1));
+			isel_xadd(s, el, off + 8, isel_val(s, len));
 			off += 16;
 			continue;
 		}
@@ -229,7 +229,8 @@ struct dyn {
 	uint32_t map;
 	int32_t key;
 	struct ir_ins *const *data;
-	uint64_t timeout; /* ns; 0: none */
+	uint64_t timeout;	/* ns; 0: none */
+	struct obj_place swept; /* timeouts: when the set was last rid of old elements */
 };
 
 /* now + timeout */
@@ -240,14 +241,10 @@ static uint32_t expiry(struct dyn *d)
 	return isel_alui(d->s, BPF_ADD, false, now, d->timeout);
 }
 
-static int32_t new_value(struct dyn *d)
+static void new_value(struct dyn *d)
 {
 	struct isel *s = d->s;
 
-	if (s->value_size < d->l.value_size) {
-		s->value = mir_stack(s->fn, d->l.value_size);
-		s->value_size = ALIGN_UP(d->l.value_size, 8);
-	}
 	if (d->timeout)
 		isel_store(s, MIR_FP, s->value, 8, expiry(d));
 	else
@@ -256,19 +253,24 @@ static int32_t new_value(struct dyn *d)
 		isel_storei(s, MIR_FP, s->value + at, 8, 0);
 	for (uint32_t w = 0; w < d->l.data_words && d->e->dynset.sreg_data != REG_NONE; w++)
 		isel_store(s, MIR_FP, s->value + EL_DATA + 4 * w, 4, isel_low(s, d->data[w]));
-	return s->value;
 }
 
-/* Makes the element; goes to `full` if there is no room. */
-static void create(struct dyn *d, struct mir_block *full)
+/* Makes the element. Result: its address, 0: there is no room. */
+static uint32_t create(struct dyn *d)
 {
-	struct mir_block *done = mir_block_new(d->s->fn);
-	struct mir_arg args[4] = { isel_arg_map(d->map), isel_arg_fp(d->key),
-				   isel_arg_fp(new_value(d)), isel_arg_imm(BPF_ANY) };
-	uint32_t err = isel_helper(d->s, BPF_FUNC_map_update_elem, 4, args);
+	struct isel *s = d->s;
+	struct mir_arg args[4] = { isel_arg_map(d->map), isel_arg_fp(d->key) };
 
-	isel_jcc(d->s, BPF_JEQ, false, err, 0, 0, done, full);
-	d->s->cur = done;
+	if (s->value_size < d->l.value_size) {
+		s->value = mir_stack(s->fn, d->l.value_size);
+		s->value_size = ALIGN_UP(d->l.value_size, 8);
+	}
+	args[3] = isel_arg_imm(0);
+	if (d->l.timeouts) /* its key where the value will be: the element's own key stays */
+		args[3] = isel_arg_reg(isel_array_elem_by(s, d->swept.map, d->swept.key, s->value));
+	new_value(d);
+	args[2] = isel_arg_fp(s->value);
+	return isel_runtime(s, "n2b_make", 4, args);
 }
 
 static uint32_t skb_len(struct isel *s)
@@ -280,6 +282,19 @@ static uint32_t skb_len(struct isel *s)
 	return len;
 }
 
+/* An element that never expires stays so. */
+static void refresh(struct dyn *d, uint32_t el)
+{
+	struct isel *s = d->s;
+	struct mir_block *dated = mir_block_new(s->fn), *on = mir_block_new(s->fn);
+
+	isel_jcc(s, BPF_JNE, false, isel_load(s, el, 0, 8), 0, 0, dated, on);
+	s->cur = dated;
+	isel_store(s, el, 0, 8, expiry(d));
+	isel_jmp(s, on);
+	s->cur = on;
+}
+
 /* The element is there: refresh it, run its expressions. */
 static void present(struct dyn *d, uint32_t el, struct mir_block *no)
 {
@@ -287,7 +302,7 @@ static void present(struct dyn *d, uint32_t el, struct mir_block *no)
 	struct ir_ins *len;
 
 	if (d->e->dynset.op == DYN_UPDATE && d->timeout)
-		isel_store(s, el, 0, 8, expiry(d));
+		refresh(d, el);
 	if (!d->l.n_exprs)
 		return;
 	len = ir_ins_new(s->ir, IR_LDF, IR_W, 0); /* a stand-in that has its register already */
@@ -307,13 +322,8 @@ static void add_or_update(struct dyn *d, uint32_t go)
 	isel_mov(s, el, find(s, d->map, &d->l, d->key));
 	isel_jcc(s, BPF_JNE, false, el, 0, 0, have, none);
 	s->cur = none;
-	create(d, full);
-	if (d->l.n_exprs) { /* its expressions see this packet too */
-		isel_mov(s, el, find(s, d->map, &d->l, d->key));
-		isel_jcc(s, BPF_JNE, false, el, 0, 0, have, full);
-	} else {
-		isel_jmp(s, yes);
-	}
+	isel_mov(s, el, create(d));
+	isel_jcc(s, BPF_JNE, false, el, 0, 0, have, full);
 	s->cur = have;
 	present(d, el, no);
 	isel_jmp(s, yes);
@@ -333,7 +343,11 @@ void isel_dynset(struct isel *s, struct ir_ins *i)
 {
 	const struct ir_dynset *ds = &s->cg->m->dynsets.v[i->aux];
 	const struct set *set = s->cg->m->sets.v[ds->set].set;
-	struct dyn d = { .s = s, .e = ds->expr, .set = set, .map = s->cg->o->sets.v[ds->set].map };
+	struct dyn d = { .s = s,
+			 .e = ds->expr,
+			 .set = set,
+			 .map = s->cg->o->sets.v[ds->set].map,
+			 .swept = s->cg->o->sets.v[ds->set].swept };
 
 	d.l = cg_set_layout(set);
 	d.data = i->args + DIV_ROUND_UP(set->key_len, 4);

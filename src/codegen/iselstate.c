@@ -10,8 +10,7 @@ uint32_t isel_helper(struct isel *s, int helper, uint32_t n_args, const struct m
 	return c->d;
 }
 
-static uint32_t runtime(struct isel *s, const char *name, uint32_t n_args,
-			const struct mir_arg *args)
+uint32_t isel_runtime(struct isel *s, const char *name, uint32_t n_args, const struct mir_arg *args)
 {
 	struct mir_ins *c = isel_call(s, MIR_CALL, n_args, args);
 
@@ -35,17 +34,35 @@ static uint32_t array_at(struct isel *s, uint32_t map, int32_t key)
 	return p;
 }
 
-uint32_t isel_array_elem(struct isel *s, uint32_t map, uint32_t index)
+uint32_t isel_array_elem_by(struct isel *s, uint32_t map, uint32_t index, int32_t key)
 {
-	int32_t key = isel_scratch(s, 4);
-
 	isel_storei(s, MIR_FP, key, 4, index);
 	return array_at(s, map, key);
 }
 
+uint32_t isel_array_elem(struct isel *s, uint32_t map, uint32_t index)
+{
+	return isel_array_elem_by(s, map, index, isel_scratch(s, 4));
+}
+
+/*
+ * A counter is a CPU's own. At the hooks that local processes send through the program may be interrupted by itself, and so must add in
+ * one instruction; elsewhere it runs where the kernel takes packets from devices, one after another.
+ */
+bool isel_interrupted(const struct ir_fn *fn)
+{
+	return fn->hook == HOOK_OUTPUT || fn->hook == HOOK_POSTROUTING;
+}
+
 static void add_to(struct isel *s, uint32_t p, int32_t off, uint32_t by, int64_t imm)
 {
-	uint32_t v = isel_load(s, p, off, 8);
+	uint32_t v;
+
+	if (isel_interrupted(s->ir)) {
+		isel_xadd(s, p, off, by ? by : isel_imm(s, (uint64_t)imm));
+		return;
+	}
+	v = isel_load(s, p, off, 8);
 
 	v = by ? isel_alu(s, BPF_ADD, false, v, by) : isel_alui(s, BPF_ADD, false, v, imm);
 	isel_store(s, p, off, 8, v);
@@ -115,7 +132,7 @@ uint32_t isel_limit(struct isel *s, const struct expr *e, uint32_t p, struct ir_
 		args[2] = isel_arg_reg(isel_alui(s, BPF_DIV, false, cost, e->limit.rate));
 	}
 	args[3] = arg_u64(s, limit_max(e));
-	r = runtime(s, "n2b_limit", 4, args);
+	r = isel_runtime(s, "n2b_limit", 4, args);
 	return e->limit.inv ? isel_alui(s, BPF_XOR, false, r, 1) : r;
 }
 
@@ -123,14 +140,14 @@ uint32_t isel_quota(struct isel *s, const struct expr *e, uint32_t p, struct ir_
 {
 	struct mir_arg args[4] = { isel_arg_reg(s->ctx), isel_arg_reg(p), isel_arg_val(s, len),
 				   arg_u64(s, e->quota.bytes) };
-	uint32_t over = runtime(s, "n2b_quota", 4, args);
+	uint32_t over = isel_runtime(s, "n2b_quota", 4, args);
 
 	return e->quota.inv ? over : isel_alui(s, BPF_XOR, false, over, 1);
 }
 
 void isel_last(struct isel *s, uint32_t p)
 {
-	runtime(s, "n2b_last", 2, (struct mir_arg[]){ isel_arg_reg(s->ctx), isel_arg_reg(p) });
+	isel_runtime(s, "n2b_last", 2, (struct mir_arg[]){ isel_arg_reg(s->ctx), isel_arg_reg(p) });
 }
 
 static uint32_t state_elem(struct isel *s, const struct ir_ins *i)
@@ -149,7 +166,7 @@ static void sel_numgen(struct isel *s, struct ir_ins *i)
 		struct mir_arg args[3] = { isel_arg_reg(s->ctx), isel_arg_reg(state_elem(s, i)),
 					   isel_arg_imm(e->numgen.mod) };
 
-		r = runtime(s, "n2b_numgen", 3, args);
+		r = isel_runtime(s, "n2b_numgen", 3, args);
 	} else {
 		r = isel_helper(s, BPF_FUNC_get_prandom_u32, 0, NULL);
 		low = isel_ins(s, MIR_MOV32);
@@ -176,7 +193,7 @@ static void sel_rt(struct isel *s, struct ir_ins *i)
 	BUG_ON(i->n_args > 4);
 	for (uint32_t k = 0; k < i->n_args; k++)
 		args[k + 1] = isel_arg_val(s, i->args[k]);
-	s->vreg[i->id] = runtime(s, rt_names[i->aux], i->n_args + 1, args);
+	s->vreg[i->id] = isel_runtime(s, rt_names[i->aux], i->n_args + 1, args);
 	if (i->type == IR_L)
 		return;
 	low = isel_ins(s, MIR_MOV32); /* the verifier knows nothing of the upper half */

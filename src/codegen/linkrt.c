@@ -91,15 +91,14 @@ static bool is_fn(const Elf64_Sym *s)
 	return s->st_shndx && ELF64_ST_TYPE(s->st_info) == STT_FUNC;
 }
 
-/* A global function of any runtime object; false: there is none of that name. */
-static bool find_global(struct ow *w, const char *name, struct ref *r)
+/* A function of any runtime object, static ones that get a map too; false: there is none of that name. */
+static bool find_by_name(struct ow *w, const char *name, struct ref *r)
 {
 	for (uint32_t i = 1; i < n_rt_objs; i++) {
 		const struct ow_rt_obj *v = rt_open(w, i);
 
 		for (size_t k = 0; k < v->n_syms; k++)
-			if (is_fn(&v->syms[k]) && ELF64_ST_BIND(v->syms[k].st_info) == STB_GLOBAL &&
-			    !strcmp(v->strs + v->syms[k].st_name, name)) {
+			if (is_fn(&v->syms[k]) && !strcmp(v->strs + v->syms[k].st_name, name)) {
 				*r = (struct ref){ REF_FN, i, (uint32_t)v->syms[k].st_value };
 				return true;
 			}
@@ -120,7 +119,7 @@ static struct ref ref_extern(struct ow *w, const struct ow_rt_obj *v, const Elf6
 	struct ref r = { 0 };
 	const char *name = v->strs + s->st_name;
 
-	if (call && find_global(w, name, &r))
+	if (call && find_by_name(w, name, &r))
 		return r;
 	return (struct ref){ .kind = call ? REF_KFUNC : REF_KCONFIG,
 			     .name = name,
@@ -187,7 +186,7 @@ void ow_rt_collect(struct ow *w)
 		vec_foreach(&(*fn)->relocs, rel) {
 			if (rel->kind != OBJ_REL_RT)
 				continue;
-			if (!find_global(w, rel->name, &r))
+			if (!find_by_name(w, rel->name, &r))
 				BUG("the runtime has no function %s", rel->name);
 			want(w, r.obj, r.off);
 		}
@@ -205,7 +204,7 @@ void ow_rt_collect(struct ow *w)
 const struct ow_rt_fn *ow_rt_fn(const struct ow *w, const char *name)
 {
 	vec_foreach(&w->rt_fns, f)
-		if (f->global && !strcmp(f->name, name))
+		if (!strcmp(f->name, name))
 			return f;
 	return NULL;
 }

@@ -15,24 +15,33 @@ static struct obj_map *map_new(struct cg *cg, const char *name, uint32_t type, u
 	return m;
 }
 
-/* Counters are elements of one map, other states 8 bytes each of another; element and map of each are noted. */
+/* 8 bytes of the map of states. */
+static struct obj_place other_state(struct cg *cg)
+{
+	if (!cg->others) {
+		cg->others = map_new(cg, "states", BPF_MAP_TYPE_ARRAY, &cg->others_map);
+		cg->others->value_size = 8;
+		cg->others->role = "states";
+	}
+	return (struct obj_place){ cg->others_map, cg->others->max_entries++ };
+}
+
+/* Counters are elements of one map, other states of another; element and map of each are noted. */
 static void place_state(struct cg *cg, const struct ir_state *st)
 {
-	bool counter = st->kind == ST_COUNTER;
-	struct obj_map **m = counter ? &cg->counters : &cg->others;
 	struct obj_place *p = vec_push(cg->o->arena, &cg->o->states);
 
-	if (!*m && counter) {
-		*m = map_new(cg, "counters", BPF_MAP_TYPE_PERCPU_ARRAY, &cg->counters_map);
-		(*m)->value_size = 16;
-		(*m)->role = "counters";
-	} else if (!*m) {
-		*m = map_new(cg, "states", BPF_MAP_TYPE_ARRAY, &cg->others_map);
-		(*m)->value_size = 8;
-		(*m)->role = "states";
+	if (st->kind != ST_COUNTER) {
+		*p = other_state(cg);
+		return;
 	}
-	p->map = counter ? cg->counters_map : cg->others_map;
-	p->key = (*m)->max_entries++;
+	if (!cg->counters) {
+		cg->counters = map_new(cg, "counters", BPF_MAP_TYPE_PERCPU_ARRAY,
+				       &cg->counters_map);
+		cg->counters->value_size = 16;
+		cg->counters->role = "counters";
+	}
+	*p = (struct obj_place){ cg->counters_map, cg->counters->max_entries++ };
 }
 
 uint32_t cg_next(struct cg *cg, uint32_t fn, uint32_t *map)
@@ -136,8 +145,9 @@ static void add_range(struct cg *cg, struct obj_map *m, const struct set_elem *e
 	} while (range_advance(lo, bits, low) && memcmp(lo, hi, len) <= 0);
 }
 
-#define SET_ENTRIES 65536      /* when the set gives no size */
-#define LPM_ENTRIES (1u << 24) /* a range is up to 254 prefixes; memory is taken as they come */
+#define SET_ENTRIES  65536 /* when the set gives no size */
+#define PREALLOC_MAX 131072
+#define LPM_ENTRIES  (1u << 24) /* a range is up to 254 prefixes; memory is taken as they come */
 
 /* A map of set n; its name is the set's with a tail. */
 static struct obj_map *set_map_new(struct cg *cg, uint32_t n, const char *tail, uint32_t type,
@@ -254,6 +264,9 @@ static void set_map(struct cg *cg, uint32_t n)
 			add_elem(cg, m, 0, e->key.b, e->key.len, value);
 	}
 	m->max_entries = entries(s, &l, m->elems.n);
+	/* Only with elements made beforehand is the size exact while several CPUs add. */
+	if (s->flags & SET_EVAL && m->max_entries <= PREALLOC_MAX)
+		m->flags &= ~(uint32_t)BPF_F_NO_PREALLOC;
 	if (l.index)
 		index_maps(cg, n);
 	if (l.catchall)
@@ -275,6 +288,8 @@ static void place_set(struct cg *cg, uint32_t n)
 	p->timeouts = l.timeouts;
 	p->data_words = l.data_words;
 	p->expr_off = l.expr_off;
+	if (l.timeouts)
+		p->swept = other_state(cg);
 	set_map(cg, n);
 }
 

@@ -72,15 +72,18 @@ static struct set *find_set(const struct ruleset *rs, const char *family, const 
 static void read_stdin(struct sbuf *s)
 {
 	char line[65536];
+	bool whole = true; /* the line before came to its end */
 
 	while (fgets(line, sizeof(line), stdin)) {
-		size_t n = strlen(line), more = n;
+		size_t n = strlen(line);
+		bool ends = n && line[n - 1] == '\n';
 
-		while (n && strchr(" \t\r\n,", line[n - 1]))
+		while (ends && n && strchr(" \t\r\n,", line[n - 1]))
 			line[--n] = '\0';
-		if (n && s->n && more > n && s->s[s->n - 1] != '{')
+		if (n && whole && s->n && s->s[s->n - 1] != '{' && line[0] != '}')
 			sb_puts(s, ", ");
 		sb_puts(s, line);
+		whole = ends;
 	}
 }
 
