@@ -212,13 +212,14 @@ static bool joins(const struct set_elem *a, const struct set_elem *b)
 struct reading {
 	struct set *s;
 	uint64_t rule_timeout;
+	const struct set_elem *all; /* the catch-all element as it was written; NULL: none */
 	VEC(struct set_elem *) got;
 };
 
 /* nft wants to know of what an expiry is the rest. */
 static void note_timeout(const struct set *s, struct set_elem *e)
 {
-	if (e->expires && !e->has_timeout && !s->timeout) {
+	if (e->expires > (e->has_timeout ? e->timeout : s->timeout)) {
 		e->has_timeout = true;
 		e->timeout = e->expires;
 	}
@@ -339,6 +340,11 @@ static int read_catchall(struct ctl *c, char gen, const struct mf_set *ms, struc
 	    (e = take_elem(c, ms, r->s, r->rule_timeout, key, v))) {
 		e->catchall = true;
 		e->key.len = e->key_end.len = 0;
+		if (r->all) {
+			e->comment = r->all->comment;
+			e->has_timeout = r->all->has_timeout;
+			e->timeout = r->all->timeout;
+		}
 		note_timeout(r->s, e);
 		*vec_push(c->arena, &r->s->elems) = e;
 	}
@@ -355,6 +361,9 @@ int setmap_read(struct ctl *c, char gen, const struct mf_set *ms, struct set *s)
 		return 0;
 	if (s->flags & SET_TIMEOUT)
 		r.rule_timeout = rule_timeout(s);
+	vec_foreach(&s->elems, e)
+		if ((*e)->catchall)
+			r.all = *e;
 	if (index ? read_index(c, gen, ms, &r) : read_map(c, gen, ms, ms->map, ms->key_len, &r))
 		return 1;
 	settle(c, s, r.got.v, r.got.n, is_lpm(ms));
