@@ -89,6 +89,8 @@ static bool read_desc(struct nl_reader *rd, struct set *s, struct nl_attr desc)
 	if (tb[1].p) {
 		if (!nl_u32(tb[1], &s->size))
 			return nl_bad(rd, "size of a set");
+		if (s->flags & SET_ANONYMOUS) /* only a hint how many elements follow */
+			s->size = 0;
 		s->has_size = s->size != 0;
 	}
 	return tb[2].p ? read_fields(rd, s, tb[2]) : true;

@@ -311,10 +311,9 @@ static void put_compat(struct nlw *w, const struct rule *r)
 
 static bool put_rules(struct nlw *w, const struct chain *c);
 
-/* Sets and chains without a name that the rule holds; *inner: the chain. */
-static bool put_anonymous(struct nlw *w, const struct rule *r, const struct chain **inner)
+/* Sets and chains without a name that the rule holds; a chain takes no more rules once a rule jumps to it. */
+static bool put_anonymous(struct nlw *w, const struct rule *r)
 {
-	*inner = NULL;
 	vec_foreach(&r->exprs, it) {
 		const struct expr *e = *it;
 		const struct set *s = e->kind == EX_LOOKUP   ? e->lookup.set
@@ -326,8 +325,9 @@ static bool put_anonymous(struct nlw *w, const struct rule *r, const struct chai
 			return false;
 		if (e->kind == EX_IMMEDIATE && e->imm.verdict.chain &&
 		    e->imm.verdict.chain->is_bound) {
-			*inner = e->imm.verdict.chain;
-			put_chain(w, *inner);
+			put_chain(w, e->imm.verdict.chain);
+			if (!put_rules(w, e->imm.verdict.chain))
+				return false;
 		}
 	}
 	return true;
@@ -336,10 +336,9 @@ static bool put_anonymous(struct nlw *w, const struct rule *r, const struct chai
 static bool put_rule(struct nlw *w, const struct rule *rule)
 {
 	struct rule own = rule_kernel(rule), *r = &own;
-	const struct chain *inner;
 	size_t at, in;
 
-	if (!put_anonymous(w, r, &inner))
+	if (!put_anonymous(w, r))
 		return false;
 	at = nlw_msg(w, NFT_MSG_NEWRULE, NLM_F_CREATE | NLM_F_APPEND,
 		     (uint8_t)r->chain->table->family);
@@ -357,7 +356,7 @@ static bool put_rule(struct nlw *w, const struct rule *rule)
 	if (r->comment)
 		nlw_comment(w, NFTA_RULE_USERDATA, 0, r->comment);
 	nlw_msg_end(w, at);
-	return !inner || put_rules(w, inner);
+	return true;
 }
 
 static bool put_rules(struct nlw *w, const struct chain *c)

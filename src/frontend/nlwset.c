@@ -45,19 +45,17 @@ static void put_udata(struct nlw *w, const struct set *s)
 
 static void put_desc(struct nlw *w, const struct set *s)
 {
-	uint32_t size = s->flags & (SET_ANONYMOUS | SET_CONSTANT) ? s->elems.n
-			: s->has_size				  ? s->size
-								  : 0;
+	uint32_t size = s->flags & SET_ANONYMOUS ? s->elems.n : s->has_size ? s->size : 0;
 	size_t at, in, one;
 
 	if (s->flags & SET_INTERVAL && !s->has_size) /* there the kernel counts ends as well */
 		size = 0;
-	if (!size && s->n_fields < 2)
+	if (!size && !(s->flags & SET_CONCAT))
 		return;
 	at = nlw_nest(w, NFTA_SET_DESC);
 	if (size)
 		nlw_u32(w, NFTA_SET_DESC_SIZE, size);
-	if (s->n_fields > 1) {
+	if (s->flags & SET_CONCAT) {
 		in = nlw_nest(w, NFTA_SET_DESC_CONCAT);
 		for (uint32_t i = 0; i < s->n_fields; i++) {
 			one = nlw_nest(w, NFTA_LIST_ELEM);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * roundtrip FILE...: each ruleset is read, printed as nft text, and read again; both readings must have the same expressions.
+ * roundtrip FILE...: each ruleset is read, printed as nft text, and read again; both readings must have the same expressions. So
+ * must what is read of the netlink messages that make it, unless it has something that cannot be written so.
  * Prints TAP. FILE.nl is a netlink stream.
  * roundtrip -p FILE: only prints the text.
  */
@@ -8,6 +9,7 @@
 
 #include "fallback.h"
 #include "frontend.h"
+#include "nlwrite.h"
 
 static char *exprs(const struct ruleset *rs)
 {
@@ -40,13 +42,38 @@ static void show(const char *a, const char *b)
 	}
 }
 
+static bool same_exprs(const struct ruleset *x, const struct ruleset *y)
+{
+	char *one = exprs(x), *two = exprs(y);
+	bool ok = !strcmp(one, two);
+
+	if (!ok)
+		show(one, two);
+	free(one);
+	free(two);
+	return ok;
+}
+
+static bool same_written(struct arena *a, struct diag *d, const struct ruleset *rs)
+{
+	struct ruleset *again;
+	struct diag ignored;
+	struct nlw w;
+
+	diag_init(&ignored, a);
+	nlw_begin(&w, a, &ignored);
+	if (!nlw_ruleset(&w, rs))
+		return true;
+	nlw_end(&w, true);
+	again = frontend_read_netlink(a, d, "written.nl", w.out.s, w.out.n);
+	return again && !d->errors && same_exprs(rs, again);
+}
+
 static bool same(struct arena *a, struct diag *d, const struct ruleset *rs)
 {
 	static const struct fb_print_opts all = { .elements = true };
 	struct ruleset *again;
-	char *one, *two;
 	struct sbuf text;
-	bool ok;
 
 	sb_init(&text, a);
 	if (!fb_print_ruleset(rs, &all, &text)) {
@@ -56,14 +83,7 @@ static bool same(struct arena *a, struct diag *d, const struct ruleset *rs)
 	again = frontend_read_buffer(a, d, "printed.nft", text.s, text.n);
 	if (!again || d->errors)
 		return false;
-	one = exprs(rs);
-	two = exprs(again);
-	ok = !strcmp(one, two);
-	if (!ok)
-		show(one, two);
-	free(one);
-	free(two);
-	return ok;
+	return same_exprs(rs, again);
 }
 
 static struct ruleset *read_stream(struct arena *a, struct diag *d, const char *path)
@@ -116,7 +136,7 @@ static bool test(const char *path)
 
 	diag_init(&d, a);
 	rs = read_any(a, &d, path);
-	ok = rs && !d.errors && same(a, &d, rs);
+	ok = rs && !d.errors && same(a, &d, rs) && same_written(a, &d, rs);
 	diag_flush(&d, stderr);
 	arena_free(a);
 	return ok;
