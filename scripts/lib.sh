@@ -3,7 +3,7 @@
 
 # Packages to build with, and those the tests need besides.
 BUILD_PACKAGES='gcc libc6-dev meson ninja-build pkg-config flex bison clang python3 libmnl-dev libnftnl-dev libelf-dev zlib1g-dev libjansson-dev libbpf-dev netbase'
-TEST_PACKAGES='libcmocka-dev nftables iproute2 bpftool clang-format clang-tidy libclang-rt-dev util-linux strace'
+TEST_PACKAGES='libcmocka-dev nftables iptables iproute2 bpftool clang-format clang-tidy libclang-rt-dev util-linux strace'
 LIBBPF_MIN=1.3
 
 say() { printf '%s\n' "$*" >&2; }

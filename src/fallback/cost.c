@@ -39,7 +39,10 @@ static double expr_ns(const struct expr *e)
 		return 10;
 	case EX_LIMIT:
 	case EX_QUOTA:
+	case EX_TARGET:
 		return 30;
+	case EX_MATCH: /* two indirect calls */
+		return 20;
 	default:
 		return 15;
 	}
@@ -47,9 +50,10 @@ static double expr_ns(const struct expr *e)
 
 double sp_rule_ns(const struct rule *r)
 {
+	struct rule own = rule_kernel(r);
 	double ns = NS_RULE;
 
-	vec_foreach(&r->exprs, it)
+	vec_foreach(&own.exprs, it)
 		ns += expr_ns(*it);
 	return ns;
 }

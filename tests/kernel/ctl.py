@@ -32,6 +32,15 @@ RULES = """table inet t {
 	}
 }
 """
+XT = """set -e
+iptables-nft -A INPUT -p tcp -m multiport --dports 22,80 -m comment --comment "two ports" -c 5 300 -j ACCEPT
+iptables-nft -A INPUT -m conntrack --ctstate INVALID -j DROP
+iptables-nft -A INPUT -m addrtype --dst-type LOCAL -c 3 90 -j LOG --log-prefix "x "
+iptables-nft -A FORWARD -p udp -m length --length 100:200 -m statistic --mode nth --every 3 --packet 1 -j DROP
+iptables-nft -P FORWARD DROP
+"$1" --live --partial always -o "$0/x.o"
+nft flush ruleset
+"""
 done = bad = 0
 
 
@@ -75,6 +84,21 @@ def main():
     def clean():
         return not run("nft", "list", "ruleset")[1] and not any(f for _, _, f in os.walk("/sys/fs/bpf/nft2bpf"))
 
+    def iptables():
+        """Rules that nft has no words for."""
+        subprocess.run(["sh", "-c", XT, top, compiler], check=True)
+        obj = os.path.join(top, "x.o")
+        ok("nft refuses the fallback file", "nft", "-c", "-f", os.path.join(top, "x.fallback.nft"), fails=True)
+        ok("load with extensions of iptables", ctl, "load", obj)
+        rc, out, err = run(ctl, "list")
+        say(rc == 0 and 'xt match "multiport"' in out and "packets 5 bytes 300" in out and "packets 3 bytes 90" in out,
+            "list with extensions of iptables", out + err)
+        ok("the rest is in nftables", "nft", "--debug=netlink", "list", "ruleset", has="target name LOG")
+        ok("replace with extensions of iptables", ctl, "replace", obj)
+        ok("counters go on", ctl, "list", has="packets 5 bytes 300")
+        ok("unload with extensions of iptables", ctl, "unload")
+        say(clean(), "nothing is left of iptables", run("nft", "list", "ruleset"))
+
     say(open(objs[0], "rb").read() == open(objs[1], "rb").read(), "the same bytes from two folders")
     ok("bpftool loads the object", "bpftool", "prog", "loadall", objs[0], "/sys/fs/bpf/plain")
     ok("load", ctl, "load", objs[0])
@@ -115,6 +139,10 @@ def main():
         f.write(data[:at] + data[at:].replace(b"port-unreachable", b"port-unreachabla"))
     rc, out, err = run(ctl, "load", broken)
     say(rc == 1 and clean(), "a refused fallback takes everything back", out + err)
+    if shutil.which("iptables-nft"):
+        iptables()
+    else:
+        say(os.environ.get("CI") != "true", "iptables-nft is there")
     shutil.rmtree(top)
     print("1..%d" % done)
     return 1 if bad else 0
