@@ -193,6 +193,23 @@ static struct kind_word out_of_reach(const struct chain *base, const struct expr
 	return none;
 }
 
+/* Why expression i cannot write what is in that register: more is said where two registers went into it. */
+static enum fb_reason write_reason(const struct rule *r, uint32_t i, uint8_t reg)
+{
+	while (i--) {
+		const struct expr *e = r->exprs.v[i];
+
+		if (!(expr_regs(e).writes & 1u << REG_WORD(reg)))
+			continue;
+		if (e->kind != EX_BITWISE)
+			break;
+		if (e->bitwise.sreg2 != REG_NONE)
+			return FBR_TWO_REG;
+		reg = e->bitwise.sreg;
+	}
+	return FBR_WRITE;
+}
+
 struct fb_support fb_rule_support(const struct fb_options *o, const struct chain *base,
 				  const struct rule *r, uint32_t i)
 {
@@ -208,9 +225,9 @@ struct fb_support fb_rule_support(const struct fb_options *o, const struct chain
 	if (never[e->kind].what)
 		return no(never[e->kind].reason, never[e->kind].what);
 	if (e->kind == EX_META && e->meta.dreg == REG_NONE)
-		return no(FBR_WRITE, "setting a packet's metadata");
+		return no(write_reason(r, i, e->meta.sreg), "setting a packet's metadata");
 	if (e->kind == EX_CT && e->ct.dreg == REG_NONE)
-		return no(FBR_WRITE, "setting what conntrack keeps");
+		return no(write_reason(r, i, e->ct.sreg), "setting what conntrack keeps");
 	if (e->kind == EX_PAYLOAD && e->payload.dreg == REG_NONE)
 		return no(FBR_WRITE, "setting a header field");
 	if (e->kind == EX_EXTHDR && e->exthdr.dreg == REG_NONE)
@@ -226,8 +243,7 @@ struct fb_support fb_rule_support(const struct fb_options *o, const struct chain
 		s.reason = never_read.reason;
 		s.what = never_read.what;
 	} else if (o->can_lower && !o->can_lower(e, base, &why)) {
-		s.reason = e->kind == EX_BITWISE && e->bitwise.sreg2 != REG_NONE ? FBR_TWO_REG
-										 : FBR_NOT_YET;
+		s.reason = FBR_NOT_YET;
 		s.what = why ? why : expr_kind_name(e->kind);
 	}
 	return s;
