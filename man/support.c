@@ -174,6 +174,35 @@ static void keys(struct say *y)
 	printf(".El\n");
 }
 
+/* What iptables-nft keeps as extensions of xtables. */
+static void matches(void)
+{
+	static const struct {
+		const char *name;
+		int rev, families;
+	} rows[] = {
+#define M(name, rev, families, proto, size, fn) { name, rev, families },
+#include "xt.def"
+#undef M
+	};
+
+	printf(".Ss Matches of iptables\nThese run in BPF, but for what is named below. All "
+	       "others stay in nftables.\n");
+	printf(".Bl -column \"multiport\" \"revision\" \"families\"\n");
+	printf(".It Em match Ta Em revision Ta Em families\n");
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
+		printf(".It Li %s Ta %d Ta %s\n", rows[i].name, rows[i].rev,
+		       rows[i].families == 46  ? "ip, ip6"
+		       : rows[i].families == 4 ? "ip"
+					       : "ip6");
+	printf(".El\n.Pp\nWithout a translation: tcp options; chunks of sctp, options of dccp; ECN "
+	       "flags of tcp;\nconntrack's SNAT and DNAT among other states; addrtype but "
+	       "multicast of "
+	       "ip6;\nowners that are inverted, supplementary groups, mere sockets; days of time;\n"
+	       "u32 that is inverted or follows @; paths of cgroup; a connbytes range from 0;\n"
+	       "an inverted helper.\n");
+}
+
 /* A kind of expression that no sample shows would be missing from the page. */
 static int check_seen(const struct say *y)
 {
@@ -209,6 +238,7 @@ int main(void)
 #undef E
 	printf(".El\n");
 	keys(&y);
+	matches();
 	fputs(foot, stdout);
 	bad = check_seen(&y);
 	arena_free(y.arena);
