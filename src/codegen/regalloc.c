@@ -216,8 +216,8 @@ static bool overlap(struct interval *a, const struct interval *b, uint32_t now)
 	return false;
 }
 
-/* What it would cost to take register r from those who hold it while cur lives; 0: it is free. */
-static uint64_t price(struct alloc *al, int r, const struct interval *cur)
+/* What it would cost to take register r from those who hold it while cur lives; 0: it is free. Who is over at `now` is forgotten. */
+static uint64_t price_at(struct alloc *al, int r, const struct interval *cur, uint32_t now)
 {
 	uint64_t sum = 0;
 	uint32_t n = 0;
@@ -225,14 +225,19 @@ static uint64_t price(struct alloc *al, int r, const struct interval *cur)
 	for (uint32_t k = 0; k < al->held[r].n; k++) {
 		struct interval *iv = al->held[r].v[k];
 
-		if (iv->to <= cur->from)
+		if (iv->to <= now)
 			continue;
 		al->held[r].v[n++] = iv;
-		if (overlap(iv, cur, cur->from))
+		if (overlap(iv, cur, now))
 			sum = sum + iv->weight < sum ? UINT64_MAX : sum + iv->weight;
 	}
 	al->held[r].n = n;
 	return sum;
+}
+
+static uint64_t price(struct alloc *al, int r, const struct interval *cur)
+{
+	return price_at(al, r, cur, cur->from);
 }
 
 static void evict(struct alloc *al, int r, const struct interval *cur)
@@ -283,7 +288,7 @@ static int heir_reg(struct alloc *al, struct interval *cur)
 	if (cur->crosses || !heir || !heir->crosses || heir->from + 1 < cur->to)
 		return -1;
 	for (const int8_t *r = order_saved; *r >= 0; r++)
-		if (!price(al, *r, heir) && !price(al, *r, cur))
+		if (!price_at(al, *r, heir, cur->from) && !price(al, *r, cur))
 			return *r;
 	return -1;
 }
