@@ -22,6 +22,8 @@ bool fb_has_xt(const char *text)
 			q += 7;
 		else if (!strncmp(q, "target \"", 8))
 			q += 8;
+		else if (!strncmp(q, "expression \"", 12))
+			q += 12;
 		else
 			continue;
 		q += strcspn(q, "\"\n");
@@ -120,11 +122,12 @@ bool fb_print_rule(const struct rule *rule, const struct fb_print_opts *o, struc
 			sb_printf(out, "%scomment \"%s\"", out->n > ps.start ? " " : "",
 				  r->comment);
 		/* A load that nothing reads has no words: the rule would not read back. */
-		return out->n > ps.start;
+		if (out->n > ps.start || !r->exprs.n)
+			return out->n > ps.start;
 	}
 	cut(out, ps.start);
 	if (!r->text || !text_is_plain(r->text))
-		return false;
+		return !o->listing && pw_rule(r, out);
 	print_text(r, o, out);
 	return true;
 }

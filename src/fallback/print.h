@@ -123,6 +123,9 @@ bool ps_expr(struct pstate *ps, const struct rule *r, uint32_t i);
 void ps_stateful(const struct expr *e, const struct fb_print_opts *o, struct sbuf *out);
 void ps_verdict(const struct fb_print_opts *o, struct verdict v, struct sbuf *out);
 
+/* praw.c: a rule by its attributes; false: it refers to something without a name. */
+bool pw_rule(const struct rule *r, struct sbuf *out);
+
 /* pset.c */
 bool pe_elems(const struct set *s, const struct fb_print_opts *o, struct pval **key, uint32_t n_key,
 	      struct pval *data, struct sbuf *out);

@@ -440,9 +440,10 @@ static void print_table(struct split *s, struct need *n, uint32_t carrier, struc
 }
 
 static const char xt_note[] =
-	"# nft has no words for extensions of iptables and refuses this file: what stands behind "
-	"xt "
-	"match and\n# xt target is for nft2bpfctl, which loads it from the object.\n";
+	"# nft has no words for extensions of iptables, nor for what newer kernels have, and "
+	"refuses "
+	"this\n# file: what stands behind xt match, xt target and xt expression is for nft2bpfctl, "
+	"which loads\n# it from the object.\n";
 
 void sp_fallback(struct split *s)
 {

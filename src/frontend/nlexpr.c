@@ -303,6 +303,11 @@ static bool bitwise_ok(const struct expr *e)
 	}
 }
 
+static bool is_ip(uint32_t family)
+{
+	return family == FAM_IP || family == FAM_IP6;
+}
+
 /* Whether numbers that later stages divide by, index with or switch on are what the kernel lets through. */
 static bool numbers_ok(const struct expr *e)
 {
@@ -333,6 +338,14 @@ static bool numbers_ok(const struct expr *e)
 		       (e->hash.type || (e->hash.sreg != REG_NONE && e->hash.len));
 	case EX_CT:
 		return e->ct.dir <= 1;
+	case EX_NAT:
+		return is_ip(e->nat.family);
+	case EX_TPROXY:
+		return !e->tproxy.family || is_ip(e->tproxy.family);
+	case EX_FWD:
+		return !e->dup.family || is_ip(e->dup.family);
+	case EX_INNER:
+		return e->inner.hdrsize <= DATA_MAX;
 	default:
 		return true;
 	}
@@ -357,9 +370,26 @@ static bool numbers_known(const struct expr *e)
 	case EX_SOCKET:
 		return reg_key(EX_SOCKET, e->socket.key);
 	case EX_XFRM:
-		return reg_key(EX_XFRM, e->xfrm.key);
+		return reg_key(EX_XFRM, e->xfrm.key) && e->xfrm.dir <= 1;
 	case EX_TUNNEL:
-		return reg_key(EX_TUNNEL, e->tunnel.key);
+		return reg_key(EX_TUNNEL, e->tunnel.key) && e->tunnel.mode <= 2;
+	case EX_NAT:
+		return e->nat.type <= 1 && e->nat.flags <= 0x7f;
+	case EX_MASQ:
+	case EX_REDIR:
+		return e->nat.flags <= 0x7f;
+	case EX_REJECT:
+		return e->reject.type <= 2;
+	case EX_LOG:
+		return e->log.level <= 8 && e->log.flags <= 0x7f;
+	case EX_FIB:
+		return e->fib.result && e->fib.result <= 3 && e->fib.flags <= 0x3f;
+	case EX_QUEUE:
+		return e->queue.flags <= 3;
+	case EX_SYNPROXY:
+		return e->synproxy.flags <= 0xf;
+	case EX_OSF:
+		return e->osf.flags <= 1 && e->osf.ttl <= 2;
 	default:
 		return true;
 	}

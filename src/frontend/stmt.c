@@ -492,24 +492,31 @@ static int hex_digit(char c)
 /* An expression of nft_compat in full, which nft has no words for: nft2bpf's own, for what it hands to nft2bpfctl. */
 static struct expr *st_xt(struct sema *s, struct ast_stmt *st)
 {
-	bool match = !strcmp(st->xt.type, "match");
+	bool match = !strcmp(st->xt.type, "match"), raw = !strcmp(st->xt.type, "expression");
 	size_t n = strlen(st->xt.info);
 	struct expr *e;
 	uint8_t *info;
 
-	if ((!match && strcmp(st->xt.type, "target") != 0) || n % 2 || st->xt.len > XT_INFO_MAX ||
-	    n / 2 > st->xt.len || !*st->xt.name || strlen(st->xt.name) >= XT_NAME_MAX ||
-	    st->xt.rev > UINT8_MAX || strspn(st->xt.info, "0123456789abcdef") != n) {
+	if ((!match && !raw && strcmp(st->xt.type, "target") != 0) || n % 2 ||
+	    st->xt.len > XT_INFO_MAX || n / 2 > st->xt.len || !*st->xt.name ||
+	    strlen(st->xt.name) >= XT_NAME_MAX || st->xt.rev > UINT8_MAX ||
+	    strspn(st->xt.info, "0123456789abcdef") != n) {
 		diag_error(s->diag, st->loc,
 			   "this is no extension of iptables: xt match or target, \"name\", =, "
 			   "revision, length, \"data in hexadecimal\"");
 		return NULL;
 	}
-	e = new_expr(s, match ? EX_MATCH : EX_TARGET, st->loc);
+	e = new_expr(s, raw ? EX_UNKNOWN : match ? EX_MATCH : EX_TARGET, st->loc);
 	info = arena_alloc(s->arena, st->xt.len + 1);
 	for (size_t i = 0; i < n / 2; i++)
 		info[i] = (uint8_t)(hex_digit(st->xt.info[2 * i]) << 4 |
 				    hex_digit(st->xt.info[2 * i + 1]));
+	if (raw) {
+		e->unknown.name = st->xt.name;
+		e->unknown.attrs = info;
+		e->unknown.attrs_len = (uint32_t)st->xt.len;
+		return e;
+	}
 	e->xt.name = st->xt.name;
 	e->xt.rev = (uint32_t)st->xt.rev;
 	e->xt.info = info;
