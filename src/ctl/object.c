@@ -269,6 +269,10 @@ static int attach_one(struct ctl *c, const struct manifest *m, const struct mf_p
 {
 	int fd = link_prog(m, p, prog_fd), err = 0;
 
+	if (fd < 0 && errno == EBUSY)
+		return ctl_error("cannot attach %s to %s %s: other hooks have priority %d and "
+				 "those below it that the order of the chains leaves",
+				 p->name, p->pf, p->hook, p->prio);
 	if (fd < 0)
 		return ctl_error("cannot attach %s to %s %s: %s", p->name, p->pf, p->hook,
 				 strerror(errno));
