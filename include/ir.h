@@ -174,8 +174,17 @@ struct ir_table {
 	uint32_t len, align;
 };
 
+/* What became of a rule, over all the places where it was lowered. */
+struct ir_note {
+	uint32_t lowered, shadowed;
+	const struct rule *by;	   /* a rule that shadows it */
+	const struct rule *lookup; /* the first rule of the look-up that it is part of, last seen */
+	uint32_t n_lookup;	   /* rules of that */
+};
+
 struct ir_mod {
 	struct arena *arena;
+	struct strmap notes; /* address of the rule -> struct ir_note */
 	struct diag *diag;
 	VEC(struct ir_fn *) fns;
 	VEC(struct ir_set) sets;

@@ -60,8 +60,13 @@ struct plan_rule {
 		would; /* where is PW_NONE: PW_BPF or PW_NFT, where it would run if something reached it */
 	const char *why;   /* why it is, or is partly, in nftables; NULL when where is PW_BPF */
 	const char *group; /* the reason's name; NULL when where is PW_BPF */
+	/* Filled in behind the code generator: */
 	uint32_t
-		insns; /* instructions it costs in all programs; filled in behind the code generator */
+		insns; /* instructions it costs in all programs; where rules are one look-up, those of that */
+	const struct rule *shadowed_by; /* takes all its packets wherever it stands; NULL: none */
+	const struct rule
+		*lookup;   /* the first of the rules that became one look-up; NULL: it is none */
+	uint32_t n_lookup; /* rules of that */
 };
 
 struct plan_chain { /* one for each base chain, in the ruleset's order */

@@ -212,13 +212,43 @@ static struct obj_file *generate(struct run *r)
 	return cg_close(g.cg);
 }
 
+static uint32_t insns_of(const struct strmap *n, const struct rule *r)
+{
+	return (uint32_t)(uintptr_t)strmap_get(n, (const char *)&r, sizeof(r));
+}
+
+/* A look-up's code is that of several of its rules: each gets all of it. */
+static void share_insns(struct plan *p, uint32_t first)
+{
+	const struct plan_rule *lead = &p->rules.v[first];
+	uint32_t sum = 0, end = MIN(first + lead->n_lookup, p->rules.n);
+
+	if (lead->lookup != lead->rule)
+		return;
+	for (uint32_t k = first; k < end; k++)
+		sum += p->rules.v[k].insns;
+	for (uint32_t k = first; k < end; k++)
+		if (p->rules.v[k].lookup == lead->rule)
+			p->rules.v[k].insns = sum;
+}
+
 static void count_insns(struct run *r)
 {
 	const struct strmap *n = cg_rule_insns(r->obj);
 
-	vec_foreach(&r->plan->rules, pr)
-		pr->insns = (uint32_t)(uintptr_t)strmap_get(n, (const char *)&pr->rule,
-							    sizeof(pr->rule));
+	vec_foreach(&r->plan->rules, pr) {
+		const struct ir_note *note = strmap_get(&r->ir->notes, (const char *)&pr->rule,
+							sizeof(pr->rule));
+
+		if (note) {
+			pr->shadowed_by = note->shadowed == note->lowered ? note->by : NULL;
+			pr->lookup = pr->shadowed_by ? NULL : note->lookup;
+			pr->n_lookup = note->n_lookup;
+		}
+		pr->insns = insns_of(n, pr->rule);
+	}
+	for (uint32_t k = 0; k < r->plan->rules.n; k++)
+		share_insns(r->plan, k);
 }
 
 int stage_generate(struct run *r)

@@ -124,6 +124,21 @@ static void explain_totals(const struct plan *p, FILE *f)
 	fputs("\n", f);
 }
 
+/* What the compiler made of a rule beside its code; NULL: nothing. */
+static const char *became(const struct plan *p, const struct plan_rule *x, const char *file)
+{
+	const char *unit = file ? "line" : "rule";
+
+	if (x->shadowed_by)
+		return arena_printf(p->arena, "shadowed by %s %s: no packet gets here", unit,
+				    place(p, x->shadowed_by, file));
+	if (!x->lookup)
+		return NULL;
+	if (x->lookup == x->rule)
+		return arena_printf(p->arena, "one look-up of %u rules", x->n_lookup);
+	return arena_printf(p->arena, "in the look-up of %s %s", unit, place(p, x->lookup, file));
+}
+
 void fb_explain(const struct plan *p, FILE *f)
 {
 	struct table_widths w = widths(p);
@@ -146,6 +161,8 @@ void fb_explain(const struct plan *p, FILE *f)
 		}
 		if (why && chain_why(p, c) && !strcmp(why, chain_why(p, c)))
 			why = NULL; /* the header says it */
+		if (!why)
+			why = became(p, it, w.file);
 		row(&w, it->where ? plan_where_name[it->where] : "-", place(p, r, w.file),
 		    it->insns ? arena_printf(p->arena, "%u", it->insns) : "-", rule_text(p, r), why,
 		    f);
@@ -179,6 +196,15 @@ static void json_member(const char *name, const char *value, FILE *f)
 	json_string(value, f);
 }
 
+/* Another rule of the same chain. */
+static void json_index(const char *name, const struct rule *r, FILE *f)
+{
+	if (r)
+		fprintf(f, ", \"%s\": %u", name, r->index);
+	else
+		fprintf(f, ", \"%s\": null", name);
+}
+
 static void json_rule(const struct plan *p, const struct plan_rule *x, FILE *f)
 {
 	const struct rule *r = x->rule;
@@ -199,6 +225,8 @@ static void json_rule(const struct plan *p, const struct plan_rule *x, FILE *f)
 		fputs(", \"line\": null", f);
 	if (r->handle)
 		fprintf(f, ", \"handle\": %llu", (unsigned long long)r->handle);
+	json_index("shadowed_by", x->shadowed_by, f);
+	json_index("lookup", x->lookup, f);
 	fprintf(f, ", \"insns\": %u}", x->insns);
 }
 

@@ -336,26 +336,82 @@ static void lower_rule(struct bld *b, const struct rule *r, struct rule_act act,
 		ir_jmp(&b->c, next);
 }
 
+static struct ir_note *note_of(struct bld *b, const struct rule *r)
+{
+	void **n = strmap_put(&b->m->notes, (const char *)&r, sizeof(r));
+
+	if (!*n)
+		*n = arena_new_of(b->m->arena, struct ir_note);
+	return *n;
+}
+
+/* Rule `at` is lowered, or left out because `by` takes all its packets. */
+static void note_rule(struct bld *b, struct dchain *dc, uint32_t at, const struct rule *by)
+{
+	struct ir_note *n = note_of(b, dc->chain->rules.v[at]);
+
+	if (by && lower_act(b, by).act != RULE_LOWER)
+		by = NULL; /* nftables goes on behind it */
+	n->lowered++;
+	n->shadowed += by != NULL;
+	n->by = by ? by : n->by;
+}
+
+/* Rules [at, at + n) became a look-up; some may be shadowed by others of them. */
+static void note_run(struct bld *b, struct dchain *dc, uint32_t at, uint32_t n)
+{
+	for (uint32_t k = at; k < at + n; k++) {
+		struct ir_note *note;
+
+		if (lower_act(b, dc->chain->rules.v[k]).act == RULE_NEVER ||
+		    dispatch_never(b, dc, k))
+			continue;
+		if (k > at)
+			note_rule(b, dc, k, dispatch_shadow(b, dc, k));
+		note = note_of(b, dc->chain->rules.v[k]);
+		note->lookup = dc->chain->rules.v[at];
+		note->n_lookup = n;
+	}
+}
+
+/* The counter of a rule that is left out is one all the same: it is listed, and a later ruleset may go on from it. */
+static void keep_counter(struct bld *b, const struct drule *d, struct rule_act act)
+{
+	if (d->counter && act.act == RULE_LOWER)
+		lower_state_of(b, d->rule, d->counter_index, d->counter);
+}
+
 uint32_t lower_at(struct bld *b, struct dchain *dc, uint32_t at)
 {
-	const struct rule *r = dc->chain->rules.v[at];
+	const struct rule *r = dc->chain->rules.v[at], *by;
 	struct rule_act act = lower_act(b, r);
 	struct ir_block *next;
 	uint32_t n;
 
 	if (act.act == RULE_NEVER || dispatch_never(b, dc, at))
 		return 1;
+	by = dispatch_shadow(b, dc, at);
+	note_rule(b, dc, at, by);
+	if (by) {
+		keep_counter(b, dispatch_rule_at(b, dc, at, act), act);
+		return 1;
+	}
 	b->brk = next = ir_block_new(b->c.fn);
 	b->pos->next = at + 1;
 	n = dispatch_run(b, dc, at);
-	if (!n) {
+	if (n) {
+		note_run(b, dc, at, n);
+	} else {
 		lower_rule(b, r, act, next);
 		n = 1;
 	}
 	b->c.blk = next;
-	if (!next->preds.n) /* no packet comes further */
-		return dc->to - at;
-	return n;
+	if (next->preds.n)
+		return n;
+	for (uint32_t k = at + n; k < dc->to; k++) /* no packet comes further */
+		if (lower_act(b, dc->chain->rules.v[k]).act != RULE_NEVER)
+			note_rule(b, dc, k, r);
+	return dc->to - at;
 }
 
 uint32_t lower_rules(struct bld *b, const struct chain *c, uint32_t from, bool part)

@@ -48,6 +48,10 @@ struct dchain {
 	VEC(struct drule *)
 	rules;		    /* by index - from, as far as looked at; NULL: not of this kind */
 	uint32_t no_window; /* before this rule no window is worth it */
+	/* dispatch_shadow.c: rules that end the chain, by their values; which numbers of values there are; others. */
+	struct strmap points;
+	uint32_t point_sizes;
+	VEC(const struct drule *) wide;
 };
 
 /* What the rule says, in d->tmp; NULL: something that no lookup can do. */
@@ -119,6 +123,8 @@ void dispatch_open(struct bld *b, struct dchain *dc, const struct chain *c, uint
 void dispatch_close(struct dchain *dc);
 /* Whether rule `at` matches no packet of this program, whatever it does. */
 bool dispatch_never(struct bld *b, struct dchain *dc, uint32_t at);
+/* The rule before `at` that leaves it no packet; NULL: none is known. Each rule is to be asked about once, in their order. */
+const struct rule *dispatch_shadow(struct bld *b, struct dchain *dc, uint32_t at);
 /*
  * Lowers the run that begins with rule `at`, to where b's cursor stands; b->brk is where packets go on that no rule of it decides.
  * How many rules of the chain it took; 0: there is no run worth it.

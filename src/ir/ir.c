@@ -37,6 +37,7 @@ struct ir_mod *ir_mod_new(struct arena *a, struct diag *d)
 
 	m->arena = a;
 	m->diag = d;
+	strmap_init(&m->notes, a);
 	return m;
 }
 

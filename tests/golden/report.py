@@ -77,8 +77,41 @@ def check_explain(name, text, d):
     check(re.search(r'^%d rules?: \d+ bpf, \d+ both, \d+ nftables' % t['rules'], text, re.M), name, 'totals')
 
 
+# rule, index of the rule that shadows it
+SHADOWS = [('tcp dport 80 accept', None), ('tcp dport 80 counter drop', 0), ('tcp dport 81 counter', None),
+           ('tcp dport 81 drop', None), ('ip saddr 10.0.0.0/8 drop', None), ('ip saddr 10.1.0.0/16 counter accept', 4),
+           ('ip saddr 10.2.3.4 tcp dport 22 accept', 4), ('ip saddr 11.0.0.0/8 accept', None),
+           ('ip6 saddr fd00::1 udp dport 53 accept', None), ('ip6 saddr fd00::1 udp dport 53 drop', 8),
+           ('ip6 saddr fd00::1 udp dport { 53, 54 } drop', None), ('udp dport 1000-2000 drop', None),
+           ('udp dport { 1000, 1500 } ip ttl 3 accept', 11), ('udp dport 2001 accept', None),
+           ('udp dport != 7 return', None), ('udp dport 8 meta mark 3 accept', 14), ('udp dport 7 accept', None),
+           ('ct state new tcp dport 25 limit rate 1/second accept', None), ('ct state new tcp dport 25 drop', None),
+           ('udp sport 7 limit rate 1/day accept', None)]
+
+
+def check_shadows(tmp):
+    path, rep = os.path.join(tmp, 's.nft'), os.path.join(tmp, 's.json')
+    with open(path, 'w') as f:
+        f.write('table inet t {\n\tchain c {\n\t\ttype filter hook input priority 0; policy accept;\n')
+        f.writelines('\t\t%s\n' % r for r, _ in SHADOWS)
+        f.writelines('\t\tip daddr 192.0.2.%d drop\n' % i for i in range(1, 41))
+        f.write('\t}\n}\n')
+    p = run('--explain', '--report', rep, '-o', os.path.join(tmp, 'o'), path)
+    check(p.returncode == 0, 'shadows', p.stderr)
+    rules = json.load(open(rep))['rules']
+    for r, (text, by) in zip(rules, SHADOWS):
+        check(r['shadowed_by'] == by, 'shadows', text, r['shadowed_by'], by)
+        if by is not None:
+            check('%s  shadowed by line %d' % (text, rules[by]['line']) in re.sub('  +', '  ', p.stdout), 'shadows', text)
+            check(r['insns'] == 0, 'shadows', text, r['insns'])
+    run_of = rules[len(SHADOWS):]
+    check(all(r['lookup'] == len(SHADOWS) for r in run_of), 'look-up', run_of[:2])
+    check(len({r['insns'] for r in run_of}) == 1 and run_of[0]['insns'] > 0, 'look-up', run_of[:2])
+
+
 def main():
     with tempfile.TemporaryDirectory() as tmp:
+        check_shadows(tmp)
         for name in sorted(os.listdir(here)):
             if not name.endswith('.nft'):
                 continue
