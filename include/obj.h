@@ -114,7 +114,7 @@ struct obj_set {
 	bool is_mutable;	       /* else in read-only data, and the rest is nothing */
 	uint32_t map;		       /* in obj_file.maps, as are the next */
 	uint32_t all;		       /* catchall: that element */
-	uint32_t keys, nodes, version; /* index: setindex.h */
+	uint32_t keys, nodes; /* index: setindex.h */
 	struct obj_place swept;	       /* timeouts: a state (time of last sweep, bpf/elem.bpf.c) */
 	bool lpm, index, timeouts;     /* index: setindex.h */
 	bool catchall;		       /* map "setN_all" holds the catch-all element under key 0 */

@@ -6,6 +6,7 @@
 
 #define WORK_MAX (1u << 27) /* elements looked at in all */
 #define NONE	 UINT32_MAX
+#define NOWHERE	 UINT64_MAX
 
 typedef unsigned __int128 num;
 
@@ -13,7 +14,7 @@ typedef unsigned __int128 num;
 struct class
 {
 	uint32_t at, n;
-	uint64_t hash[2];
+	uint64_t name;
 };
 
 struct edge {
@@ -65,7 +66,7 @@ static void grow_slots(struct mk *m)
 	m->n_slots = m->n_slots ? m->n_slots * 2 : 1024;
 	m->slots = arena_array(m->a, uint32_t, m->n_slots);
 	for (uint32_t c = 0; c < m->next.n; c++) {
-		uint32_t i = (uint32_t)m->next.v[c].hash[0] & (m->n_slots - 1);
+		uint32_t i = (uint32_t)m->next.v[c].name & (m->n_slots - 1);
 
 		while (m->slots[i])
 			i = (i + 1) & (m->n_slots - 1);
@@ -74,35 +75,35 @@ static void grow_slots(struct mk *m)
 }
 
 /* The class of the active elements; equal lists are one class. */
-static uint32_t class_of(struct mk *m, uint32_t n)
+static uint64_t class_of(struct mk *m, uint32_t n)
 {
 	struct class c = { .n = n };
 	uint32_t i;
 
-	for (uint32_t k = 0; k < n; k++) {
-		c.hash[0] += mix(m->active[k] + 0x9e3779b97f4a7c15ull);
-		c.hash[1] += mix((m->active[k] + 1) * 0xd1342543de82ef95ull);
-	}
+	c.name = mix(m->field + 1);
+	for (uint32_t k = 0; k < n; k++)
+		c.name = mix(c.name * 0xd1342543de82ef95ull + m->v[m->active[k]].number);
 	if (2 * m->next.n >= m->n_slots)
 		grow_slots(m);
-	for (i = (uint32_t)c.hash[0] & (m->n_slots - 1); m->slots[i];
-	     i = (i + 1) & (m->n_slots - 1)) {
+	for (i = (uint32_t)c.name & (m->n_slots - 1); m->slots[i]; i = (i + 1) & (m->n_slots - 1)) {
 		const struct class *o = &m->next.v[m->slots[i] - 1];
 
-		if (o->n == n && o->hash[0] == c.hash[0] &&
-		    !memcmp(m->pool.v + o->at, m->active, n * sizeof(uint32_t)))
-			return m->slots[i] - 1;
+		if (o->name != c.name)
+			continue;
+		if (o->n != n || memcmp(m->pool.v + o->at, m->active, n * sizeof(uint32_t)) != 0)
+			m->why = "two lists of elements have one name";
+		return o->name;
 	}
 	c.at = m->pool.n;
 	for (uint32_t k = 0; k < n; k++)
 		*vec_push(m->a, &m->pool) = m->active[k];
 	*vec_push(m->a, &m->next) = c;
 	m->slots[i] = m->next.n;
-	return m->next.n - 1;
+	return c.name;
 }
 
 /* Where a key in all active elements goes on. */
-static uint32_t target(struct mk *m, uint32_t n)
+static uint64_t target(struct mk *m, uint32_t n)
 {
 	if (m->field + 1 < m->n_fields)
 		return class_of(m, n);
@@ -113,7 +114,7 @@ static uint32_t target(struct mk *m, uint32_t n)
 
 /* -- nodes ------------------------------------------------------------------------------------------------------- */
 
-static void add_node(struct mk *m, uint32_t class, uint32_t to, num at, uint32_t low)
+static void add_node(struct mk *m, uint64_t class, uint64_t to, num at, uint32_t low)
 {
 	uint32_t len = m->field_len[m->field];
 	struct setindex_node *n;
@@ -131,7 +132,7 @@ static void add_node(struct mk *m, uint32_t class, uint32_t to, num at, uint32_t
 }
 
 /* [lo, hi] as prefixes. */
-static void add_range(struct mk *m, uint32_t class, uint32_t to, num lo, num hi)
+static void add_range(struct mk *m, uint64_t class, uint64_t to, num lo, num hi)
 {
 	uint32_t bits = 8u * m->field_len[m->field];
 
@@ -203,29 +204,29 @@ static uint32_t step(struct mk *m, uint32_t n, uint32_t from, uint32_t to)
 	return out;
 }
 
-static void split_class(struct mk *m, uint32_t class)
+static void split_class(struct mk *m, struct class c)
 {
-	struct class c = m->now.v[class];
 	uint32_t n_edges = find_edges(m, &c), bits = 8u * m->field_len[m->field];
 	num last = bits == 128 ? ~(num)0 : ((num)1 << bits) - 1, start = 0;
-	uint32_t n = 0, to = NONE;
+	uint64_t class = c.name, to = NOWHERE;
+	uint32_t n = 0;
 
 	for (uint32_t i = 0, k; i < n_edges && !m->why; i = k) {
 		num at = m->edges[i].at;
-		uint32_t next;
+		uint64_t next;
 
 		for (k = i; k < n_edges && m->edges[k].at == at;)
 			k++;
 		n = step(m, n, i, k);
-		next = n ? target(m, n) : NONE;
+		next = n ? target(m, n) : NOWHERE;
 		if (next == to)
 			continue;
-		if (to != NONE)
+		if (to != NOWHERE)
 			add_range(m, class, to, start, at - 1);
 		start = at;
 		to = next;
 	}
-	if (to != NONE && !m->why)
+	if (to != NOWHERE && !m->why)
 		add_range(m, class, to, start, last);
 	if (m->work > WORK_MAX)
 		m->why = "its ranges overlap in too many ways";
@@ -241,7 +242,7 @@ static void first_class(struct mk *m, uint32_t n)
 static void next_field(struct mk *m)
 {
 	for (uint32_t c = 0; c < m->now.n && !m->why; c++)
-		split_class(m, c);
+		split_class(m, m->now.v[c]);
 	m->now.v = m->next.v;
 	m->now.n = m->next.n;
 	m->now.cap = m->next.cap;
@@ -277,10 +278,10 @@ const char *setindex_build(struct arena *a, const struct setindex_elem *v, uint3
 	return m.why;
 }
 
-void setindex_key(const struct setindex_node *node, uint32_t version, struct setindex_key *k)
+void setindex_key(const struct setindex_node *node, struct setindex_key *k)
 {
 	k->prefix_len = SETINDEX_KEY_BITS + node->bits;
-	k->tag = version << 4 | node->field;
+	k->field = node->field;
 	k->class = node->class;
 	memcpy(k->value, node->value, sizeof(k->value));
 }

@@ -76,26 +76,24 @@ static uint32_t find_by_index(struct isel *s, const struct set *set, const struc
 			      const struct set_layout *l, struct ir_ins *const *words,
 			      struct mir_block *none)
 {
-	uint32_t n_fields = set->n_fields > 1 ? set->n_fields : 1, w = 0, tag, p = 0;
+	uint32_t n_fields = set->n_fields > 1 ? set->n_fields : 1, w = 0, p = 0;
 	int32_t key = isel_scratch(s, sizeof(struct setindex_key));
 
-	tag = isel_alui(s, BPF_LSH, true, isel_load(s, isel_array_elem(s, maps->version, 0), 0, 4),
-			4);
 	for (uint32_t f = 0; f < n_fields; f++) {
 		uint32_t len = n_fields > 1 ? set->field_len[f] : set->key_len;
 		struct mir_block *on = mir_block_new(s->fn);
 
 		if (f)
-			isel_store(s, MIR_FP, key + 8, 4, isel_load(s, p, 0, 4));
+			isel_store(s, MIR_FP, key + 8, 8, isel_load(s, p, 0, 8));
 		else
-			isel_storei(s, MIR_FP, key + 8, 4, 0);
+			isel_storei(s, MIR_FP, key + 8, 8, 0);
 		isel_storei(s, MIR_FP, key, 4, SETINDEX_KEY_BITS + 8 * len);
-		isel_store(s, MIR_FP, key + 4, 4, isel_alui(s, BPF_OR, true, tag, f));
+		isel_storei(s, MIR_FP, key + 4, 4, f);
 		for (uint32_t k = 0; k < SETINDEX_FIELD_MAX / 4; k++)
 			if (k < DIV_ROUND_UP(len, 4u))
-				store_word(s, key + 12 + 4 * (int32_t)k, words[w++]);
+				store_word(s, key + 16 + 4 * (int32_t)k, words[w++]);
 			else if (!f)
-				isel_storei(s, MIR_FP, key + 12 + 4 * (int32_t)k, 4, 0);
+				isel_storei(s, MIR_FP, key + 16 + 4 * (int32_t)k, 4, 0);
 		p = lookup(s, maps->nodes, key);
 		isel_jcc(s, BPF_JNE, false, p, 0, 0, on, none);
 		s->cur = on;

@@ -181,17 +181,15 @@ static void add_index(struct cg *cg, struct obj_map *m, const struct set *s)
 {
 	struct setindex x = { 0 };
 	const char *why = setindex_of(cg->o->arena, s, &x);
-	static const uint8_t value[4];
 
 	if (why)
 		BUG("set %s: %s, and yet it was to be lowered", s->name, why);
 	vec_foreach(&x.nodes, node) {
 		struct setindex_key *k = arena_new_of(cg->o->arena, struct setindex_key);
 
-		setindex_key(node, 0, k);
-		*vec_push(cg->o->arena, &m->elems) = (struct obj_elem){
-			(const uint8_t *)k, node->to ? arena_dup(cg->o->arena, &node->to, 4) : value
-		};
+		setindex_key(node, k);
+		*vec_push(cg->o->arena, &m->elems) =
+			(struct obj_elem){ (const uint8_t *)k, (const uint8_t *)&node->to };
 	}
 }
 
@@ -201,6 +199,7 @@ static void index_maps(struct cg *cg, uint32_t n)
 	const struct set *s = cg->m->sets.v[n].set;
 	struct obj_set *maps = &cg->o->sets.v[n];
 	struct obj_map *m = set_map_new(cg, n, "_k", BPF_MAP_TYPE_HASH, &maps->keys);
+	uint32_t changing;
 
 	m->value_size = 2 * ALIGN_UP(s->key_len, 4);
 	m->max_entries = cg->o->maps.v[maps->map]->max_entries;
@@ -217,11 +216,11 @@ static void index_maps(struct cg *cg, uint32_t n)
 	}
 	m = set_map_new(cg, n, "_i", BPF_MAP_TYPE_LPM_TRIE, &maps->nodes);
 	m->key_size = sizeof(struct setindex_key);
-	m->value_size = 4;
+	m->value_size = 8;
 	m->max_entries = SETINDEX_NODES;
 	m->derived = true;
 	add_index(cg, m, s);
-	m = set_map_new(cg, n, "_v", BPF_MAP_TYPE_ARRAY, &maps->version);
+	m = set_map_new(cg, n, "_v", BPF_MAP_TYPE_ARRAY, &changing);
 	m->value_size = 4;
 	m->max_entries = 1;
 }

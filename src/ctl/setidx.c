@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * setidx: changes of sets that an index finds (setindex.h). The nodes of the next version are written beside those in force, then
- * the version, in one step; the old ones go when no program can be on its way through them any more.
+ * setidx: changes of sets that an index finds (setindex.h says in which order).
  */
 #include <bpf/bpf.h>
 #include <errno.h>
@@ -63,23 +62,30 @@ static const char *make(struct ctl *c, const struct setidx *x, const struct seti
 	return setindex_build(c->arena, in, n, f, len, x->ms->timeouts, out);
 }
 
-/* Nodes of a version as keys and values. */
-static struct mf_elems nodes_of(struct ctl *c, const struct setindex *x, uint32_t version)
+/* Nodes for one call. */
+struct nodes {
+	struct mf_elems e;
+	uint32_t cap;
+};
+
+static struct nodes nodes_new(struct ctl *c, uint32_t cap)
 {
-	struct mf_elems e = { .key_len = sizeof(struct setindex_key),
-			      .value_len = 4,
-			      .n = x->nodes.n };
+	struct nodes n = { .e = { .key_len = sizeof(struct setindex_key), .value_len = 8 },
+			   .cap = cap };
 
-	e.keys = arena_array(c->arena, uint8_t, (size_t)e.n * e.key_len);
-	e.values = arena_array(c->arena, uint8_t, (size_t)e.n * 4);
-	for (uint32_t i = 0; i < e.n; i++) {
-		struct setindex_key k;
+	n.e.keys = arena_array(c->arena, uint8_t, (size_t)cap * n.e.key_len);
+	n.e.values = arena_array(c->arena, uint8_t, (size_t)cap * 8);
+	return n;
+}
 
-		setindex_key(&x->nodes.v[i], version, &k);
-		memcpy(e.keys + (size_t)i * sizeof(k), &k, sizeof(k));
-		memcpy(e.values + (size_t)i * 4, &x->nodes.v[i].to, 4);
-	}
-	return e;
+static void nodes_add(struct nodes *n, const struct setindex_node *node)
+{
+	struct setindex_key k;
+
+	BUG_ON(n->e.n == n->cap);
+	setindex_key(node, &k);
+	memcpy(n->e.keys + (size_t)n->e.n * sizeof(k), &k, sizeof(k));
+	memcpy(n->e.values + (size_t)n->e.n++ * 8, &node->to, 8);
 }
 
 static void take_out(int fd, const struct mf_elems *e)
@@ -103,7 +109,7 @@ int setidx_fill(struct ctl *c, struct bpf_object *o, const struct mf_set *ms)
 {
 	struct setidx x = { .ms = ms };
 	struct setindex idx = { 0 };
-	struct mf_elems nodes;
+	struct nodes nodes;
 	const char *why;
 
 	x.main = map_of(o, ms, "");
@@ -116,8 +122,10 @@ int setidx_fill(struct ctl *c, struct bpf_object *o, const struct mf_set *ms)
 	why = make(c, &x, x.now.v, x.now.n, &idx);
 	if (why)
 		return ctl_error("set %s: %s", ms->set, why);
-	nodes = nodes_of(c, &idx, 0);
-	return map_fill(x.index, &nodes)
+	nodes = nodes_new(c, idx.nodes.n);
+	vec_foreach(&idx.nodes, n)
+		nodes_add(&nodes, n);
+	return map_fill(x.index, &nodes.e)
 		       ? ctl_error("cannot fill the index of set %s: %s", ms->set, strerror(errno))
 		       : 0;
 }
@@ -213,36 +221,103 @@ static void remove_values(struct setidx *x)
 	}
 }
 
+static int by_key(const void *a, const void *b)
+{
+	struct setindex_key x, y;
+
+	setindex_key(a, &x);
+	setindex_key(b, &y);
+	return memcmp(&x, &y, sizeof(x));
+}
+
+static void sort(struct setindex *x)
+{
+	if (x->nodes.n)
+		qsort(x->nodes.v, x->nodes.n, sizeof(*x->nodes.v), by_key);
+}
+
+static const struct setindex_node *find(const struct setindex *x, const struct setindex_node *n)
+{
+	return x->nodes.n ? bsearch(n, x->nodes.v, x->nodes.n, sizeof(*n), by_key) : NULL;
+}
+
+/* What the trie really holds, as nodes: a command before this one did not come to its end. */
+static void read_nodes(struct ctl *c, const struct setidx *x, struct setindex *out)
+{
+	struct setindex_key k;
+	void *prev = NULL;
+
+	for (; !bpf_map_get_next_key(x->index, prev, &k); prev = &k) {
+		struct setindex_node *n = vec_push(c->arena, &out->nodes);
+
+		n->field = k.field;
+		n->class = k.class;
+		n->bits = k.prefix_len - SETINDEX_KEY_BITS;
+		memcpy(n->value, k.value, sizeof(n->value));
+		n->to = UINT64_MAX;
+		bpf_map_lookup_elem(x->index, &k, &n->to);
+	}
+}
+
+/* Nodes that come (of class 0 or of the others), and that go. */
+static struct nodes differ(struct ctl *c, const struct setindex *a, const struct setindex *b,
+			   bool first, bool values)
+{
+	struct nodes d = nodes_new(c, a->nodes.n);
+
+	vec_foreach(&a->nodes, n) {
+		const struct setindex_node *o;
+
+		if (!n->field != first)
+			continue;
+		o = find(b, n);
+		if (!o || (values && o->to != n->to))
+			nodes_add(&d, n);
+	}
+	return d;
+}
+
+static int change_nodes(struct ctl *c, struct setidx *x, const struct setindex *old)
+{
+	struct nodes more = differ(c, x->next, old, false, true),
+		     first = differ(c, x->next, old, true, true),
+		     gone = differ(c, old, x->next, true, false),
+		     less = differ(c, old, x->next, false, false);
+	int err = map_fill(x->index, &more.e);
+
+	if (err) { /* nothing leads to them */
+		take_out(x->index, &more.e);
+		return err;
+	}
+	err = map_fill(x->index, &first.e);
+	if (err)
+		return err;
+	take_out(x->index, &gone.e);
+	wait_for_programs();
+	take_out(x->index, &less.e);
+	return 0;
+}
+
 int setidx_apply(struct ctl *c, const struct set *s, struct setidx *x)
 {
-	uint32_t zero = 0, was = 0, version, add = x->add.n;
+	uint32_t zero = 0, one = 1, was = 0;
 	struct setindex old = { 0 };
-	struct mf_elems nodes;
-	int err = add_values(c, x);
+	int err;
 
+	bpf_map_lookup_elem(x->version, &zero, &was);
+	if (was)
+		read_nodes(c, x, &old);
+	else
+		make(c, x, x->now.v, x->now.n, &old);
+	sort(&old);
+	sort(x->next);
+	err = bpf_map_update_elem(x->version, &zero, &one, BPF_ANY) ? -errno : add_values(c, x);
+	if (!err)
+		err = change_nodes(c, x, &old);
 	if (err)
 		return ctl_error("set %s: %s", s->name,
 				 err == -E2BIG ? "it is full" : strerror(-err));
-	bpf_map_lookup_elem(x->version, &zero, &was);
-	/* what a killed command has left is of no version that counts: any will do that is hard to meet twice */
-	version = (was + 1 + (uint32_t)setmap_now() % (1u << 20)) & ((1u << 28) - 1);
-	nodes = nodes_of(c, x->next, version);
-	err = map_fill(x->index, &nodes);
-	if (!err && bpf_map_update_elem(x->version, &zero, &version, BPF_ANY))
-		err = -errno;
-	if (err) {
-		take_out(x->index, &nodes);
-		for (uint32_t i = 0; i < add; i++) {
-			bpf_map_delete_elem(x->keys, &x->add.v[i].number);
-			bpf_map_delete_elem(x->main, &x->add.v[i].number);
-		}
-		return ctl_error("set %s: its index cannot be changed: %s", s->name,
-				 strerror(-err));
-	}
-	wait_for_programs();
-	make(c, x, x->now.v, x->now.n, &old);
-	nodes = nodes_of(c, &old, was);
-	take_out(x->index, &nodes);
 	remove_values(x);
+	bpf_map_update_elem(x->version, &zero, &zero, BPF_ANY);
 	return 0;
 }

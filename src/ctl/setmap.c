@@ -132,6 +132,7 @@ static void take_states(struct ctl *c, const struct mf_set *ms, const struct set
 			memcpy(&x->counter.bytes, at + 8, 8);
 		} else if (x->kind == EX_QUOTA) {
 			memcpy(&x->quota.consumed, at, 8);
+			x->quota.consumed = MIN(x->quota.consumed, x->quota.bytes); /* as nft */
 		}
 		e->exprs[e->n_exprs++] = x;
 		at += size;

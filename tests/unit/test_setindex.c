@@ -52,10 +52,10 @@ static bool begins_with(const struct setindex_node *n, const uint8_t *v)
 }
 
 /* As the programs do it: the longest prefix, field by field. */
-static uint32_t by_index(const struct setindex *x, uint32_t n_fields, const uint8_t *len,
+static uint64_t by_index(const struct setindex *x, uint32_t n_fields, const uint8_t *len,
 			 const uint8_t *key)
 {
-	uint32_t class = 0;
+	uint64_t class = 0;
 
 	for (uint32_t f = 0; f < n_fields; f++) {
 		const struct setindex_node *hit = NULL;
