@@ -10,11 +10,14 @@ IPT = {"prerouting": ("raw", "PREROUTING"), "input": ("filter", "INPUT"), "forwa
 
 
 class Case:
-    """hook; nft text; packets: (label, packet, its flow is established); ipt: rules of iptables or None; o0: worth loading at -O0"""
+    """hook; nft text; packets: (label, packet, its flow is established); ipt: rules of iptables or None; o0: worth loading at -O0
+
+    Without nft text nft2bpf reads from the kernel what iptables-nft makes of ipt.
+    """
 
     def __init__(self, hook, nft, packets, ipt=None, o0=True):
         self.hook, self.nft, self.packets, self.o0 = hook, nft, packets, o0
-        self.ct = "ct state" in nft
+        self.ct = "ct state" in nft if nft else any("conntrack" in r for r in ipt)
         self.ipt = None
         if ipt is not None:
             tab, chain = IPT[hook]
@@ -125,6 +128,17 @@ def ctfirst(_):
     return Case("input", table(rules, hook="input"), [("established", EST, True), ("new, first rule", udp(1), False), ("new, last rule", MISS, False)], ipt)
 
 
+def extensions(n):
+    """n rules of matches that iptables-nft has as extensions of xtables, none of which ends the way but for the packets named."""
+    kinds = ["-p udp -m multiport --dports %(p)d,%(q)d,40000:40%(k)03d -j DROP", "-m iprange --src-range 10.%(k)d.0.1-10.%(k)d.0.99 -j DROP",
+             "-p udp -m length --length %(q)d:60000 -m comment --comment \"rule %(k)d\" -j DROP", "-m dscp --dscp %(d)d -j DROP",
+             "-p tcp -m multiport --sports %(p)d,%(q)d -j DROP"]
+    rules = ["@ -p udp -m multiport --dports 1001,1002 -j DROP"]
+    rules += ["@ " + kinds[k % 5] % {"k": 100 + k, "p": 2000 + k, "q": 3000 + k, "d": 1 + k} for k in range(n - 2)]
+    rules += ["@ -p udp -m multiport --dports 1003,1004 -j DROP"]
+    return Case("prerouting", None, [("first", udp(1), False), ("last", udp(9, 1004), False), ("miss", MISS, False)], rules)
+
+
 HOST_PACKETS = [("established", EST, True), ("new to port 443", ("tcp", "10.9.0.3", 4445, "10.9.0.2", 443), False),
                 ("scan", ("tcp", "10.9.0.5", 4446, "10.9.0.2", 5900), False)]
 
@@ -159,11 +173,11 @@ def example_router(_):
 
 
 KINDS = {"linear": linear, "set": a_constant_set, "mutable": a_mutable_set, "interval": interval, "concat": concat, "vmap": vmap, "jump": jump,
-         "ctfirst": ctfirst, "host": host, "example-host": example_host, "example-router": example_router}
+         "ctfirst": ctfirst, "host": host, "extensions": extensions, "example-host": example_host, "example-router": example_router}
 REAL = ["host", "ctfirst", "example-host", "example-router"]
-QUICK = REAL + ["linear:1", "linear:10", "linear:100", "linear:1000", "linear:10000", "set:10000", "interval:10000", "concat:10000",
+QUICK = REAL + ["extensions:20", "linear:1", "linear:10", "linear:100", "linear:1000", "linear:10000", "set:10000", "interval:10000", "concat:10000",
                 "vmap:1000", "jump:100"]
-ALL = REAL + ["%s:%d" % (k, 10**e) for k, es in (("linear", range(6)), ("set", range(1, 7)), ("mutable", (2, 4)), ("interval", (1, 3, 4, 5)),
+ALL = REAL + ["extensions:20"] + ["%s:%d" % (k, 10**e) for k, es in (("linear", range(6)), ("set", range(1, 7)), ("mutable", (2, 4)), ("interval", (1, 3, 4, 5)),
                                                   ("concat", (1, 3, 4, 5)), ("vmap", (1, 3, 4)), ("jump", (1, 2))) for e in es]
 
 

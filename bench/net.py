@@ -125,7 +125,7 @@ class Side:
             elif how.startswith("iptables"):
                 self.facts["load"] = self.put(case.ipt, how + "-restore {f}")[0]
             else:
-                self.compile(case.nft)
+                self.compile(case)
             enter(self.ns)
             if how == "empty":
                 self.links.append(endp.attach(b"pass", case.hook, 10))
@@ -143,9 +143,14 @@ class Side:
             out.write(text)
         return sh(cmd.replace("{f}", f), self.ns)
 
-    def compile(self, text):
+    def compile(self, case):
         obj = os.path.join(self.dir, self.ns + ".o")
-        t, mib = self.put(text, "exec %s %s {f} -o %s" % (NFT2BPF, self.how, obj))
+        if case.nft:
+            t, mib = self.put(case.nft, "exec %s %s {f} -o %s" % (NFT2BPF, self.how, obj))
+        else:
+            self.put(case.ipt, "iptables-nft-restore {f}")
+            t, mib = sh("exec %s %s --live -o %s" % (NFT2BPF, self.how, obj), self.ns)
+            sh("nft flush ruleset", self.ns)
         self.facts.update(compile=t, mib=mib, load=sh("%s load %s --name bench" % (CTL, obj), self.ns)[0])
         os.unlink(obj)
 

@@ -15,6 +15,8 @@ def hook_targets(row, rows):
     if kind in ("linear", "host", "ctfirst", "example-host", "example-router") and row.get("nft") is not None:
         times = {10: 3, 100: 25, 1000: 200, 10000: 1500}.get(n, 1) if label == "last" else 1
         out.append(("nft/%d" % times if times > 1 else "nft", row["nft"] >= times * o2))
+    if kind == "extensions" and label != "first" and row.get("iptables-nft") is not None:
+        out.append(("iptables-nft/3", row["iptables-nft"] >= 3 * o2))
     if kind == "linear" and n in (10000, 100000):
         ten = next((r["-O2"] for r in rows if r["case"] == "linear:10" and r["packet"] == label and "-O2" in r), None)
         if ten is not None:
