@@ -7,6 +7,7 @@
 
 #include "build.h"
 #include "driver.h"
+#include "nlwrite.h"
 
 /* A whole file ("-": standard input) in the arena, with a NUL behind it; NULL after an error. */
 static char *read_file(struct run *r, const char *path, size_t *len)
@@ -82,12 +83,34 @@ int stage_read(struct run *r)
 	return STAGE_DONE;
 }
 
+/* What nft has no words for nft2bpfctl hands to the kernel itself, with all that stands beside it: can it? */
+static bool can_be_loaded(struct run *r)
+{
+	bool xt = false;
+	struct nlw w;
+
+	vec_foreach(&r->rs->tables, t)
+		vec_foreach(&(*t)->chains, c)
+			vec_foreach(&(*c)->rules, rule) {
+				struct rule own = rule_kernel(*rule);
+
+				vec_foreach(&own.exprs, e)
+					xt |= (*e)->kind == EX_MATCH || (*e)->kind == EX_TARGET;
+			}
+	if (!xt)
+		return true;
+	nlw_begin(&w, r->arena, &r->diag);
+	return nlw_ruleset(&w, r->rs);
+}
+
 int stage_split(struct run *r)
 {
 	struct fb_options fb = r->o->fb;
 
 	if (r->o->ir)
 		return 0;
+	if (!can_be_loaded(r))
+		return 1;
 	fb.can_lower = build_can_lower;
 	r->plan = fb_plan(r->rs, &fb);
 	if (!r->plan)

@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""kill.py NFT2BPF NFT2BPFCTL: kills nft2bpfctl at each of its system calls that change something.
+"""kill.py NFT2BPF NFT2BPFCTL [iptables]: kills nft2bpfctl at each of its system calls that change something.
 
 After each kill the namespace must filter as the old ruleset or as the new one, or not at all: never with a part of one. A
 second run must then succeed and clean up. Probes are datagrams on the loopback device: each ruleset stops one port at the input hook in
-BPF, one at the input hook in nftables, and one at the output hook; ports differ between the two rulesets. Prints TAP.
+BPF, one at the input hook in nftables, and one at the output hook; ports differ between the two rulesets. With "iptables" the
+second is an extension of iptables, so that the rulesets go to the kernel without nft. Prints TAP.
 """
 import ctypes
 import os
@@ -15,22 +16,28 @@ import sys
 import tempfile
 
 CALLS = "bpf,mkdir,unlink,link,wait4,rmdir,mount,memfd_create,clone,vfork,fork,clone3"
+IPTABLES = sys.argv[3:] == ["iptables"]
 PORTS = {"old": (1101, 1102, 1103), "new": (1201, 1202, 1203)}
 
 
 def ruleset(ports):
-    return """table inet kill {
+    if IPTABLES:
+        port = ports[1].to_bytes(2, "little").hex()
+        reject = 'meta l4proto udp xt match "multiport" = 1 48 "0101%s" counter xt target "REJECT" = 0 8 "03"' % port
+    else:
+        reject = "udp dport %d reject" % ports[1]
+    return """table %s {
 \tchain input {
 \t\ttype filter hook input priority filter; policy accept;
 \t\tudp dport %d counter drop
-\t\tudp dport %d reject
+\t\t%s
 \t}
 \tchain output {
 \t\ttype filter hook output priority filter; policy accept;
 \t\tudp dport %d counter drop
 \t}
 }
-""" % ports
+""" % ("ip filter" if IPTABLES else "inet kill", ports[0], reject, ports[2])
 
 
 class Bed:
@@ -154,6 +161,9 @@ def main():
         ci = os.environ.get("CI") == "true"
         print("1..0 # SKIP needs root and strace")
         return 1 if ci else 77
+    if IPTABLES:
+        global CALLS
+        CALLS += ",sendto"
     bed = Bed(os.path.abspath(sys.argv[1]), os.path.abspath(sys.argv[2]))
     old, new = bed.obj["old"], bed.obj["new"]
     load = ("load", old, "--name", "kill")
