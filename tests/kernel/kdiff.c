@@ -5,7 +5,9 @@
  *	kdiff -b NFT2BPF -c NFT2BPFCTL -o OBSERVER [-n PACKETS] [-s SEED] [-a OPTION]... RULESET...
  *
  * A ruleset is nft text, or, with the ending .xt, a shell script of iptables-nft and ip6tables-nft commands, which both
- * namespaces run, and whose result the compiler reads from the kernel.
+ * namespaces run, and whose result the compiler reads from the kernel. Of a text with xt match "name" = ..., which nft does not
+ * read, one namespace gets the ruleset from nft2bpfctl, whole in nftables (--partial never): such a text must have something in
+ * each base chain that BPF cannot do.
  *
  * For each ruleset two network namespaces get the same packets (tests/diff/genpkt.h): one has the ruleset loaded by nft, the other
  * by nft2bpf and nft2bpfctl. Compared are, per packet and hook, whether it came and went on, its mark and its conntrack mark; and
@@ -464,6 +466,20 @@ static bool same_counters(const char *dir)
 
 /* -- one ruleset ----------------------------------------------------------------------------------- */
 
+/* A text that says extensions of iptables in full. */
+static bool is_full(const char *ruleset)
+{
+	FILE *f = fopen(ruleset, "r");
+	char line[8192];
+	bool full = false;
+
+	while (f && !full && fgets(line, sizeof(line), f))
+		full = strstr(line, "\txt match \"") || strstr(line, " xt match \"");
+	if (f)
+		fclose(f);
+	return full;
+}
+
 static bool is_xt(const char *ruleset)
 {
 	size_t n = strlen(ruleset);
@@ -499,7 +515,11 @@ static bool load_both(struct side *sides, const char *ruleset, const char *dir)
 	snprintf(log, sizeof(log), "%s/log", dir);
 	if (xt ? sh(sides[0].ns, log, "set -e; . '%s'", ruleset) ||
 			    sh(sides[1].ns, log, "set -e; . '%s'", ruleset)
-	       : sh(sides[0].ns, log, "${NFT:-nft} -f '%s'", ruleset)) {
+	    : is_full(ruleset)
+		    ? sh(sides[0].ns, log,
+			 "'%s' --partial never '%s' -o %s/n.o && '%s' load %s/n.o --name kdiff",
+			 opt.nft2bpf, ruleset, dir, opt.ctl, dir)
+		    : sh(sides[0].ns, log, "${NFT:-nft} -f '%s'", ruleset)) {
 		printf("# the kernel does not take the ruleset\n");
 		print_log(log);
 		return false;
