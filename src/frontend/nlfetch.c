@@ -12,10 +12,16 @@
 #include <linux/netfilter/nfnetlink.h>
 #include <linux/netfilter/nf_tables.h>
 #include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include "frontend.h"
 
-#define FETCH_TRIES 20
+/* A ruleset that changes all the time is tried this often, with a rest between that doubles up to the longest. */
+#define FETCH_TRIES	 40
+#define FETCH_REST_US	 1000u
+#define FETCH_REST_MAX	 200000u
+#define FETCH_RECV_BYTES (4 << 20)
 
 enum fetch { FETCH_OK, FETCH_AGAIN, FETCH_FAILED };
 
@@ -33,7 +39,8 @@ static enum fetch fail(struct fetcher *f, const char *what)
 {
 	struct loc loc = { .name = "kernel" };
 
-	if (errno == EINTR || errno == EAGAIN || errno == ENOBUFS)
+	/* ENOENT: what an earlier dump named is gone by now */
+	if (errno == EINTR || errno == EAGAIN || errno == ENOBUFS || errno == ENOENT)
 		return FETCH_AGAIN;
 	diag_error(f->diag, loc, "cannot %s: %s", what, strerror(errno));
 	return FETCH_FAILED;
@@ -205,8 +212,14 @@ void *frontend_fetch_live(struct arena *a, struct diag *d, size_t *len)
 	struct fetcher f = { .arena = a, .diag = d };
 	struct loc loc = { .name = "kernel" };
 	enum fetch r = FETCH_AGAIN;
+	unsigned int rest = FETCH_REST_US;
+	int size = FETCH_RECV_BYTES;
 
 	for (unsigned int i = 0; i < FETCH_TRIES && r == FETCH_AGAIN; i++) {
+		if (i) {
+			usleep(rest);
+			rest = MIN(rest * 2, FETCH_REST_MAX);
+		}
 		f.nl = mnl_socket_open(NETLINK_NETFILTER);
 		if (!f.nl || mnl_socket_bind(f.nl, 0, MNL_SOCKET_AUTOPID) < 0) {
 			diag_error(d, loc, "cannot open a netlink socket: %s", strerror(errno));
@@ -214,7 +227,9 @@ void *frontend_fetch_live(struct arena *a, struct diag *d, size_t *len)
 				mnl_socket_close(f.nl);
 			return NULL;
 		}
+		setsockopt(mnl_socket_get_fd(f.nl), SOL_SOCKET, SO_RCVBUF, &size, sizeof(size));
 		sb_init(&f.out, a);
+		f.keep = false;
 		r = once(&f);
 		mnl_socket_close(f.nl);
 	}

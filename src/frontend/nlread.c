@@ -276,6 +276,25 @@ static void drop_nat_default(const struct rule *r)
 	}
 }
 
+/* Older nft compares twice where today's asks for a range, which is the same. */
+static bool join_range(struct expr *from, const struct expr *to)
+{
+	struct data lo;
+
+	if (from->kind != EX_CMP || to->kind != EX_CMP || from->cmp.op != CMP_GTE ||
+	    to->cmp.op != CMP_LTE || from->cmp.sreg != to->cmp.sreg ||
+	    from->cmp.data.len != to->cmp.data.len ||
+	    memcmp(from->cmp.data.b, to->cmp.data.b, to->cmp.data.len) > 0)
+		return false;
+	lo = from->cmp.data;
+	from->kind = EX_RANGE;
+	from->range.sreg = to->cmp.sreg;
+	from->range.op = RANGE_EQ;
+	from->range.from = lo;
+	from->range.to = to->cmp.data;
+	return true;
+}
+
 static bool read_rule_exprs(struct nl_reader *rd, struct rule *r, struct nl_attr list)
 {
 	struct expr **v = NULL;
@@ -284,7 +303,8 @@ static bool read_rule_exprs(struct nl_reader *rd, struct rule *r, struct nl_attr
 	if (!nl_exprs(rd, list, &v, &n))
 		return false;
 	for (uint32_t i = 0; i < n; i++)
-		*vec_push(rd->arena, &r->exprs) = v[i];
+		if (!i || !join_range(r->exprs.v[r->exprs.n - 1], v[i]))
+			*vec_push(rd->arena, &r->exprs) = v[i];
 	drop_nat_default(r);
 	return true;
 }

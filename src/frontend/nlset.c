@@ -135,7 +135,7 @@ static bool read_data_type(struct nl_reader *rd, struct set *s, struct nl_attr *
 	if (s->is_vmap)
 		s->data_decl = "verdict";
 	if (s->flags & SET_OBJECT && s->obj_type < ARRAY_SIZE(obj_names))
-		s->data_decl = obj_names[s->obj_type];
+		s->data_decl = s->flags & SET_ANONYMOUS ? "object" : obj_names[s->obj_type];
 	return true;
 }
 
@@ -203,7 +203,9 @@ bool nl_set(struct nl_reader *rd, struct nl_attr in)
 	if (!read_numbers(rd, s, tb) || !read_desc(rd, s, tb[9]) || !read_data_type(rd, s, tb) ||
 	    !read_set_exprs(rd, tb[17], tb[18], &s->exprs, &s->n_exprs))
 		return false;
-	if (s->flags & SET_ANONYMOUS && s->flags & SET_CONSTANT) { /* as many as it has */
+	if (s->flags & SET_EVAL) /* older nft says so of a meter's set, which has its name */
+		s->flags &= ~(uint32_t)SET_ANONYMOUS;
+	if (s->flags & SET_CONSTANT) { /* as many as it has */
 		s->has_size = false;
 		s->size = 0;
 	}
@@ -304,6 +306,10 @@ static bool read_elem(struct nl_reader *rd, struct set *s, struct nl_attr in)
 	el->comment = nl_udata_str(rd, tb[6], UDATA_ELEM_COMMENT);
 	if (!read_set_exprs(rd, tb[7], tb[11], &el->exprs, &el->n_exprs))
 		return false;
+	if (!el->n_exprs) { /* the kernel gives it the set's */
+		el->exprs = s->exprs;
+		el->n_exprs = s->n_exprs;
+	}
 	*vec_push(rd->arena, &s->elems) = el;
 	return true;
 }

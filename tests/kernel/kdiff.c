@@ -2,12 +2,12 @@
 /*
  * kdiff: does the loaded object treat packets as nf_tables treats them?
  *
- *	kdiff -b NFT2BPF -c NFT2BPFCTL -o OBSERVER [-n PACKETS] [-s SEED] [-a OPTION]... RULESET...
+ *	kdiff -b NFT2BPF -c NFT2BPFCTL -o OBSERVER [-l] [-n PACKETS] [-s SEED] [-a OPTION]... RULESET...
  *
  * A ruleset is nft text, or, with the ending .xt, a shell script of iptables-nft and ip6tables-nft commands, which both
- * namespaces run, and whose result the compiler reads from the kernel. Of a text with xt match "name" = ..., which nft does not
- * read, one namespace gets the ruleset from nft2bpfctl, whole in nftables (--partial never): such a text must have something in
- * each base chain that BPF cannot do.
+ * namespaces run, and whose result the compiler reads from the kernel. With -l it reads every ruleset from there. Of a text with
+ * xt match "name" = ..., which nft does not read, one namespace gets the ruleset from nft2bpfctl, whole in nftables (--partial
+ * never): such a text must have something in each base chain that BPF cannot do.
  *
  * For each ruleset two network namespaces get the same packets (tests/diff/genpkt.h): one has the ruleset loaded by nft, the other
  * by nft2bpf and nft2bpfctl. Compared are, per packet and hook, whether it came and went on, its mark and its conntrack mark; and
@@ -53,6 +53,7 @@ static struct {
 	const char *nft2bpf, *ctl, *observer, *args;
 	uint32_t packets;
 	uint64_t seed;
+	bool live;
 } opt = { .packets = 3000, .seed = 1, .args = "" };
 
 static int home_ns = -1;
@@ -507,19 +508,28 @@ static struct ruleset *read_xt(struct arena *a, struct diag *d, const char *scri
 	return rs;
 }
 
-static bool load_both(struct side *sides, const char *ruleset, const char *dir)
+/* Into the kernel of one side, as it is. */
+static int load_plain(struct side *s, const char *ruleset, const char *dir)
 {
-	bool xt = is_xt(ruleset);
 	char log[256];
 
 	snprintf(log, sizeof(log), "%s/log", dir);
-	if (xt ? sh(sides[0].ns, log, "set -e; . '%s'", ruleset) ||
-			    sh(sides[1].ns, log, "set -e; . '%s'", ruleset)
-	    : is_full(ruleset)
-		    ? sh(sides[0].ns, log,
-			 "'%s' --partial never '%s' -o %s/n.o && '%s' load %s/n.o --name kdiff",
-			 opt.nft2bpf, ruleset, dir, opt.ctl, dir)
-		    : sh(sides[0].ns, log, "${NFT:-nft} -f '%s'", ruleset)) {
+	if (is_xt(ruleset))
+		return sh(s->ns, log, "set -e; . '%s'", ruleset);
+	if (is_full(ruleset))
+		return sh(s->ns, log,
+			  "'%s' --partial never '%s' -o %s/n.o && '%s' load %s/n.o --name kdiff",
+			  opt.nft2bpf, ruleset, dir, opt.ctl, dir);
+	return sh(s->ns, log, "${NFT:-nft} -f '%s'", ruleset);
+}
+
+static bool load_both(struct side *sides, const char *ruleset, const char *dir)
+{
+	bool live = is_xt(ruleset) || (opt.live && !is_full(ruleset));
+	char log[256];
+
+	snprintf(log, sizeof(log), "%s/log", dir);
+	if (load_plain(&sides[0], ruleset, dir) || (live && load_plain(&sides[1], ruleset, dir))) {
 		printf("# the kernel does not take the ruleset\n");
 		print_log(log);
 		return false;
@@ -527,8 +537,8 @@ static bool load_both(struct side *sides, const char *ruleset, const char *dir)
 	if (sh(sides[1].ns, log,
 	       "'%s' %s %s%s%s -o %s/k.o && { test %d = 0 || ${NFT:-nft} flush ruleset; } && "
 	       "'%s' load %s/k.o --name kdiff",
-	       opt.nft2bpf, opt.args, xt ? "--live" : "'", xt ? "" : ruleset, xt ? "" : "'", dir,
-	       xt, opt.ctl, dir)) {
+	       opt.nft2bpf, opt.args, live ? "--live" : "'", live ? "" : ruleset, live ? "" : "'",
+	       dir, live, opt.ctl, dir)) {
 		printf("# the object does not compile or load\n");
 		print_log(log);
 		return false;
@@ -657,8 +667,11 @@ int main(int argc, char **argv)
 	int c, failed = 0;
 	cpu_set_t one;
 
-	while ((c = getopt(argc, argv, "n:s:a:b:c:o:")) >= 0) {
+	while ((c = getopt(argc, argv, "ln:s:a:b:c:o:")) >= 0) {
 		switch (c) {
+		case 'l':
+			opt.live = true;
+			break;
 		case 'n':
 			opt.packets = (uint32_t)MIN(strtoul(optarg, NULL, 10), PACKETS_MAX);
 			break;
