@@ -13,9 +13,10 @@
 struct nlw {
 	struct arena *arena;
 	struct diag *diag;
-	struct sbuf out;       /* the messages */
-	uint32_t seq, last_id; /* ids of sets and chains without a name */
-	struct strmap ids;     /* set or chain, by the bytes of its address: its id */
+	struct sbuf out;	/* the messages */
+	uint32_t seq, last_id;	/* ids of sets and chains without a name */
+	VEC(const char *) what; /* by sequence number: what the message is about; NULL: not said */
+	struct strmap ids;	/* set or chain, by the bytes of its address: its id */
 };
 
 enum nlw_table { NLW_ADD, NLW_CREATE, NLW_DELETE };
@@ -29,11 +30,15 @@ void nlw_table_cmd(struct nlw *w, enum nlw_table what, enum family f, const char
 void nlw_flush(struct nlw *w, uint8_t family);
 /* A chain without hook in a table that is there or was made in this batch. */
 void nlw_plain_chain(struct nlw *w, enum family f, const char *table, const char *name);
+/* What the message of a sequence number is about, in words; NULL: none such. */
+const char *nlw_what(const struct nlw *w, uint32_t seq);
 /* Everything that the ruleset has. */
 bool nlw_ruleset(struct nlw *w, const struct ruleset *rs);
 
 /* -- shared by its files ------------------------------------------------------------------------------------------ */
 
+/* Of the message that comes next. */
+void nlw_say(struct nlw *w, const char *what);
 size_t nlw_msg(struct nlw *w, uint16_t type, uint16_t flags, uint8_t family);
 void nlw_msg_end(struct nlw *w, size_t at);
 size_t nlw_nest(struct nlw *w, uint16_t type);

@@ -101,8 +101,8 @@ static bool whole_batch(struct ctl *c, struct nlw *w, const char *script, bool c
 	return good;
 }
 
-/* What the kernel answered, which it has by the time that the message is sent: 0, or the first error. */
-static int answers(struct mnl_socket *nl)
+/* What the kernel answered, which it has by the time that the message is sent: 0, or the first error and the number of its message. */
+static int answers(struct mnl_socket *nl, uint32_t *seq)
 {
 	static char buf[RECEIVE_MAX];
 	ssize_t got;
@@ -116,14 +116,16 @@ static int answers(struct mnl_socket *nl)
 			const struct nlmsgerr *e = mnl_nlmsg_get_payload(h);
 
 			if (h->nlmsg_type == NLMSG_ERROR &&
-			    mnl_nlmsg_get_payload_len(h) >= sizeof(*e) && e->error && !err)
+			    mnl_nlmsg_get_payload_len(h) >= sizeof(*e) && e->error && !err) {
 				err = -e->error;
+				*seq = h->nlmsg_seq;
+			}
 		}
 	}
 	return err ? err : got < 0 && errno != EAGAIN ? errno : 0;
 }
 
-static int send_batch(const struct nlw *w)
+static int send_batch(const struct nlw *w, uint32_t *seq)
 {
 	struct mnl_socket *nl = mnl_socket_open2(NETLINK_NETFILTER, SOCK_CLOEXEC);
 	int size = (int)MIN(w->out.n * 2 + RECEIVE_MAX, INT32_MAX), err;
@@ -132,7 +134,7 @@ static int send_batch(const struct nlw *w)
 		err = errno;
 	} else {
 		setsockopt(mnl_socket_get_fd(nl), SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof(size));
-		err = mnl_socket_sendto(nl, w->out.s, w->out.n) < 0 ? errno : answers(nl);
+		err = mnl_socket_sendto(nl, w->out.s, w->out.n) < 0 ? errno : answers(nl, seq);
 	}
 	if (nl)
 		mnl_socket_close(nl);
@@ -141,15 +143,19 @@ static int send_batch(const struct nlw *w)
 
 int batch_run(struct ctl *c, const char *script, bool commit)
 {
+	const char *what;
+	uint32_t seq = 0;
 	struct nlw w;
 	int err;
 
 	if (!whole_batch(c, &w, script, commit))
 		return 1;
-	err = send_batch(&w);
+	err = send_batch(&w, &seq);
 	if (!err)
 		return 0;
-	return ctl_error(commit ? "nf_tables refuses the transaction; nothing of it is in force: %s"
-				: "nf_tables would refuse the transaction; nothing is changed: %s",
-			 strerror(err));
+	what = nlw_what(&w, seq);
+	return ctl_error("nf_tables %s: %s%s%s",
+			 commit ? "refuses the transaction; nothing of it is in force"
+				: "would refuse the transaction; nothing is changed",
+			 what ? what : "", what ? ": " : "", strerror(err));
 }

@@ -31,6 +31,18 @@ static size_t message(struct nlw *w, uint16_t type, uint16_t flags, uint8_t fami
 	return at;
 }
 
+void nlw_say(struct nlw *w, const char *what)
+{
+	while (w->what.n < w->seq)
+		*vec_push(w->arena, &w->what) = NULL;
+	*vec_push(w->arena, &w->what) = what;
+}
+
+const char *nlw_what(const struct nlw *w, uint32_t seq)
+{
+	return seq < w->what.n ? w->what.v[seq] : NULL;
+}
+
 size_t nlw_msg(struct nlw *w, uint16_t type, uint16_t flags, uint8_t family)
 {
 	return message(w, NFNL_SUBSYS_NFTABLES << 8 | type, flags, family, 0);
@@ -130,8 +142,11 @@ void nlw_table_cmd(struct nlw *w, enum nlw_table what, enum family f, const char
 	uint16_t flags = what == NLW_ADD      ? NLM_F_CREATE
 			 : what == NLW_CREATE ? NLM_F_CREATE | NLM_F_EXCL
 					      : 0;
-	size_t at = nlw_msg(w, what == NLW_DELETE ? NFT_MSG_DELTABLE : NFT_MSG_NEWTABLE, flags,
-			    (uint8_t)f);
+	size_t at;
+
+	nlw_say(w, arena_printf(w->arena, "table %s %s", family_name(f), name));
+	at = nlw_msg(w, what == NLW_DELETE ? NFT_MSG_DELTABLE : NFT_MSG_NEWTABLE, flags,
+		     (uint8_t)f);
 
 	nlw_str(w, NFTA_TABLE_NAME, name);
 	nlw_msg_end(w, at);
@@ -207,7 +222,10 @@ static void put_chain(struct nlw *w, const struct chain *c)
 {
 	uint32_t flags = (c->hw_offload ? NFT_CHAIN_HW_OFFLOAD : 0) |
 			 (c->is_bound ? NFT_CHAIN_BINDING : 0);
-	size_t at = nlw_msg(w, NFT_MSG_NEWCHAIN, NLM_F_CREATE, (uint8_t)c->table->family), in;
+	size_t at, in;
+
+	nlw_say(w, arena_printf(w->arena, "chain %s", c->name));
+	at = nlw_msg(w, NFT_MSG_NEWCHAIN, NLM_F_CREATE, (uint8_t)c->table->family);
 
 	nlw_str(w, NFTA_CHAIN_TABLE, c->table->name);
 	if (c->is_bound)
@@ -340,6 +358,7 @@ static bool put_rule(struct nlw *w, const struct rule *rule)
 
 	if (!put_anonymous(w, r))
 		return false;
+	nlw_say(w, arena_printf(w->arena, "rule %u of chain %s", r->index, r->chain->name));
 	at = nlw_msg(w, NFT_MSG_NEWRULE, NLM_F_CREATE | NLM_F_APPEND,
 		     (uint8_t)r->chain->table->family);
 	nlw_str(w, NFTA_RULE_TABLE, r->chain->table->name);

@@ -92,7 +92,10 @@ static const char *wire_name(const struct set *s)
 
 static bool put_set(struct nlw *w, const struct set *s)
 {
-	size_t at = nlw_msg(w, NFT_MSG_NEWSET, NLM_F_CREATE, (uint8_t)s->table->family);
+	size_t at;
+
+	nlw_say(w, arena_printf(w->arena, "set %s", s->name));
+	at = nlw_msg(w, NFT_MSG_NEWSET, NLM_F_CREATE, (uint8_t)s->table->family);
 
 	nlw_str(w, NFTA_SET_TABLE, s->table->name);
 	nlw_str(w, NFTA_SET_NAME, wire_name(s));
