@@ -293,20 +293,44 @@ static void put_flowtable(struct nlw *w, const struct flowtable *ft)
 
 /* -- rules -------------------------------------------------------------------------------------------------------- */
 
-/* The transport protocol that the rule's own comparisons ask for; 0: none. Extensions refuse rules without theirs. */
+/* The register that holds what extensions call the rule's protocol; REG_NONE: none does. */
+static uint8_t proto_reg(const struct expr *e, enum family f)
+{
+	const uint32_t key = f == FAM_BRIDGE ? KEY_META_PROTOCOL : KEY_META_L4PROTO;
+
+	if (e->kind == EX_META && e->meta.key == key)
+		return e->meta.dreg;
+	if (e->kind != EX_PAYLOAD)
+		return REG_NONE;
+	if (f == FAM_BRIDGE)
+		return e->payload.base == PB_LL && e->payload.off == 12 && e->payload.len == 2
+			       ? e->payload.dreg
+			       : REG_NONE;
+	return e->payload.base == PB_NETWORK && e->payload.len == 1 &&
+			       ((f == FAM_IP && e->payload.off == 9) ||
+				(f == FAM_IP6 && e->payload.off == 6))
+		       ? e->payload.dreg
+		       : REG_NONE;
+}
+
+/*
+ * The protocol that the rule's own comparisons ask for, without which extensions that need one refuse the rule: the transport
+ * protocol, of bridges the Ethernet type as memory holds it. 0: none.
+ */
 static uint32_t asked_proto(const struct rule *r)
 {
-	for (uint32_t i = 0; i + 1 < r->exprs.n; i++) {
-		const struct expr *l = r->exprs.v[i], *c = r->exprs.v[i + 1];
-		bool l4 = l->kind == EX_META && l->meta.key == KEY_META_L4PROTO;
-		bool ip = l->kind == EX_PAYLOAD && l->payload.base == PB_NETWORK &&
-			  l->payload.len == 1 &&
-			  ((r->chain->table->family == FAM_IP && l->payload.off == 9) ||
-			   (r->chain->table->family == FAM_IP6 && l->payload.off == 6));
+	enum family f = r->chain->table->family;
 
-		if ((l4 || ip) && c->kind == EX_CMP && c->cmp.op == CMP_EQ && c->cmp.data.len &&
-		    c->cmp.sreg == (l4 ? l->meta.dreg : l->payload.dreg))
-			return c->cmp.data.b[0];
+	for (uint32_t i = 0; i + 1 < r->exprs.n; i++) {
+		const struct expr *c = r->exprs.v[i + 1];
+		uint8_t reg = proto_reg(r->exprs.v[i], f);
+		uint16_t type;
+
+		if (reg == REG_NONE || c->kind != EX_CMP || c->cmp.op != CMP_EQ ||
+		    c->cmp.sreg != reg || c->cmp.data.len != (f == FAM_BRIDGE ? 2 : 1))
+			continue;
+		memcpy(&type, c->cmp.data.b, sizeof(type));
+		return f == FAM_BRIDGE ? type : c->cmp.data.b[0];
 	}
 	return 0;
 }

@@ -38,6 +38,8 @@ iptables-nft -A INPUT -m conntrack --ctstate INVALID -j DROP
 iptables-nft -A INPUT -m addrtype --dst-type LOCAL -c 3 90 -j LOG --log-prefix "x "
 iptables-nft -A FORWARD -p udp -m length --length 100:200 -m statistic --mode nth --every 3 --packet 1 -j DROP
 iptables-nft -P FORWARD DROP
+ebtables-nft -A INPUT -p IPv4 --ip-proto tcp --ip-dport 80 -j ACCEPT
+ebtables-nft -A FORWARD -p 802_1Q --vlan-id 3 -j DROP
 "$1" --live --partial always -o "$0/x.o"
 nft flush ruleset
 """
