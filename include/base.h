@@ -34,6 +34,8 @@ void *arena_alloc(struct arena *a, size_t size);
 void *arena_dup(struct arena *a, const void *p, size_t size);
 char *arena_strdup(struct arena *a, const char *s);
 char *arena_strndup(struct arena *a, const char *s, size_t n);
+/* Is it UTF-8 without control characters, blanks of lines apart? */
+bool text_is_clean(const char *s, size_t n);
 char *arena_printf(struct arena *a, const char *fmt, ...) PRINTF(2, 3);
 char *arena_vprintf(struct arena *a, const char *fmt, va_list ap) PRINTF(2, 0);
 size_t arena_used(const struct arena *a); /* bytes handed out */

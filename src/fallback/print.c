@@ -122,7 +122,8 @@ bool fb_print_rule(const struct rule *rule, const struct fb_print_opts *o, struc
 			sb_printf(out, "%scomment \"%s\"", out->n > ps.start ? " " : "",
 				  r->comment);
 		/* A load that nothing reads has no words: the rule would not read back. */
-		if (out->n > ps.start || !r->exprs.n)
+		if (!r->exprs.n ||
+		    (out->n > ps.start && text_is_clean(out->s + ps.start, out->n - ps.start)))
 			return out->n > ps.start;
 	}
 	cut(out, ps.start);

@@ -429,7 +429,7 @@ static const char *count_note(const struct set *s, struct sbuf *out)
 	return s->elems.n ? arena_printf(out->arena, "\t# count %u", s->elems.n) : "";
 }
 
-bool fb_print_set(const struct set *s, const struct fb_print_opts *o, struct sbuf *out)
+static bool print_set(const struct set *s, const struct fb_print_opts *o, struct sbuf *out)
 {
 	bool map = s->flags & (SET_MAP | SET_OBJECT);
 
@@ -478,4 +478,11 @@ bool fb_print_set(const struct set *s, const struct fb_print_opts *o, struct sbu
 	}
 	sb_puts(out, "\t}\n");
 	return true;
+}
+
+bool fb_print_set(const struct set *s, const struct fb_print_opts *o, struct sbuf *out)
+{
+	size_t start = out->n;
+
+	return print_set(s, o, out) && text_is_clean(out->s + start, out->n - start);
 }

@@ -150,6 +150,17 @@ static void pv_ether(struct sbuf *out, const uint8_t *b, uint32_t len)
 		sb_printf(out, "%s%02x", i ? ":" : "", b[i]);
 }
 
+/* What nft's quotation marks cannot hold: the text is then not clean, and no text (see text_is_clean). */
+static void pv_unsayable(struct sbuf *out, const uint8_t *b, uint32_t n, uint32_t len)
+{
+	bool ok = !memchr(b, '"', n);
+
+	for (uint32_t i = n; i < len; i++)
+		ok = ok && !b[i];
+	if (!ok)
+		sb_puts(out, "\1");
+}
+
 static void pv_ifname(struct sbuf *out, const uint8_t *b, uint32_t len)
 {
 	uint32_t n = 0, i;
@@ -161,6 +172,15 @@ static void pv_ifname(struct sbuf *out, const uint8_t *b, uint32_t len)
 	for (i = 0; i < n; i++)
 		sb_printf(out, "%s%c", b[i] == '*' && i + 1 == n ? "\\" : "", b[i]);
 	sb_puts(out, n == len && len < 16 ? "*\"" : "\"");
+	pv_unsayable(out, b, n, len);
+}
+
+static void pv_chars(struct sbuf *out, const uint8_t *b, uint32_t len)
+{
+	uint32_t n = (uint32_t)strnlen((const char *)b, len);
+
+	sb_printf(out, "\"%.*s\"", (int)n, (const char *)b);
+	pv_unsayable(out, b, n, len);
 }
 
 static void pv_hex(struct sbuf *out, const uint8_t *b, uint32_t len, bool host)
@@ -315,7 +335,7 @@ void pv_data(struct sbuf *out, uint32_t how, uint32_t t, bool host, const uint8_
 	else if (t == TYPE_IFNAME)
 		pv_ifname(out, b, len);
 	else if (t == TYPE_STRING)
-		sb_printf(out, "\"%.*s\"", (int)strnlen((const char *)b, len), (const char *)b);
+		pv_chars(out, b, len);
 	else if (t == TYPE_HEX || len > 8)
 		pv_hex(out, b, len, host);
 	else

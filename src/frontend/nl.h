@@ -91,6 +91,8 @@ bool nl_u16(struct nl_attr a, uint16_t *v);
 bool nl_u32(struct nl_attr a, uint32_t *v);
 bool nl_u64(struct nl_attr a, uint64_t *v);
 const char *nl_str(struct nl_reader *rd, struct nl_attr a); /* NULL: no clean string */
+const char *nl_name(struct nl_reader *rd,
+		    struct nl_attr a); /* NULL, with an error if it is a string */
 /* Of userdata (type byte, length byte, value): the value of one type. */
 struct nl_attr nl_udata(struct nl_attr a, unsigned int type);
 const char *nl_udata_str(struct nl_reader *rd, struct nl_attr a, unsigned int type);

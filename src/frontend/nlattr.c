@@ -111,7 +111,7 @@ bool nl_u64(struct nl_attr a, uint64_t *v)
 	return true;
 }
 
-/* A string ends at its NUL, which must be the last byte, or at the end; control characters are refused. */
+/* A string ends at its NUL, which must be the last byte, or at the end. Refused is what nft's quotation marks cannot hold. */
 const char *nl_str(struct nl_reader *rd, struct nl_attr a)
 {
 	uint32_t n;
@@ -119,12 +119,25 @@ const char *nl_str(struct nl_reader *rd, struct nl_attr a)
 	if (!a.p)
 		return NULL;
 	n = (uint32_t)strnlen((const char *)a.p, a.len);
-	if (!n || n + 1 < a.len)
+	if (!n || n + 1 < a.len || !text_is_clean((const char *)a.p, n) || memchr(a.p, '"', n) ||
+	    memchr(a.p, '\n', n))
 		return NULL;
-	for (uint32_t i = 0; i < n; i++)
-		if (a.p[i] < 0x20 || a.p[i] == 0x7f)
-			return NULL;
 	return arena_strndup(rd->arena, (const char *)a.p, n);
+}
+
+/* A name that nft's text can say: the fallback must. */
+const char *nl_name(struct nl_reader *rd, struct nl_attr a)
+{
+	const char *s = nl_str(rd, a);
+	size_t n = s ? strspn(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+				 "_./\\-%")
+		     : 0;
+
+	if (s && !s[n] && !strchr("0123456789/-\\%", s[0]))
+		return s;
+	if (s)
+		nl_error(rd, "\"%s\" is no name that nft could write: give it another", s);
+	return NULL;
 }
 
 struct nl_attr nl_udata(struct nl_attr a, unsigned int type)

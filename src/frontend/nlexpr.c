@@ -77,7 +77,7 @@ static enum got read_row(struct nl_reader *rd, const struct nl_row *r, struct nl
 		return nl_data(rd, a, field) ? GOT : GOT_BAD;
 	case W_STR:
 		*(const char **)field = nl_str(rd, a);
-		return *(const char **)field ? GOT : GOT_BAD;
+		return *(const char **)field ? GOT : GOT_UNKNOWN;
 	case W_REG:
 	case W_REG0:
 		if (!wire_number(W_U32, a, &v))

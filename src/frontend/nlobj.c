@@ -158,7 +158,7 @@ bool nl_obj(struct nl_reader *rd, struct nl_attr in)
 	if (!nl_table_of(rd, in, tb, 9, "object"))
 		return false;
 	o->table = rd->cur->t;
-	o->name = nl_str(rd, tb[2]);
+	o->name = nl_name(rd, tb[2]);
 	if (!o->name || !nl_u32(tb[3], &o->type))
 		return nl_bad(rd, "object");
 	rd->loc.name = arena_printf(rd->arena, "%s/object %s", o->table->name, o->name);
@@ -231,7 +231,7 @@ bool nl_flowtable(struct nl_reader *rd, struct nl_attr in)
 	if (!nl_table_of(rd, in, tb, 8, "flow table"))
 		return false;
 	ft->table = rd->cur->t;
-	ft->name = nl_str(rd, tb[2]);
+	ft->name = nl_name(rd, tb[2]);
 	if (!ft->name || !nl_table_of(rd, tb[3], hook, 4, "hook of a flow table"))
 		return ft->name ? false : nl_bad(rd, "flow table");
 	rd->loc.name = arena_printf(rd->arena, "%s/flowtable %s", ft->table->name, ft->name);

@@ -71,7 +71,7 @@ static bool read_table(struct nl_reader *rd, const struct nl_msg *m)
 
 	if (!nl_table_of(rd, m->attrs, tb, 8, "table"))
 		return false;
-	name = nl_str(rd, tb[1]);
+	name = nl_name(rd, tb[1]);
 	if (!name || !nl_family_ok(m->family))
 		return nl_bad(rd, "table");
 	rd->loc.name = arena_printf(rd->arena, "table %s %s", family_name(m->family), name);
@@ -219,7 +219,7 @@ static bool read_chain(struct nl_reader *rd, const struct nl_msg *m)
 	c->table = rd->cur->t;
 	if (tb[10].p && (!nl_u32(tb[10], &flags) || flags & ~7u))
 		return nl_error(rd, "a chain has flags that this version does not know");
-	c->name = nl_str(rd, tb[3]);
+	c->name = nl_name(rd, tb[3]);
 	c->is_bound = flags & 4;
 	if (!c->name && c->is_bound)
 		c->name = arena_printf(rd->arena, "__chain%u", c->table->chains.n);

@@ -195,7 +195,7 @@ bool nl_set(struct nl_reader *rd, struct nl_attr in)
 	if (!nl_table_of(rd, in, tb, 21, "set"))
 		return false;
 	s->table = rd->cur->t;
-	s->name = nl_str(rd, tb[2]);
+	s->name = nl_name(rd, tb[2]);
 	if (!s->name)
 		return nl_bad(rd, "name of a set");
 	rd->loc.name = arena_printf(rd->arena, "%s/set %s", s->table->name, s->name);

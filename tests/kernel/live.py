@@ -1,0 +1,192 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""live.py NFT2BPF NFT2BPFCTL ROUNDTRIP RULES...: what the compiler reads from a kernel.
+
+Of each ruleset, loaded by nft: --live and a saved dump give the same IR; what is printed back is taken by that nft and gives the
+same expressions again. Then --live while another process changes the ruleset all the time: every reading is one of its states, none
+a mixture. And broken dumps: an error or a ruleset, no crash. $NFT names another nft. Prints TAP."""
+import ctypes
+import os
+import random
+import re
+import signal
+import struct
+import subprocess
+import sys
+import tempfile
+
+NFT = os.environ.get("NFT", "nft")
+READINGS = 40
+BROKEN = 300
+libc = ctypes.CDLL(None, use_errno=True)
+bpf, ctl, roundtrip = map(os.path.abspath, sys.argv[1:4])
+tmp = tempfile.mkdtemp(prefix="nft2bpf-live.")
+count = failed = 0
+
+
+def run(*args, stdin=None):
+    r = subprocess.run(args, capture_output=True, input=stdin, timeout=120)
+    return r.returncode, r.stdout, r.stderr.decode(errors="replace")
+
+
+def report(ok, name, why=""):
+    global count, failed
+    count += 1
+    failed += not ok
+    print("%sok %d - %s" % ("" if ok else "not ", count, name), flush=True)
+    for line in why.splitlines()[:6] if not ok else []:
+        print("# " + line)
+
+
+def fresh(text):
+    """A network namespace of its own with the interfaces that the rules name."""
+    if libc.unshare(0x40000000):
+        raise OSError(ctypes.get_errno(), "unshare")
+    run("ip", "link", "set", "lo", "up")
+    for name in sorted(set(re.findall(r'(?:[io]if|device|sdif)\s+(?:!=\s*)?(?:vmap\s*)?{?\s*"?([a-z]\w*)', text)) - {"lo"}):
+        run("ip", "link", "add", name, "type", "dummy")
+
+
+def dump(name):
+    path = "%s/%s.nl" % (tmp, name)
+    rc, _, err = run(ctl, "dump", "-o", path)
+    return path if not rc else sys.exit("dump: " + err)
+
+
+def emit(stage, *source):
+    rc, out, err = run(bpf, "--partial", "always", "--emit", stage, *source)
+    if rc:
+        return "refused: " + err
+    # what only time changes, and what one old nft leaves out of a meter's set
+    return re.sub(rb" (expires|size) [0-9]+(ms)?", b"", out)
+
+
+def exprs(path):
+    return emit("exprs", "-n", path)
+
+
+def reads_back(path):
+    """None, or what is wrong."""
+    fresh(open(path, encoding="utf-8").read())
+    if run(NFT, "-f", path)[0]:
+        return "skip"
+    one = dump("one")
+    if emit("ir", "--live") != emit("ir", "-n", one):
+        return "--live and a dump differ"
+    rc, text, err = run(roundtrip, "-p", one)
+    if rc:
+        return "not printed: " + err
+    if b"xt expression" in text:  # for nft2bpfctl
+        return None
+    rc, _, err = run(NFT, "-f", "-", stdin=b"flush ruleset\n" + text)
+    if rc:
+        return "nft does not take what was printed: " + err
+    again = dump("again")
+    return None if exprs(one) == exprs(again) else "printed and loaded, the expressions are others"
+
+
+STATE = """flush ruleset
+table inet t {
+	set s { type inet_service; elements = { %d, %d } }
+	map m { type inet_service : verdict; elements = { %d : jump c%d } }
+	chain c%d { counter drop; }
+	chain in {
+		type filter hook input priority 0
+		tcp dport @s drop
+		udp dport vmap @m
+		tcp sport %d drop
+	}
+}
+"""
+
+
+def changer():
+    """Loads one state after the other, each in one transaction, until it is killed."""
+    n = 1000
+    while True:
+        n = n + 1 if n < 60000 else 1000
+        run(NFT, "-f", "-", stdin=(STATE % ((n, n + 1) + (n,) * 4)).encode())
+
+
+def changing():
+    fresh("")
+    run(NFT, "-f", "-", stdin=(STATE % ((7, 8) + (7,) * 4)).encode())
+    pid = os.fork()
+    if not pid:
+        changer()
+        os._exit(1)
+    bad, states = "", set()
+    for _ in range(READINGS):
+        out = emit("exprs", "--live")
+        if isinstance(out, str):
+            bad = bad or out
+            continue
+        seen = {int(x, 16) for x in re.findall(rb"(?:element|cmp eq reg 1) 0x(\w{4})\b", out)}
+        states.add(min(seen, default=0))
+        if not seen or seen != {min(seen), min(seen) + 1}:
+            bad = bad or "a mixture of states: %s" % sorted(seen)
+    os.kill(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
+    report(not bad, "--live while the ruleset changes", bad)
+    report(len(states) > 1, "and it did change")
+
+
+def attributes(data, at, end, depth=0):
+    """Places of all attributes in a message, nested ones too as far as they look it."""
+    while at + 4 <= end:
+        length, kind = struct.unpack_from("=HH", data, at)
+        if length < 4 or at + length > end:
+            return
+        yield at, length
+        if kind & 0x8000 and depth < 8:
+            yield from attributes(data, at + 4, at + length, depth + 1)
+        at += (length + 3) & ~3
+
+
+def broken(path, rnd):
+    """Attributes of a dump get other types, lengths and values: an error, or a ruleset that nft can be given."""
+    data = open(path, "rb").read()
+    places, at = [], 0
+    while at + 20 <= len(data):
+        length = struct.unpack_from("=I", data, at)[0]
+        places += attributes(data, at + 20, at + length)
+        at += (length + 3) & ~3
+    for _ in range(BROKEN):
+        bad = bytearray(data)
+        at, length = rnd.choice(places)
+        what = rnd.randrange(4)
+        if what == 0:
+            bad[at + 2] = rnd.randrange(40)
+        elif what == 1:
+            struct.pack_into("=H", bad, at, rnd.randrange(0, 2 * length + 8))
+        elif length > 4:
+            bad[at + 4 + rnd.randrange(length - 4)] = rnd.choice((0, 1, 0x7F, 0x80, 0xFF, rnd.randrange(256)))
+        open(tmp + "/broken.nl", "wb").write(bad)
+        rc, _, err = run(bpf, "--partial", "always", "-n", tmp + "/broken.nl", "-o", tmp + "/broken.o")
+        if rc not in (0, 1) or (rc and "error:" not in err):
+            return "exit status %d at attribute %d: %s" % (rc, at, err)
+    return None
+
+
+def main():
+    if os.geteuid():
+        print("1..0 # SKIP needs root")
+        ci = os.environ.get("CI") == "true"
+        sys.exit(1 if ci else 77)
+    for path in sys.argv[4:]:
+        why = reads_back(os.path.abspath(path))
+        name = os.path.basename(path)
+        report(why in (None, "skip"), name + (" # SKIP nft is too old for it" if why == "skip" else ""), why or "")
+    changing()
+    rnd = random.Random(1)
+    for path in [p for p in sys.argv[4:] if "/examples/" in p]:
+        fresh(open(path, encoding="utf-8").read())
+        if not run(NFT, "-f", os.path.abspath(path))[0]:
+            why = broken(dump("whole"), rnd)
+            report(not why, "attributes of %s broken" % os.path.basename(path), why or "")
+    print("1..%d" % count)
+    run("rm", "-rf", tmp)
+    sys.exit(1 if failed else 0)
+
+
+main()
