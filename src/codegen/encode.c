@@ -422,16 +422,19 @@ static void block(struct enc *e, struct mir_block *b, struct mir_block *next)
 
 /* -- jumps that are too far ------------------------------------------------------------------------------------ */
 
-#define REACH 28000 /* of 32767: the code still grows by what is inserted */
+#define NEIGHBOURS 12000 /* instructions of machine code whose cold blocks stand together */
+#define REACH	   28000 /* of 32767: the code still grows by what is inserted */
 
 /* A block that only jumps, in front of the block at `at` in the layout, for jumps that reach it but not `to`. */
 struct island {
 	uint32_t at;
+	uint32_t next; /* at the same place, + 1 */
 	struct mir_block *b;
 };
 
 struct islands {
 	VEC(struct island) list;
+	uint32_t *first; /* by place in the layout: the island put there last, + 1 */
 };
 
 /* The place in the layout nearest to the target that a jump at instruction `insn` reaches. */
@@ -455,14 +458,15 @@ static struct mir_block *island_for(struct enc *e, struct islands *is, uint32_t 
 {
 	struct mir_block *b;
 
-	vec_foreach(&is->list, i)
-		if (i->at == at && i->b->succ[0] == to)
-			return i->b;
+	for (uint32_t k = is->first[at]; k; k = is->list.v[k - 1].next)
+		if (is->list.v[k - 1].b->succ[0] == to)
+			return is->list.v[k - 1].b;
 	b = mir_block_new(e->fn);
 	mir_append(e->fn, b, MIR_JMP)->rule = to->first->rule;
 	b->succ[0] = to;
 	b->n_succ = 1;
-	*vec_push(e->fn->arena, &is->list) = (struct island){ at, b };
+	*vec_push(e->fn->arena, &is->list) = (struct island){ at, is->first[at], b };
+	is->first[at] = is->list.n;
 	return b;
 }
 
@@ -475,9 +479,8 @@ static void insert_islands(struct enc *e, const struct islands *is)
 		*vec_push(a, &old) = *b;
 	e->layout.n = 0;
 	for (uint32_t k = 0; k < old.n; k++) {
-		vec_foreach(&is->list, i)
-			if (i->at == k)
-				*vec_push(a, &e->layout) = i->b;
+		for (uint32_t j = is->first[k]; j; j = is->list.v[j - 1].next)
+			*vec_push(a, &e->layout) = is->list.v[j - 1].b;
 		*vec_push(a, &e->layout) = old.v[k];
 	}
 }
@@ -485,7 +488,7 @@ static void insert_islands(struct enc *e, const struct islands *is)
 /* Fills the jumps in; false: some led too far and go by way of islands now, so that all must be written anew. */
 static bool resolve(struct enc *e)
 {
-	struct islands is = { 0 };
+	struct islands is = { .first = arena_array(e->fn->arena, uint32_t, e->layout.n + 1) };
 
 	vec_foreach(&e->fixups, f) {
 		int64_t off = (int64_t)e->start[f->to->id] - f->insn - 1;
@@ -518,14 +521,29 @@ static void write_all(struct enc *e)
 		e->out->lines.n--;
 }
 
+/* Cold blocks stand behind the others, in long functions behind those near them, so that jumps to them are short. */
+static void lay_out(struct enc *e)
+{
+	struct mir_fn *fn = e->fn;
+
+	for (uint32_t from = 0, to; from < fn->blocks.n; from = to) {
+		uint32_t start = fn->blocks.v[from]->from;
+
+		to = from + 1;
+		while (to < fn->blocks.n && fn->blocks.v[to]->to - start < NEIGHBOURS)
+			to++;
+		for (int cold = 0; cold < 2; cold++)
+			for (uint32_t k = from; k < to; k++)
+				if (fn->blocks.v[k]->cold == cold)
+					*vec_push(fn->arena, &e->layout) = fn->blocks.v[k];
+	}
+}
+
 bool mir_encode(struct mir_fn *fn, struct obj_file *o, struct obj_fn *out)
 {
 	struct enc e = { .fn = fn, .o = o, .out = out };
 
-	for (int cold = 0; cold < 2; cold++)
-		vec_foreach(&fn->blocks, b)
-			if ((*b)->cold == cold)
-				*vec_push(fn->arena, &e.layout) = *b;
+	lay_out(&e);
 	for (int round = 0; round < 200; round++) {
 		write_all(&e);
 		if (resolve(&e))
