@@ -224,26 +224,6 @@ static void place_anew(struct sched *s, struct ir_ins *i, bool under)
 	free(list);
 }
 
-/* To the nearest common dominator of its uses. */
-static void place_once(struct sched *s, struct ir_ins *i)
-{
-	uint32_t first = s->first_use[i->id];
-	struct ir_block *to = NULL;
-	bool used_there = false;
-
-	for (uint32_t u = first; u != NONE; u = s->uses[u].next) {
-		struct ir_block *b = use_anchor(s, &s->uses[u])->blk;
-
-		to = to ? common(s, to, b) : b;
-	}
-	for (uint32_t u = first; u != NONE && !used_there; u = s->uses[u].next)
-		used_there = use_anchor(s, &s->uses[u])->blk == to;
-	if (is_dear(i) && !used_there)
-		place_anew(s, i, true);
-	else
-		put_before(s, i, anchor_in(s, first, to));
-}
-
 /*
  * In a long list of rules, what two far from each other have in common is made anew for the later one, where that is no more than
  * a load or a calculation: kept, it would hold a register or stack over all that lies between. A load by a pointer that is kept
@@ -254,11 +234,6 @@ static void place_once(struct sched *s, struct ir_ins *i)
 #define NEAR 4	  /* blocks from the first use of a load to the last */
 #define LONG 1024 /* blocks of a function: loads are for near uses only */
 
-static bool is_kept(const struct ir_ins *i)
-{
-	return is_dear(i) || i->op == IR_PKT || i->op == IR_CTX;
-}
-
 /* A load by a pointer, or what one operation with a constant makes of it. */
 static bool is_load(const struct ir_ins *i)
 {
@@ -268,6 +243,33 @@ static bool is_load(const struct ir_ins *i)
 		return true;
 	return a && (i->n_args == 1 || (i->n_args == 2 && ir_val(i->args[1])->op == IR_CONST)) &&
 	       (a->op == IR_LDP || a->op == IR_LDF) && is_load(a);
+}
+
+/* To the nearest common dominator of its uses. */
+static void place_once(struct sched *s, struct ir_ins *i)
+{
+	uint32_t first = s->first_use[i->id];
+	struct ir_block *to = NULL;
+	bool used_there = false;
+	/* Uses that are near to each other may have all in common only where the function begins. */
+	bool load = s->fn->blocks.n > LONG && is_load(i);
+
+	for (uint32_t u = first; u != NONE; u = s->uses[u].next) {
+		struct ir_block *b = use_anchor(s, &s->uses[u])->blk;
+
+		to = to ? common(s, to, b) : b;
+	}
+	for (uint32_t u = first; u != NONE && !used_there; u = s->uses[u].next)
+		used_there = use_anchor(s, &s->uses[u])->blk == to;
+	if ((load || is_dear(i)) && !used_there)
+		place_anew(s, i, true);
+	else
+		put_before(s, i, anchor_in(s, first, to));
+}
+
+static bool is_kept(const struct ir_ins *i)
+{
+	return is_dear(i) || i->op == IR_PKT || i->op == IR_CTX;
 }
 
 static int by_block(const void *a, const void *b)
