@@ -31,7 +31,7 @@ def main():
                 f.writelines("\t\tip saddr 10.%d.%d.0/24 %s counter drop\n" % (i >> 8, i & 255, rule(i)) for i in range(1500))
                 f.write("\t}\n}\n")
             for level in "-O1", "-O2":
-                r = subprocess.run([sys.argv[1], level, path], cwd=d, capture_output=True, text=True, check=False)
+                r = subprocess.run([os.path.abspath(sys.argv[1]), level, path], cwd=d, capture_output=True, text=True, check=False)
                 n += 1
                 bad += r.returncode != 0
                 print("%s %d - %s, %s" % ("not ok" if r.returncode else "ok", n, name, level))
