@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* The manifest as JSON, both ways, by jansson. */
+/* The manifest as JSON, both ways, by jansson: tables of fields say what its lists hold. */
 #include <jansson.h>
 
 #include "manifest.h"
@@ -7,6 +7,111 @@
 static const char *const state_kinds[] = {
 	[MF_COUNTER] = "counter", [MF_LIMIT] = "limit",	  [MF_QUOTA] = "quota",
 	[MF_LAST] = "last",	  [MF_NUMGEN] = "numgen",
+};
+
+/* -- what the lists hold ------------------------------------------------------------------------- */
+
+/*
+ * STR must be there, OPT may be null; KIND is a word of state_kinds; U32S and STRS are vectors; KEYS and VALUES the bytes of
+ * struct mf_elems in hexadecimal, whose lengths stand before them.
+ */
+enum field_kind { STR, OPT, I32, U32, U64, FLAG, KIND, U32S, STRS, KEYS, VALUES };
+struct field {
+	enum field_kind kind;
+	const char *key; /* NULL: the record is a JSON array, its fields have places */
+	size_t off;
+};
+#define F(kind, member, key)                                                                       \
+	{                                                                                          \
+		kind, key, offsetof(struct REC, member)                                            \
+	}
+#define REC mf_prog
+static const struct field prog_fields[] = {
+	F(STR, name, "program"),    F(STR, pf, "pf"),	      F(STR, hook, "hook"),
+	F(U32, hooknum, "hooknum"), F(I32, prio, "priority"), F(STR, family, "family"),
+	F(STR, table, "table"),	    F(STR, chain, "chain"),   F(FLAG, residual, "residual"),
+};
+#undef REC
+#define REC mf_state
+static const struct field state_fields[] = {
+	F(KIND, kind, "kind"),	  F(STR, map, "map"),	  F(U32, index, "index"),
+	F(STR, family, "family"), F(STR, table, "table"), F(OPT, chain, "chain"),
+	F(OPT, object, "object"), F(U32, rule, "rule"),	  F(U32, expr, "expr"),
+	F(U64, a, "a"),		  F(U64, b, "b"),
+};
+#undef REC
+#define REC mf_set
+static const struct field set_fields[] = {
+	F(STR, family, "family"),
+	F(STR, table, "table"),
+	F(STR, set, "set"),
+	F(OPT, map, "map"),
+	F(STR, layout, "layout"),
+	F(FLAG, timeouts, "timeouts"),
+	F(FLAG, catchall, "catchall"),
+	F(U32S, fields, "fields"),
+	F(U32, key_len, "key_len"),
+	F(U32, value_len, "value_len"),
+	F(U32, data_words, "data_words"),
+	F(U32, expr_off, "expr_off"),
+	F(STRS, verdicts, "verdicts"),
+};
+#undef REC
+#define REC mf_elems
+static const struct field elems_fields[] = {
+	F(STR, map, "map"),	    F(U32, n, "n"),
+	F(U32, key_len, "key_len"), F(U32, value_len, "value_len"),
+	F(KEYS, keys, "keys"),	    F(VALUES, values, "values"),
+};
+#undef REC
+#define REC mf_rule
+static const struct field rule_fields[] = {
+	F(STR, family, NULL), F(STR, table, NULL),  F(STR, chain, NULL), F(U32, index, NULL),
+	F(STR, where, NULL),  F(OPT, reason, NULL), F(U32, n, NULL),
+};
+#undef REC
+#define REC mf_copy
+static const struct field copy_fields[] = {
+	F(STR, family, NULL), F(STR, table, NULL),     F(STR, chain, NULL),
+	F(U32, rule, NULL),   F(STR, res_chain, NULL), F(U32, res_rule, NULL),
+};
+#undef REC
+#define REC mf_carried
+static const struct field carried_fields[] = {
+	F(STR, family, NULL), F(STR, table, NULL), F(OPT, chain, NULL),	  F(OPT, object, NULL),
+	F(U32, rule, NULL),   F(U32, expr, NULL),  F(U64, packets, NULL), F(U64, bytes, NULL),
+};
+#undef REC
+
+/* How vectors look from here: of strings, of numbers, of records of whatever size. */
+struct strings {
+	const char **v;
+	uint32_t n, cap;
+};
+struct numbers {
+	uint32_t *v;
+	uint32_t n, cap;
+};
+struct records {
+	char *v;
+	uint32_t n, cap;
+};
+
+struct list {
+	const char *key;
+	const struct field *fields;
+	uint32_t n;
+	size_t off, size; /* of the vector in struct manifest; of a record */
+};
+#define L(key, member, rec)                                                                        \
+	{                                                                                          \
+		key, rec##_fields, ARRAY_SIZE(rec##_fields), offsetof(struct manifest, member),    \
+			sizeof(struct mf_##rec)                                                    \
+	}
+static const struct list lists[] = {
+	L("programs", progs, prog),	L("states", states, state), L("sets", sets, set),
+	L("elements", elems, elems),	L("rules", rules, rule),    L("copies", copies, copy),
+	L("carried", carried, carried),
 };
 
 /* -- writing ------------------------------------------------------------------------------------- */
@@ -33,100 +138,71 @@ static json_t *hex(const uint8_t *p, size_t n)
 	return j;
 }
 
-static json_t *write_progs(const struct manifest *m)
+static json_t *write_vec(const struct field *f, const void *p)
 {
 	json_t *a = json_array();
 
-	vec_foreach(&m->progs, p)
-		json_array_append_new(a, json_pack("{ss ss ss si si ss ss ss sb}", "program",
-						   p->name, "pf", p->pf, "hook", p->hook, "hooknum",
-						   (int)p->hooknum, "priority", (int)p->prio,
-						   "family", p->family, "table", p->table, "chain",
-						   p->chain, "residual", (int)p->residual));
+	if (f->kind == STRS)
+		vec_foreach((const struct strings *)p, s)
+			json_array_append_new(a, json_string(*s));
+	else
+		vec_foreach((const struct numbers *)p, n)
+			json_array_append_new(a, json_integer(*n));
 	return a;
 }
 
-static json_t *write_states(const struct manifest *m)
+static json_t *write_field(const struct field *f, const void *rec)
 {
-	json_t *a = json_array();
+	const void *p = (const char *)rec + f->off;
+	const struct mf_elems *e = rec; /* of KEYS and VALUES */
 
-	vec_foreach(&m->states, s)
-		json_array_append_new(a, json_pack("{ss ss sI ss ss so so sI sI sI sI}", "kind",
-						   state_kinds[s->kind], "map", s->map, "index",
-						   (json_int_t)s->index, "family", s->family,
-						   "table", s->table, "chain", str(s->chain),
-						   "object", str(s->object), "rule",
-						   (json_int_t)s->rule, "expr", (json_int_t)s->expr,
-						   "a", (json_int_t)s->a, "b", (json_int_t)s->b));
-	return a;
-}
-
-static json_t *write_sets(const struct manifest *m)
-{
-	json_t *a = json_array();
-
-	vec_foreach(&m->sets, s) {
-		json_t *verdicts = json_array(), *fields = json_array();
-
-		vec_foreach(&s->fields, f)
-			json_array_append_new(fields, json_integer(*f));
-		vec_foreach(&s->verdicts, v)
-			json_array_append_new(verdicts, json_string(*v));
-		json_array_append_new(a, json_pack("{ss ss ss so ss sb sb so si si si si so}",
-						   "family", s->family, "table", s->table, "set",
-						   s->set, "map", str(s->map), "layout", s->layout,
-						   "timeouts", (int)s->timeouts, "catchall",
-						   (int)s->catchall, "fields", fields, "key_len",
-						   (int)s->key_len, "value_len", (int)s->value_len,
-						   "data_words", (int)s->data_words, "expr_off",
-						   (int)s->expr_off, "verdicts", verdicts));
+	switch (f->kind) {
+	case STR:
+	case OPT:
+		return str(*(const char *const *)p);
+	case I32:
+		return json_integer(*(const int32_t *)p);
+	case U32:
+		return json_integer(*(const uint32_t *)p);
+	case U64:
+		return json_integer((json_int_t) * (const uint64_t *)p);
+	case FLAG:
+		return json_boolean(*(const bool *)p);
+	case KIND:
+		return json_string(state_kinds[*(const enum mf_state_kind *)p]);
+	case U32S:
+	case STRS:
+		return write_vec(f, p);
+	case KEYS:
+		return hex(e->keys, e->n * (size_t)e->key_len);
+	case VALUES:
+		return hex(e->values, e->n * (size_t)e->value_len);
 	}
-	return a;
+	BUG("field of kind %d", f->kind);
 }
 
-static json_t *write_elems(const struct manifest *m)
+static void write_record(const struct list *l, const void *rec, json_t *out)
 {
-	json_t *a = json_array();
+	json_t *j = l->fields[0].key ? json_object() : json_array();
 
-	vec_foreach(&m->elems, e)
-		json_array_append_new(a,
-				      json_pack("{ss si si si so so}", "map", e->map, "n",
-						(int)e->n, "key_len", (int)e->key_len, "value_len",
-						(int)e->value_len, "keys",
-						hex(e->keys, e->n * (size_t)e->key_len), "values",
-						hex(e->values, e->n * (size_t)e->value_len)));
-	return a;
+	for (uint32_t i = 0; i < l->n; i++) {
+		const struct field *f = &l->fields[i];
+		json_t *v = write_field(f, rec);
+
+		if (!v ||
+		    (f->key ? json_object_set_new(j, f->key, v) : json_array_append_new(j, v)))
+			BUG("the manifest holds text that is not UTF-8");
+	}
+	json_array_append_new(out, j);
 }
 
-static json_t *write_rules(const struct manifest *m)
+static json_t *write_list(const struct list *l, const struct manifest *m)
 {
+	const struct records *v = (const struct records *)((const char *)m + l->off);
 	json_t *a = json_array();
 
-	vec_foreach(&m->rules, r)
-		json_array_append_new(a, json_pack("[sssisoi]", r->family, r->table, r->chain,
-						   (int)r->index, r->where, str(r->reason),
-						   (int)r->n));
-	return a;
-}
-
-static json_t *write_copies(const struct manifest *m)
-{
-	json_t *a = json_array();
-
-	vec_foreach(&m->copies, c)
-		json_array_append_new(a, json_pack("[sssisi]", c->family, c->table, c->chain,
-						   (int)c->rule, c->res_chain, (int)c->res_rule));
-	return a;
-}
-
-static json_t *write_carried(const struct manifest *m)
-{
-	json_t *a = json_array();
-
-	vec_foreach(&m->carried, c)
-		json_array_append_new(a, json_pack("[ssooiiII]", c->family, c->table, str(c->chain),
-						   str(c->object), (int)c->rule, (int)c->expr,
-						   (json_int_t)c->packets, (json_int_t)c->bytes));
+	for (uint32_t i = 0; i < v->n; i++)
+		write_record(l, v->v + i * l->size, a);
 	return a;
 }
 
@@ -138,14 +214,13 @@ const char *manifest_write(struct arena *a, const struct manifest *m, size_t *le
 
 	vec_foreach(&m->tables, t)
 		json_array_append_new(tables, json_string(*t));
-	j = json_pack("{si ss ss ss ss sb so so so so so so so so}", "version", MANIFEST_VERSION,
-		      "compiler", m->compiler, "ruleset", m->ruleset, "preamble", m->preamble,
-		      "fallback", m->fallback, "fallback_empty", (int)m->fallback_empty, "tables",
-		      tables, "programs", write_progs(m), "states", write_states(m), "sets",
-		      write_sets(m), "elements", write_elems(m), "rules", write_rules(m), "copies",
-		      write_copies(m), "carried", write_carried(m));
+	j = json_pack("{si ss ss ss ss sb so}", "version", MANIFEST_VERSION, "compiler",
+		      m->compiler, "ruleset", m->ruleset, "preamble", m->preamble, "fallback",
+		      m->fallback, "fallback_empty", (int)m->fallback_empty, "tables", tables);
 	if (!j)
 		BUG("the manifest holds text that is not UTF-8");
+	for (size_t i = 0; i < ARRAY_SIZE(lists); i++)
+		json_object_set_new(j, lists[i].key, write_list(&lists[i], m));
 	text = json_dumps(j, JSON_COMPACT);
 	BUG_ON(!text);
 	*len = strlen(text);
@@ -194,199 +269,108 @@ static bool unhex(struct arena *a, const char *s, uint8_t **p, uint32_t *n)
 	return true;
 }
 
-static bool read_progs(struct arena *a, struct manifest *m, json_t *list)
+static bool read_kind(enum mf_state_kind *kind, const char *word)
+{
+	for (size_t k = 0; word && k < ARRAY_SIZE(state_kinds); k++)
+		if (!strcmp(word, state_kinds[k])) {
+			*kind = (enum mf_state_kind)k;
+			return true;
+		}
+	return false;
+}
+
+static bool read_vec(struct arena *a, const struct field *f, void *p, json_t *list)
 {
 	size_t i;
 	json_t *j;
 
 	json_array_foreach(list, i, j)
 	{
-		struct mf_prog *p = vec_push(a, &m->progs);
-
-		p->name = take(a, j, "program");
-		p->pf = take(a, j, "pf");
-		p->hook = take(a, j, "hook");
-		p->hooknum = (uint32_t)num(j, "hooknum");
-		p->prio = (int32_t)num(j, "priority");
-		p->family = take(a, j, "family");
-		p->table = take(a, j, "table");
-		p->chain = take(a, j, "chain");
-		p->residual = json_is_true(json_object_get(j, "residual"));
-		if (!p->name || !p->pf || !p->hook || !p->family || !p->table || !p->chain)
+		if (f->kind == U32S)
+			*vec_push(a, (struct numbers *)p) = (uint32_t)json_integer_value(j);
+		else if (json_string_value(j))
+			*vec_push(a, (struct strings *)p) = arena_strdup(a, json_string_value(j));
+		else
 			return false;
 	}
 	return true;
 }
 
-static bool read_states(struct arena *a, struct manifest *m, json_t *list)
+/* Bytes: as many as the lengths say that were read before. */
+static bool read_bytes(struct arena *a, uint8_t **p, uint32_t n, uint32_t len, json_t *j)
 {
-	size_t i;
-	json_t *j;
+	uint32_t got;
 
-	json_array_foreach(list, i, j)
-	{
-		struct mf_state *s = vec_push(a, &m->states);
-		const char *kind = take(a, j, "kind");
-		size_t k = 0;
-
-		while (kind && k < ARRAY_SIZE(state_kinds) && strcmp(kind, state_kinds[k]) != 0)
-			k++;
-		s->kind = (enum mf_state_kind)k;
-		s->map = take(a, j, "map");
-		s->index = (uint32_t)num(j, "index");
-		s->family = take(a, j, "family");
-		s->table = take(a, j, "table");
-		s->chain = take(a, j, "chain");
-		s->object = take(a, j, "object");
-		s->rule = (uint32_t)num(j, "rule");
-		s->expr = (uint32_t)num(j, "expr");
-		s->a = num(j, "a");
-		s->b = num(j, "b");
-		if (!kind || k == ARRAY_SIZE(state_kinds) || !s->map || !s->family || !s->table)
-			return false;
-	}
-	return true;
+	return unhex(a, json_string_value(j), p, &got) && (uint64_t)n * len == got;
 }
 
-static bool read_sets(struct arena *a, struct manifest *m, json_t *list)
+static bool read_field(struct arena *a, const struct field *f, void *rec, json_t *j)
 {
-	size_t i, k;
-	json_t *j, *v;
+	void *p = (char *)rec + f->off;
+	struct mf_elems *e = rec; /* of KEYS and VALUES */
+	const char *s = json_string_value(j);
 
-	json_array_foreach(list, i, j)
-	{
-		struct mf_set *s = vec_push(a, &m->sets);
+	switch (f->kind) {
+	case STR:
+	case OPT:
+		*(const char **)p = s ? arena_strdup(a, s) : NULL;
+		return s || f->kind == OPT;
+	case I32:
+		*(int32_t *)p = (int32_t)json_integer_value(j);
+		return true;
+	case U32:
+		*(uint32_t *)p = (uint32_t)json_integer_value(j);
+		return true;
+	case U64:
+		*(uint64_t *)p = (uint64_t)json_integer_value(j);
+		return true;
+	case FLAG:
+		*(bool *)p = json_is_true(j);
+		return true;
+	case KIND:
+		return read_kind(p, s);
+	case U32S:
+	case STRS:
+		return read_vec(a, f, p, j);
+	case KEYS:
+		return read_bytes(a, &e->keys, e->n, e->key_len, j);
+	case VALUES:
+		return read_bytes(a, &e->values, e->n, e->value_len, j);
+	}
+	BUG("field of kind %d", f->kind);
+}
 
-		s->family = take(a, j, "family");
-		s->table = take(a, j, "table");
-		s->set = take(a, j, "set");
-		s->map = take(a, j, "map");
-		s->layout = take(a, j, "layout");
-		s->timeouts = json_is_true(json_object_get(j, "timeouts"));
-		s->catchall = json_is_true(json_object_get(j, "catchall"));
-		json_array_foreach(json_object_get(j, "fields"), k, v) *
-			vec_push(a, &s->fields) = (uint32_t)json_integer_value(v);
-		s->key_len = (uint32_t)num(j, "key_len");
-		s->value_len = (uint32_t)num(j, "value_len");
-		s->data_words = (uint32_t)num(j, "data_words");
-		s->expr_off = (uint32_t)num(j, "expr_off");
-		json_array_foreach(json_object_get(j, "verdicts"), k, v)
-		{
-			if (!json_string_value(v))
+static bool read_list(struct arena *a, struct manifest *m, const struct list *l, json_t *from)
+{
+	struct records *v = (struct records *)((char *)m + l->off);
+	size_t i, n = json_array_size(from);
+
+	v->v = arena_alloc(a, n * l->size + 1);
+	v->n = v->cap = (uint32_t)n;
+	for (i = 0; i < n; i++) {
+		json_t *j = json_array_get(from, i);
+
+		for (uint32_t k = 0; k < l->n; k++) {
+			const struct field *f = &l->fields[k];
+
+			if (!read_field(a, f, v->v + i * l->size,
+					f->key ? json_object_get(j, f->key) : json_array_get(j, k)))
 				return false;
-			*vec_push(a, &s->verdicts) = arena_strdup(a, json_string_value(v));
-		}
-		if (!s->family || !s->table || !s->set || !s->layout ||
-		    8 + 4 * (uint64_t)s->data_words > s->expr_off || s->expr_off > s->value_len) {
-			if (s->map || !s->layout)
-				return false;
 		}
 	}
 	return true;
 }
 
-static bool read_elems(struct arena *a, struct manifest *m, json_t *list)
+/* What the fields must have to do with each other. */
+static bool fits(const struct manifest *m)
 {
-	size_t i;
-	json_t *j;
-
-	json_array_foreach(list, i, j)
-	{
-		struct mf_elems *e = vec_push(a, &m->elems);
-		uint32_t n_keys, n_values;
-
-		e->map = take(a, j, "map");
-		e->n = (uint32_t)num(j, "n");
-		e->key_len = (uint32_t)num(j, "key_len");
-		e->value_len = (uint32_t)num(j, "value_len");
-		if (!e->map ||
-		    !unhex(a, json_string_value(json_object_get(j, "keys")), &e->keys, &n_keys) ||
-		    !unhex(a, json_string_value(json_object_get(j, "values")), &e->values,
-			   &n_values) ||
-		    (uint64_t)e->n * e->key_len != n_keys ||
-		    (uint64_t)e->n * e->value_len != n_values)
+	vec_foreach(&m->sets, s)
+		if (s->map &&
+		    (8 + 4 * (uint64_t)s->data_words > s->expr_off || s->expr_off > s->value_len))
 			return false;
-	}
-	return true;
-}
-
-static bool read_rules(struct arena *a, struct manifest *m, json_t *list)
-{
-	size_t i;
-	json_t *j;
-
-	json_array_foreach(list, i, j)
-	{
-		struct mf_rule *r = vec_push(a, &m->rules);
-		const char *f = json_string_value(json_array_get(j, 0));
-		const char *t = json_string_value(json_array_get(j, 1));
-		const char *c = json_string_value(json_array_get(j, 2));
-		const char *w = json_string_value(json_array_get(j, 4));
-		const char *why = json_string_value(json_array_get(j, 5));
-
-		if (!f || !t || !c || !w)
+	vec_foreach(&m->carried, c)
+		if (!c->chain && !c->object)
 			return false;
-		r->family = arena_strdup(a, f);
-		r->table = arena_strdup(a, t);
-		r->chain = arena_strdup(a, c);
-		r->index = (uint32_t)json_integer_value(json_array_get(j, 3));
-		r->n = (uint32_t)json_integer_value(json_array_get(j, 6));
-		r->where = arena_strdup(a, w);
-		r->reason = why ? arena_strdup(a, why) : NULL;
-	}
-	return true;
-}
-
-static bool read_copies(struct arena *a, struct manifest *m, json_t *list)
-{
-	size_t i;
-	json_t *j;
-
-	json_array_foreach(list, i, j)
-	{
-		struct mf_copy *c = vec_push(a, &m->copies);
-		const char *s[4] = { json_string_value(json_array_get(j, 0)),
-				     json_string_value(json_array_get(j, 1)),
-				     json_string_value(json_array_get(j, 2)),
-				     json_string_value(json_array_get(j, 4)) };
-
-		if (!s[0] || !s[1] || !s[2] || !s[3])
-			return false;
-		c->family = arena_strdup(a, s[0]);
-		c->table = arena_strdup(a, s[1]);
-		c->chain = arena_strdup(a, s[2]);
-		c->rule = (uint32_t)json_integer_value(json_array_get(j, 3));
-		c->res_chain = arena_strdup(a, s[3]);
-		c->res_rule = (uint32_t)json_integer_value(json_array_get(j, 5));
-	}
-	return true;
-}
-
-static bool read_carried(struct arena *a, struct manifest *m, json_t *list)
-{
-	size_t i;
-	json_t *j;
-
-	json_array_foreach(list, i, j)
-	{
-		struct mf_carried *c = vec_push(a, &m->carried);
-		const char *s[4];
-
-		for (size_t k = 0; k < 4; k++) {
-			s[k] = json_string_value(json_array_get(j, k));
-			s[k] = s[k] ? arena_strdup(a, s[k]) : NULL;
-		}
-		if (!s[0] || !s[1] || (!s[2] && !s[3]))
-			return false;
-		c->family = s[0];
-		c->table = s[1];
-		c->chain = s[2];
-		c->object = s[3];
-		c->rule = (uint32_t)json_integer_value(json_array_get(j, 4));
-		c->expr = (uint32_t)json_integer_value(json_array_get(j, 5));
-		c->packets = (uint64_t)json_integer_value(json_array_get(j, 6));
-		c->bytes = (uint64_t)json_integer_value(json_array_get(j, 7));
-	}
 	return true;
 }
 
@@ -406,14 +390,10 @@ static bool read_all(struct arena *a, struct manifest *m, json_t *j)
 			return false;
 		*vec_push(a, &m->tables) = arena_strdup(a, json_string_value(t));
 	}
-	return m->compiler && m->ruleset && m->preamble && m->fallback &&
-	       read_progs(a, m, json_object_get(j, "programs")) &&
-	       read_states(a, m, json_object_get(j, "states")) &&
-	       read_sets(a, m, json_object_get(j, "sets")) &&
-	       read_elems(a, m, json_object_get(j, "elements")) &&
-	       read_rules(a, m, json_object_get(j, "rules")) &&
-	       read_copies(a, m, json_object_get(j, "copies")) &&
-	       read_carried(a, m, json_object_get(j, "carried"));
+	for (i = 0; i < ARRAY_SIZE(lists); i++)
+		if (!read_list(a, m, &lists[i], json_object_get(j, lists[i].key)))
+			return false;
+	return m->compiler && m->ruleset && m->preamble && m->fallback && fits(m);
 }
 
 struct manifest *manifest_read(struct arena *a, const char *json, size_t len, const char **why)
