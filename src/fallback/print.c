@@ -207,6 +207,9 @@ static void print_body(const struct obj *ob, struct sbuf *out)
 		body_line(ob, "size", "\n\t\t", out);
 		body_line(ob, "l3proto", "\n\t\t", out);
 		break;
+	case NFT_OBJECT_TUNNEL:
+		sb_printf(out, "\t\t%s", ob->body);
+		break;
 	default: /* secmark: its context */
 		sb_printf(out, "\t\t%.*s", quote ? (int)strcspn(quote + 1, "\"") + 2 : 0,
 			  quote ? quote : "");
@@ -217,16 +220,19 @@ static void print_body(const struct obj *ob, struct sbuf *out)
 bool fb_print_obj(const struct obj *ob, const struct fb_print_opts *o, struct sbuf *out)
 {
 	static const char *const kinds[] = {
-		[NFT_OBJECT_COUNTER] = "counter",	   [NFT_OBJECT_QUOTA] = "quota",
-		[NFT_OBJECT_CT_HELPER] = "ct helper",	   [NFT_OBJECT_LIMIT] = "limit",
-		[NFT_OBJECT_CT_TIMEOUT] = "ct timeout",	   [NFT_OBJECT_SECMARK] = "secmark",
-		[NFT_OBJECT_CT_EXPECT] = "ct expectation", [NFT_OBJECT_SYNPROXY] = "synproxy"
+		[NFT_OBJECT_COUNTER] = "counter",	[NFT_OBJECT_QUOTA] = "quota",
+		[NFT_OBJECT_CT_HELPER] = "ct helper",	[NFT_OBJECT_LIMIT] = "limit",
+		[NFT_OBJECT_CT_TIMEOUT] = "ct timeout", [NFT_OBJECT_SECMARK] = "secmark",
+		[NFT_OBJECT_TUNNEL] = "tunnel",		[NFT_OBJECT_CT_EXPECT] = "ct expectation",
+		[NFT_OBJECT_SYNPROXY] = "synproxy"
 	};
 	const struct expr *e = ob->expr;
 	struct sbuf b;
 
 	if (ob->type >= ARRAY_SIZE(kinds) || !kinds[ob->type])
 		return false;
+	if (ob->type == NFT_OBJECT_TUNNEL && !ob->table->rs->from_netlink)
+		return false; /* the lines of its text are not kept apart */
 	sb_printf(out, "\t%s ", kinds[ob->type]);
 	fb_print_name(ob->name, out);
 	sb_puts(out, " {\n");

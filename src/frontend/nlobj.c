@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* nlobj: stateful objects, flow tables and lists of devices from netlink. */
+#include <arpa/inet.h>
+
 #include "nl.h"
 
 /* NFT_OBJECT_* */
@@ -109,6 +111,89 @@ static const char *secmark_body(struct nl_reader *rd, struct nl_attr in)
 	return arena_printf(rd->arena, "\"%s\"", ctx);
 }
 
+/* "ip saddr A" and "ip daddr B": addresses as that protocol family has them. */
+static bool tunnel_addrs(struct nl_attr in, int family, struct sbuf *o)
+{
+	unsigned int size = family == AF_INET ? 4 : 16;
+	const char *ip = family == AF_INET ? "ip" : "ip6";
+	char text[INET6_ADDRSTRLEN];
+	struct nl_attr tb[4];
+	uint32_t label = 0;
+
+	if (nl_walk(in, tb, 4) != NL_OK || (tb[3].p && (!nl_u32(tb[3], &label) || label)))
+		return false;
+	for (unsigned int i = 1; i <= 2; i++) {
+		if (tb[i].p && tb[i].len != size)
+			return false;
+		if (tb[i].p)
+			sb_printf(o, "\n\t\t%s %s %s", ip, i == 1 ? "saddr" : "daddr",
+				  inet_ntop(family, tb[i].p, text, sizeof(text)));
+	}
+	return true;
+}
+
+static bool tunnel_erspan(struct nl_attr in, struct sbuf *o)
+{
+	struct nl_attr tb[5];
+	uint32_t version, index;
+	uint8_t id, dir;
+
+	if (nl_walk(in, tb, 5) != NL_OK || !nl_u32(tb[1], &version))
+		return false;
+	sb_printf(o, "\n\t\terspan {\n\t\t\tversion %u\n", version);
+	if (version == 1 && nl_u32(tb[2], &index)) {
+		sb_printf(o, "\t\t\tindex %u\n\t\t}", index);
+		return true;
+	}
+	if (version != 2 || !nl_u8(tb[3], &id) || !nl_u8(tb[4], &dir) || dir > 1)
+		return false;
+	sb_printf(o, "\t\t\tdirection %s\n\t\t\tid %u\n\t\t}", dir ? "egress" : "ingress", id);
+	return true;
+}
+
+static bool tunnel_opts(struct nl_attr in, struct sbuf *o)
+{
+	struct nl_attr tb[4], vx[2];
+	uint32_t gbp;
+
+	if (nl_walk(in, tb, 4) != NL_OK || tb[3].p || !tb[1].p == !tb[2].p)
+		return false; /* geneve's options have a form that is not read */
+	if (tb[2].p)
+		return tunnel_erspan(tb[2], o);
+	if (nl_walk(tb[1], vx, 2) != NL_OK || !nl_u32(vx[1], &gbp))
+		return false;
+	sb_printf(o, "\n\t\tvxlan {\n\t\t\tgbp %u\n\t\t}", gbp);
+	return true;
+}
+
+/* In the order in which nft lists it. */
+static const char *tunnel_body(struct nl_reader *rd, struct nl_attr in)
+{
+	struct nl_attr tb[10];
+	uint32_t id, flags = 0;
+	uint16_t port;
+	uint8_t v;
+	struct sbuf o;
+
+	if (nl_walk(in, tb, 10) != NL_OK || !nl_u32(tb[1], &id) ||
+	    (tb[4].p && (!nl_u32(tb[4], &flags) || flags)))
+		return NULL;
+	sb_init(&o, rd->arena);
+	sb_printf(&o, "id %u", id);
+	if ((tb[2].p && !tunnel_addrs(tb[2], AF_INET, &o)) ||
+	    (tb[3].p && !tunnel_addrs(tb[3], AF_INET6, &o)))
+		return NULL;
+	if (nl_u16(tb[7], &port) && port)
+		sb_printf(&o, "\n\t\tsport %u", port);
+	if (nl_u16(tb[8], &port) && port)
+		sb_printf(&o, "\n\t\tdport %u", port);
+	if (nl_u8(tb[5], &v) && v)
+		sb_printf(&o, "\n\t\ttos %u", v);
+	if (nl_u8(tb[6], &v) && v)
+		sb_printf(&o, "\n\t\tttl %u", v);
+	return !tb[9].p || !tb[9].len || tunnel_opts(tb[9], &o) ? o.s : NULL;
+}
+
 static bool read_obj_data(struct nl_reader *rd, struct obj *o, struct nl_attr data)
 {
 	static const struct {
@@ -136,6 +221,12 @@ static bool read_obj_data(struct nl_reader *rd, struct obj *o, struct nl_attr da
 		break;
 	case OBJ_CT_TIMEOUT:
 		o->body = timeout_body(rd, data);
+		break;
+	case OBJ_TUNNEL:
+		o->body = tunnel_body(rd, data);
+		if (!o->body)
+			return nl_error(rd, "tunnel %s has options that nft has no words for",
+					o->name);
 		break;
 	case OBJ_SECMARK:
 		o->body = secmark_body(rd, data);

@@ -297,6 +297,29 @@ static void secmark(void)
 	str(&out, 1, "system_u:object_r:ssh_server_packet_t:s0");
 }
 
+static void tunnel(void)
+{
+	size_t v, g;
+
+	num(&out, 1, 7);
+	v = nest(&out, 2);
+	attr(&out, 1, "\x0a\0\0\x01", 4);
+	attr(&out, 2, "\x0a\0\0\x02", 4);
+	nest_end(&out, v);
+	attr(&out, 8, "\x12\xb5", 2);
+	v = nest(&out, 9);
+	g = nest(&out, 1);
+	num(&out, 1, 200);
+	nest_end(&out, g);
+	nest_end(&out, v);
+}
+
+static void tunnel_with_flags(void)
+{
+	num(&out, 1, 7);
+	num(&out, 4, 1);
+}
+
 static void unknown_attribute(void)
 {
 	secmark();
@@ -313,6 +336,11 @@ static void objects_that_the_kernel_runs(void **state)
 		{ 3, helper, "type \"ftp\" protocol tcp; l3proto ip;" },
 		{ 9, expectation, "protocol tcp; dport 1000; timeout 2000ms; size 8; l3proto ip;" },
 		{ 8, secmark, "\"system_u:object_r:ssh_server_packet_t:s0\"" },
+		{ 6, tunnel,
+		  "id 7\n\t\tip saddr 10.0.0.1\n\t\tip daddr 10.0.0.2\n\t\tdport 4789\n\t\tvxlan "
+		  "{\n\t\t\tgbp 200\n"
+		  "\t\t}" },
+		{ 6, tunnel_with_flags, NULL },
 		{ 8, unknown_attribute, NULL },
 		{ 11, secmark, NULL },
 	};
