@@ -27,6 +27,15 @@ static bool crosses(const struct sp_base *b, int32_t from, int32_t to)
 	return false;
 }
 
+/* At the lowest priority of all there is room for one thing alone. */
+static bool place_lowest(struct sp_base *b, int32_t ceiling)
+{
+	if (b->state != SP_WHOLE_BPF || b->c->prio >= ceiling)
+		return false;
+	b->link_prio = b->res_prio = b->c->prio;
+	return true;
+}
+
 /* Gives b its priorities below ceiling; true: done. */
 static bool place(struct sp_base *b, int32_t ceiling, bool shared_ok)
 {
@@ -36,6 +45,8 @@ static bool place(struct sp_base *b, int32_t ceiling, bool shared_ok)
 		b->res_prio = top;
 		return top < ceiling || (top == ceiling && shared_ok);
 	}
+	if (ceiling <= INT32_MIN + 1 || top == INT32_MIN) /* there is nothing below */
+		return place_lowest(b, ceiling);
 	if (b->state == SP_WHOLE_BPF) {
 		b->link_prio = MIN(top, ceiling - 1);
 		b->res_prio = b->link_prio;
