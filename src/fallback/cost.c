@@ -17,6 +17,9 @@
 #define NS_RULE	    3.0
 #define NS_BPF_RULE 1.2
 
+#define TCP_SYN 0x02 /* flags of the packet that opens a connection */
+#define TCP_ACK 0x10 /* of most others */
+
 static double expr_ns(const struct expr *e)
 {
 	switch (e->kind) {
@@ -69,6 +72,7 @@ struct walk {
 	const struct sp_ctx *ctx;  /* of the rule that accepts it ... */
 	const struct rule *target; /* ... which is this one; NULL: none does */
 	enum { BY_NFT, BY_PROGRAM, BY_RESIDUAL } by;
+	uint8_t tcp_flags; /* that it has if it is TCP; 0: not known */
 	double ns;
 	bool done;
 };
@@ -100,6 +104,23 @@ static bool known(const struct fb_facts *p, const struct fb_fact *f)
 					       it->n * f->n < 65536 && ranges_within(it, f))
 				return true;
 		}
+	return false;
+}
+
+/* Whether the fact is true of the packet's TCP flags. */
+static bool flags_known(const struct walk *w, const struct fb_fact *f)
+{
+	const struct expr *e = f->load;
+	uint8_t v = w->tcp_flags;
+
+	if (!v || e->kind != EX_PAYLOAD || e->payload.base != PB_TRANSPORT ||
+	    e->payload.off != 13 || e->payload.len != 1)
+		return false;
+	if (f->mask)
+		v = (v & f->mask->bitwise.mask.b[0]) ^ f->mask->bitwise.xor.b[0];
+	for (uint32_t i = 0; i < f->n; i++)
+		if (v >= f->ranges[i].lo[0] && v <= f->ranges[i].hi[0])
+			return true;
 	return false;
 }
 
@@ -164,7 +185,7 @@ static bool matches(const struct walk *w, const struct rule *r, uint32_t n, doub
 		n_match += is_match(r->exprs.v[i]);
 	}
 	vec_foreach(&f.v, it)
-		all = all && known(&w->p, it);
+		all = all && (known(&w->p, it) || flags_known(w, it));
 	return (all && f.v.n == n_match) || on_the_way(w, r);
 }
 
@@ -382,6 +403,7 @@ static void estimate(const struct walk *target, uint32_t state)
 	double nft, split;
 
 	know_state(&w, state);
+	w.tcp_flags = state == 8 ? TCP_SYN : TCP_ACK;
 	know_byte(&w, NFT_META_L4PROTO, IPPROTO_TCP);
 	know_byte(&w, NFT_META_NFPROTO, FAM_IP);
 	nft = NS_CHAIN + walk_ns(&w, BY_NFT);

@@ -109,9 +109,24 @@ def check_shadows(tmp):
     check(len({r['insns'] for r in run_of}) == 1 and run_of[0]['insns'] > 0, 'look-up', run_of[:2])
 
 
+def check_first_packet(tmp):
+    """A new connection's first packet has the SYN flag, so it pays for both halves of a chain that clamps its segment size."""
+    path = os.path.join(tmp, 'clamp.nft')
+    for rules, split in (('ct state established accept\n tcp flags syn tcp option maxseg size set rt mtu\n tcp dport 22 accept', False),
+                         ('ct state established accept\n tcp flags fin log\n tcp dport 22 accept', True)):
+        with open(path, 'w') as f:
+            f.write('table inet t {\n chain c {\n type filter hook forward priority 0; policy drop;\n ip saddr { 192.0.2.1, 192.0.2.9 } drop\n'
+                    ' %s\n }\n}\n' % rules)
+        p = run('--report', '-', '-o', os.path.join(tmp, 'o'), path)
+        check(p.returncode == 0, path, p.stderr)
+        where = {r['where'] for r in json.loads(p.stdout)['rules']}
+        check((where != {'nftables'}) == split, 'split or not:', rules, where)
+
+
 def main():
     with tempfile.TemporaryDirectory() as tmp:
         check_shadows(tmp)
+        check_first_packet(tmp)
         for name in sorted(os.listdir(here)):
             if not name.endswith('.nft'):
                 continue
