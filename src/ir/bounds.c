@@ -11,6 +11,9 @@
  *
  * Both leave to @9, so it is the same for the packet which test sends it there. (A test that a stronger one above implies,
  * whatever it leaves to, is gone already: facts.)
+ *
+ * And a test that the packet is longer than a constant goes before tests of bytes of the network header: in front of the header's
+ * address it costs nothing (codegen leaves it to packets whose linear part is too short).
  */
 #include "ir/pass.h"
 
@@ -39,11 +42,48 @@ static void bound_chain(struct test_chain *c)
 	}
 }
 
+static bool reads_network(const struct ir_ins *v, int depth)
+{
+	if (v->op == IR_LDP)
+		return ir_is_const(ir_val(ir_val(v->args[0])->args[0]), 0);
+	if (v->op == IR_PHI || !depth)
+		return false;
+	for (uint32_t k = 0; k < v->n_args; k++)
+		if (reads_network(ir_val(v->args[k]), depth - 1))
+			return true;
+	return false;
+}
+
+static void length_first(struct test_chain *c)
+{
+	struct length_test t;
+
+	for (uint32_t k = 1; k < c->n; k++) {
+		struct ir_ins *len = c->cond[k], *first;
+		bool stay = c->stay[k];
+		uint32_t j = 0;
+
+		if (!ir_length_test(len, &t) || t.base || t.negated == stay ||
+		    !ir_dominates(len->blk, c->blk[0]))
+			continue;
+		while (j < k && !reads_network(c->cond[j], 4))
+			j++;
+		if (j == k)
+			return;
+		first = c->cond[j];
+		ir_chain_set(c, k, first, c->stay[j]);
+		ir_chain_set(c, j, len, stay);
+		return;
+	}
+}
+
 void opt_bounds(struct ir_fn *fn)
 {
 	struct test_chain c;
 
 	vec_foreach(&fn->blocks, b)
-		if (ir_test_chain(*b, &c))
+		if (ir_test_chain(*b, &c)) {
 			bound_chain(&c);
+			length_first(&c);
+		}
 }
