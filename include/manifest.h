@@ -34,7 +34,7 @@ struct mf_state {
 	const char *chain;  /* NULL: a named object */
 	const char *object; /* named object, or NULL */
 	uint32_t rule,
-		expr; /* indexes, of the rule in its chain and of the expression in the rule */
+		expr;  /* indexes, of the rule in its chain and of the expression in the rule */
 	uint64_t a, b; /* initial values: packets and bytes; quota: bytes used */
 };
 
@@ -44,8 +44,8 @@ struct mf_set {
 	const char *map;    /* NULL: constant, compiled in */
 	const char *layout; /* "hash", "lpm", "index" (setindex.h), "const" */
 	bool timeouts;
-	bool catchall;	    /* map "<map>_all" holds the catch-all element under key 0 */
-	VEC(uint32_t) fields; /* bytes of each field */
+	bool catchall;		     /* map "<map>_all" holds the catch-all element under key 0 */
+	VEC(uint32_t) fields;	     /* bytes of each field */
 	uint32_t key_len, value_len; /* bytes in the map's key and value */
 	uint32_t data_words, expr_off;
 	VEC(const char *)

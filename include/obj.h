@@ -111,13 +111,13 @@ struct obj_place {
  * map: the verdict's index), the states of its elements. Keys: the set's key padded to words; lpm: u32 number of bits, then the key.
  */
 struct obj_set {
-	bool is_mutable;	       /* else in read-only data, and the rest is nothing */
-	uint32_t map;		       /* in obj_file.maps, as are the next */
-	uint32_t all;		       /* catchall: that element */
-	uint32_t keys, nodes; /* index: setindex.h */
-	struct obj_place swept;	       /* timeouts: a state (time of last sweep, bpf/elem.bpf.c) */
-	bool lpm, index, timeouts;     /* index: setindex.h */
-	bool catchall;		       /* map "setN_all" holds the catch-all element under key 0 */
+	bool is_mutable;	   /* else in read-only data, and the rest is nothing */
+	uint32_t map;		   /* in obj_file.maps, as are the next */
+	uint32_t all;		   /* catchall: that element */
+	uint32_t keys, nodes;	   /* index: setindex.h */
+	struct obj_place swept;	   /* timeouts: a state (time of last sweep, bpf/elem.bpf.c) */
+	bool lpm, index, timeouts; /* index: setindex.h */
+	bool catchall;		   /* map "setN_all" holds the catch-all element under key 0 */
 	uint32_t data_words, expr_off;
 };
 
