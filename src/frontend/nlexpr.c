@@ -326,7 +326,8 @@ static bool numbers_ok(const struct expr *e)
 	case EX_PAYLOAD:
 		return e->payload.len && e->payload.len <= DATA_MAX;
 	case EX_EXTHDR:
-		return e->exthdr.len <= DATA_MAX;
+		return e->exthdr.len <= DATA_MAX && (e->exthdr.len || (e->exthdr.sreg == REG_NONE &&
+								       e->exthdr.dreg == REG_NONE));
 	case EX_LIMIT:
 		return e->limit.unit && e->limit.type <= 1 &&
 		       e->limit.unit <= UINT64_MAX / 1000000000u;
