@@ -87,7 +87,7 @@ def linear(n):
 def a_set(n, kind, flags, elem, rule, make):
     more = "\tset s {\n\t\ttype %s; %selements = { %s }\n\t}\n" % (
         kind, "flags %s; " % flags if flags else "", ", ".join(elem(i) for i in range(1, n + 1)))
-    return Case("prerouting", table([rule], more), ends(n, make))
+    return Case("prerouting", table([rule], more), ends(n, make), o0=n <= 10000)
 
 
 def a_constant_set(n):
