@@ -501,6 +501,8 @@ bool data_eq(const struct data *a, const struct data *b);
 struct data data_bytes(const void *p, size_t n);
 /* New expression of a kind in the ruleset's arena, optional registers REG_NONE. */
 struct expr *expr_new(struct arena *a, enum expr_kind k, struct loc loc);
+/* Bytes that an expression of this kind has: what copies one copies no more. */
+size_t expr_size(enum expr_kind k);
 
 /* Fills states of one set as declared; of a rule's dynset on top; of all sets. */
 void set_note_states(struct set *s);

@@ -122,11 +122,11 @@ static void take_states(struct ctl *c, const struct mf_set *ms, const struct set
 	e->exprs = arena_array(c->arena, struct expr *, s->n_states + 1);
 	for (uint32_t i = 0; i < s->n_states; i++) {
 		uint32_t size = s->states[i]->kind == EX_COUNTER ? 16 : 8;
-		struct expr *x = arena_new_of(c->arena, struct expr);
+		struct expr *x;
 
 		if (at + size > v + ms->value_len)
 			break;
-		*x = *s->states[i];
+		x = arena_dup(c->arena, s->states[i], expr_size(s->states[i]->kind));
 		if (x->kind == EX_COUNTER) {
 			memcpy(&x->counter.packets, at, 8);
 			memcpy(&x->counter.bytes, at + 8, 8);

@@ -335,7 +335,7 @@ static struct rule *rule_with(struct arena *a, const struct guard *g, uint32_t k
 {
 	const struct atom *t = &g->atoms.v[k];
 	struct rule *r = arena_dup(a, g->line.cond, sizeof(*r));
-	struct expr *load = arena_dup(a, t->load, sizeof(*load));
+	struct expr *load = arena_dup(a, t->load, expr_size(t->load->kind));
 	struct expr *c = expr_new(a, n == 1 ? EX_RANGE : EX_LOOKUP, t->e->loc);
 	uint32_t i;
 

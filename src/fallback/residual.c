@@ -399,7 +399,7 @@ static const struct rule *emit_vmap(struct emit *e, const struct sp_ctx *x, uint
 		    y->kind == EX_XTNEED)
 			continue;
 		if (y->kind == EX_LOOKUP && y->lookup.dreg == REG_VERDICT) {
-			y = arena_dup(a, y, sizeof(*y));
+			y = arena_dup(a, y, expr_size(y->kind));
 			y->lookup.set = copy;
 		} else if (y->kind == EX_LOOKUP && !(y->lookup.set->flags & SET_ANONYMOUS)) {
 			*vec_push(a, &e->res->sets) = y->lookup.set;

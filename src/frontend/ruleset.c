@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* The hinge's small helpers: look-ups by name, names of numbers, registers read and written. */
+#include <stddef.h>
+
 #include "ruleset.h"
 
 struct ruleset *ruleset_new(struct arena *a, struct diag *d)
@@ -156,9 +158,26 @@ struct rule rule_kernel(const struct rule *r)
 	return k;
 }
 
+/* Millions of them may be there, and most are small: an expression ends behind what its kind has. */
+size_t expr_size(enum expr_kind k)
+{
+#define SIZE(kind, member) [EX_##kind] = sizeof(((struct expr *)NULL)->member)
+	static const uint16_t sizes[EX_COUNT] = {
+		SIZE(CMP, cmp),	      SIZE(BYTEORDER, byteorder), SIZE(PAYLOAD, payload),
+		SIZE(EXTHDR, exthdr), SIZE(META, meta),		  SIZE(CT, ct),
+		SIZE(RT, rt),	      SIZE(SOCKET, socket),	  SIZE(FIB, fib),
+		SIZE(LOOKUP, lookup), SIZE(COUNTER, counter),	  SIZE(LIMIT, limit),
+		SIZE(LOG, log),	      SIZE(REJECT, reject),	  SIZE(NAT, nat),
+		SIZE(IMMEDIATE, imm), SIZE(DYNSET, dynset),
+	};
+#undef SIZE
+
+	return sizes[k] ? offsetof(struct expr, imm) + sizes[k] : sizeof(struct expr);
+}
+
 struct expr *expr_new(struct arena *a, enum expr_kind k, struct loc loc)
 {
-	struct expr *e = arena_new_of(a, struct expr);
+	struct expr *e = arena_alloc(a, expr_size(k));
 
 	e->kind = k;
 	e->loc = loc;

@@ -338,11 +338,10 @@ bool dispatch_same_load(const struct bld *b, const struct dunit *x, const struct
 
 static bool same_expr(const struct expr *x, const struct expr *y)
 {
-	struct expr a = *x, b = *y;
+	const size_t head = offsetof(struct expr, imm);
 
-	memset(&a.loc, 0, sizeof(a.loc));
-	memset(&b.loc, 0, sizeof(b.loc));
-	return !memcmp(&a, &b, sizeof(a));
+	return x->kind == y->kind &&
+	       !memcmp((const char *)x + head, (const char *)y + head, expr_size(x->kind) - head);
 }
 
 bool dispatch_same_test(const struct drule *r, const struct dunit *x, const struct drule *s,

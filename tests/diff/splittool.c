@@ -53,12 +53,12 @@ static struct expr *clone_expr(struct clone *c, const struct expr *e)
 	struct expr *x;
 
 	if (e->kind == EX_IMMEDIATE && e->imm.verdict.chain) {
-		x = arena_dup(c->a, e, sizeof(*e));
+		x = arena_dup(c->a, e, expr_size(e->kind));
 		x->imm.verdict.chain = c->chains[e->imm.verdict.chain->index];
 		return x;
 	}
 	if (e->kind == EX_LOOKUP && e->lookup.dreg == REG_VERDICT) {
-		x = arena_dup(c->a, e, sizeof(*e));
+		x = arena_dup(c->a, e, expr_size(e->kind));
 		x->lookup.set = clone_vmap(c, e->lookup.set);
 		return x;
 	}
