@@ -97,6 +97,9 @@ struct manifest {
 	VEC(struct mf_copy) copies;
 	VEC(struct mf_carried) carried;
 	VEC(const char *) tables; /* "inet filter": tables of the original, in order */
+	/* Only in the manifest of what is loaded, when tables of the user's had to make room: */
+	const char *prefix;	  /* of the names that the tables have in nftables; else "" */
+	VEC(const char *) asleep; /* "inet filter": the user's tables that sleep meanwhile */
 };
 
 /* JSON text in the arena; *len its length without the final NUL. */

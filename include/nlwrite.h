@@ -19,7 +19,7 @@ struct nlw {
 	struct strmap ids;	/* set or chain, by the bytes of its address: its id */
 };
 
-enum nlw_table { NLW_ADD, NLW_CREATE, NLW_DELETE };
+enum nlw_table { NLW_ADD, NLW_CREATE, NLW_DELETE, NLW_SLEEP, NLW_WAKE };
 
 void nlw_begin(struct nlw *w, struct arena *a, struct diag *d);
 /* Without commit the kernel checks the batch and forgets it. */

@@ -47,6 +47,10 @@ static bool command(struct nlw *w, const char *line)
 		nlw_flush(w, (uint8_t)f);
 		return true;
 	}
+	if (n == 5 && !strcmp(verb, "add") && !strcmp(object, "table") && *chain == '{') {
+		nlw_table_cmd(w, strstr(line, "dormant") ? NLW_SLEEP : NLW_WAKE, f, name);
+		return true;
+	}
 	if (n == 5 && !strcmp(verb, "add") && !strcmp(object, "chain")) {
 		nlw_plain_chain(w, f, name, chain);
 		return true;

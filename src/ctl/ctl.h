@@ -38,9 +38,10 @@
 
 struct ctl {
 	struct arena *arena;
-	const char *name; /* of the loaded ruleset; NULL: all */
-	const char *home; /* the namespace's folder below CTL_ROOT */
-	const char *dir;  /* home/name; NULL without a name */
+	const char *name;    /* of the loaded ruleset; NULL: all */
+	const char *home;    /* the namespace's folder below CTL_ROOT */
+	const char *dir;     /* home/name; NULL without a name */
+	bool replace_tables; /* load: put the tables that the object was compiled from to sleep */
 };
 
 /* Prints "nft2bpfctl: ..." on stderr and returns 1: the exit status. */
@@ -104,8 +105,8 @@ struct nft_force nft_in_force(struct ctl *c);
 /* Parts of transactions. */
 void nft_set_marker(const struct ctl *c, char gen, bool whole, struct sbuf *s);
 void nft_delete_marker(const struct ctl *c, struct sbuf *s);
-void nft_create_tables(const struct manifest *m, struct sbuf *s);
-void nft_delete_tables(const struct manifest *m, struct sbuf *s);
+void nft_create_tables(struct ctl *c, const struct manifest *m, struct sbuf *s);
+void nft_delete_tables(struct ctl *c, const struct manifest *m, struct sbuf *s);
 /*
  * The whole ruleset rs, or the manifest's original if NULL; base chains that programs stand for without a residual chain one
  * priority later.
@@ -114,6 +115,18 @@ int nft_whole(struct ctl *c, const struct manifest *m, struct ruleset *rs, struc
 
 /* The original ruleset, read back from the manifest; NULL after error lines. */
 struct ruleset *manifest_ruleset(struct ctl *c, const struct manifest *m, struct diag *d);
+
+/* -- aside.c -------------------------------------------------------------------------------------- */
+
+/* What a table of the ruleset is called in nftables; the same for "family table"; the fallback with these names. */
+const char *nft_table(struct ctl *c, const struct manifest *m, const char *name);
+const char *nft_full_table(struct ctl *c, const struct manifest *m, const char *table);
+const char *nft_fallback(struct ctl *c, const struct manifest *m);
+/* Decides which tables go aside for an object, in the place of `old` if not NULL; its manifest says so afterwards. */
+int aside_plan(struct ctl *c, struct ctl_obj *o, const struct manifest *old);
+/* Parts of transactions. */
+void aside_sleep(const struct manifest *m, const struct manifest *old, struct sbuf *s);
+int aside_wake(struct ctl *c, const struct manifest *m, struct sbuf *s);
 
 /* -- live.c ---------------------------------------------------------------------------------------- */
 

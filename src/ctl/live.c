@@ -130,12 +130,12 @@ static void add_rule(struct rule *to, const struct rule *from)
 		add_rule(in->rules.v[i], live->rules.v[i]);
 }
 
-static void fill_rules_from_nft(const struct manifest *m, struct ruleset *rs,
+static void fill_rules_from_nft(struct ctl *c, const struct manifest *m, struct ruleset *rs,
 				const struct ruleset *live)
 {
 	vec_foreach(&m->copies, cp) {
 		struct table *t = live_table(rs, cp->family, cp->table);
-		struct table *lt = live_table(live, cp->family, cp->table);
+		struct table *lt = live_table(live, cp->family, nft_table(c, m, cp->table));
 		struct chain *ch = t ? table_chain(t, cp->chain) : NULL;
 		struct chain *lch = lt ? table_chain(lt, cp->res_chain) : NULL;
 
@@ -180,11 +180,12 @@ static bool in_maps(const struct manifest *m, const struct table *t, const char 
 }
 
 /* Objects and elements of sets that live on the nft side. */
-static void fill_tables_from_nft(const struct manifest *m, struct ruleset *rs,
+static void fill_tables_from_nft(struct ctl *c, const struct manifest *m, struct ruleset *rs,
 				 const struct ruleset *live)
 {
 	vec_foreach(&rs->tables, t) {
-		struct table *lt = live_table(live, family_name((*t)->family), (*t)->name);
+		struct table *lt = live_table(live, family_name((*t)->family),
+					      nft_table(c, m, (*t)->name));
 
 		if (!lt)
 			continue;
@@ -264,8 +265,8 @@ struct ruleset *live_ruleset(struct ctl *c, char gen, const struct manifest *m)
 	zero_copies(m, rs);
 	fill_from_maps(c, gen, m, rs);
 	if (live) {
-		fill_rules_from_nft(m, rs, live);
-		fill_tables_from_nft(m, rs, live);
+		fill_rules_from_nft(c, m, rs, live);
+		fill_tables_from_nft(c, m, rs, live);
 	}
 	fill_carried(m, rs);
 	return fill_sets_from_maps(c, gen, m, rs) ? NULL : rs;

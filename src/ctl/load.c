@@ -32,7 +32,7 @@ static bool good_name(const char *s)
 	return n && n <= NAME_MAX_LEN;
 }
 
-/* OBJ [--name N] */
+/* OBJ [--name N] [--replace-tables] */
 static int take_args(struct ctl *c, const char *cmd, int argc, char **argv, const char **path)
 {
 	const char *name = NULL;
@@ -43,6 +43,8 @@ static int take_args(struct ctl *c, const char *cmd, int argc, char **argv, cons
 			name = argv[++i];
 		else if (!strncmp(argv[i], "--name=", 7))
 			name = argv[i] + 7;
+		else if (!strcmp(argv[i], "--replace-tables") && !strcmp(cmd, "load"))
+			c->replace_tables = true;
 		else if (argv[i][0] == '-')
 			return ctl_error("%s: unknown option %s", cmd, argv[i]);
 		else if (*path)
@@ -52,7 +54,8 @@ static int take_args(struct ctl *c, const char *cmd, int argc, char **argv, cons
 			*path = argv[i];
 	}
 	if (!*path)
-		return ctl_error("usage: nft2bpfctl %s OBJ [--name N]", cmd);
+		return ctl_error("usage: nft2bpfctl %s OBJ [--name N]%s", cmd,
+				 strcmp(cmd, "load") ? "" : " [--replace-tables]");
 	if (!name)
 		name = stem(c, *path);
 	if (!good_name(name))

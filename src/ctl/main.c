@@ -10,7 +10,7 @@ static const struct {
 	int (*run)(struct ctl *c, int argc, char **argv);
 	const char *args, *what;
 } commands[] = {
-	{ "load", cmd_load, "OBJ [--name N]",
+	{ "load", cmd_load, "OBJ [--name N] [--replace-tables]",
 	  "load and attach an object in this network namespace" },
 	{ "replace", cmd_replace, "OBJ [--name N]", "put an object in place of a loaded one" },
 	{ "unload", cmd_unload, "[N]", "detach, unpin, take the fallback out" },

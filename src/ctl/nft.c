@@ -141,16 +141,19 @@ void nft_delete_marker(const struct ctl *c, struct sbuf *s)
 	sb_printf(s, "add table %s\ndelete table %s\n", marker(c), marker(c));
 }
 
-void nft_create_tables(const struct manifest *m, struct sbuf *s)
+void nft_create_tables(struct ctl *c, const struct manifest *m, struct sbuf *s)
 {
 	vec_foreach(&m->tables, t)
-		sb_printf(s, "create table %s\n", *t);
+		sb_printf(s, "create table %s\n", nft_full_table(c, m, *t));
 }
 
-void nft_delete_tables(const struct manifest *m, struct sbuf *s)
+void nft_delete_tables(struct ctl *c, const struct manifest *m, struct sbuf *s)
 {
-	vec_foreach(&m->tables, t)
-		sb_printf(s, "add table %s\ndelete table %s\n", *t, *t);
+	vec_foreach(&m->tables, t) {
+		const char *name = nft_full_table(c, m, *t);
+
+		sb_printf(s, "add table %s\ndelete table %s\n", name, name);
+	}
 }
 
 /* The base chain of the ruleset that a program stands for; NULL is the manifest's fault. */
@@ -226,6 +229,7 @@ int nft_whole(struct ctl *c, const struct manifest *m, struct ruleset *rs, struc
 {
 	struct fb_print_opts opts = { .elements = true };
 	struct diag d;
+	bool good;
 
 	if (!rs)
 		rs = manifest_ruleset(c, m, &d);
@@ -239,5 +243,10 @@ int nft_whole(struct ctl *c, const struct manifest *m, struct ruleset *rs, struc
 	}
 	for (uint32_t hook = 0; hook <= HOOK_POSTROUTING; hook++)
 		beside_links(c, m, rs, hook);
-	return fb_print_ruleset(rs, &opts, s) ? 0 : ctl_error("nft has no words for the ruleset");
+	vec_foreach(&rs->tables, t)
+		(*t)->name = nft_table(c, m, (*t)->name);
+	good = fb_print_ruleset(rs, &opts, s);
+	vec_foreach(&rs->tables, t)
+		(*t)->name += strlen(m->prefix);
+	return good ? 0 : ctl_error("nft has no words for the ruleset");
 }

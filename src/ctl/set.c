@@ -154,7 +154,7 @@ static bool in_nft(struct job *j, bool *has)
 		ctl_error("cannot read what nftables holds");
 		return false;
 	}
-	lt = live_table(live, family_name(t->family), t->name);
+	lt = live_table(live, family_name(t->family), nft_table(j->c, j->m, t->name));
 	*has = lt && table_set(lt, j->set->name);
 	return true;
 }
@@ -168,10 +168,11 @@ static int change_nft(struct job *j, enum set_op op)
 	sb_init(&s, j->c->arena);
 	if (op == SET_OP_FLUSH || op == SET_OP_REPLACE)
 		sb_printf(&s, "flush %s %s %s %s\n", map ? "map" : "set", family_name(t->family),
-			  t->name, j->set->name);
+			  nft_table(j->c, j->m, t->name), j->set->name);
 	if (op != SET_OP_FLUSH)
 		sb_printf(&s, "%s element %s %s %s %s\n", op == SET_OP_REPLACE ? "add" : ops[op],
-			  family_name(t->family), t->name, j->set->name, j->text);
+			  family_name(t->family), nft_table(j->c, j->m, t->name), j->set->name,
+			  j->text);
 	return nft_run(j->c, s.s);
 }
 

@@ -32,7 +32,7 @@ static int to_whole(struct ctl *c, char gen, const struct manifest *m, struct ru
 	struct sbuf s = script(c);
 
 	nft_set_marker(c, gen, true, &s);
-	nft_delete_tables(m, &s);
+	nft_delete_tables(c, m, &s);
 	return nft_whole(c, m, rs, &s) || nft_run(c, s.s);
 }
 
@@ -52,8 +52,8 @@ static int to_fallback(struct ctl *c, char gen, const struct manifest *m)
 	struct sbuf s = script(c);
 
 	nft_set_marker(c, gen, false, &s);
-	nft_delete_tables(m, &s);
-	sb_puts(&s, m->fallback);
+	nft_delete_tables(c, m, &s);
+	sb_puts(&s, nft_fallback(c, m));
 	return nft_run(c, s.s);
 }
 
@@ -61,9 +61,9 @@ static int drop_tables(struct ctl *c, const struct manifest *m)
 {
 	struct sbuf s = script(c);
 
-	nft_delete_tables(m, &s);
+	nft_delete_tables(c, m, &s);
 	nft_delete_marker(c, &s);
-	return nft_run(c, s.s);
+	return aside_wake(c, m, &s) || nft_run(c, s.s);
 }
 
 static int count_one(struct ctl *c, const char *file, void *arg)
@@ -190,7 +190,7 @@ static int spares_others(struct ctl *c, const char *preamble)
 			hit = names[i];
 		else if (m)
 			vec_foreach(&m->tables, t)
-				if (names_table(preamble, *t))
+				if (names_table(preamble, nft_full_table(c, m, *t)))
 					hit = names[i];
 	}
 	pins_set_name(c, self);
@@ -216,8 +216,9 @@ static int load_first(struct ctl *c, struct ctl_obj *o)
 	if (unpin(c, 'a') || unpin(c, 'b'))
 		return 1;
 	sb_puts(&s, o->mf->preamble);
+	aside_sleep(o->mf, NULL, &s);
 	nft_set_marker(c, 'a', true, &s);
-	nft_create_tables(o->mf, &s);
+	nft_create_tables(c, o->mf, &s);
 	if (nft_whole(c, o->mf, NULL, &s) || pins_write_manifest(c, 'a', o->json, o->json_len) ||
 	    nft_run(c, s.s)) {
 		unpin(c, 'a');
@@ -232,10 +233,10 @@ static int load_first(struct ctl *c, struct ctl_obj *o)
 	return 0;
 }
 
-static bool has_table(const struct manifest *m, const char *table)
+static bool has_table(struct ctl *c, const struct manifest *m, const char *table)
 {
 	vec_foreach(&m->tables, t)
-		if (!strcmp(*t, table))
+		if (!strcmp(nft_full_table(c, m, *t), table))
 			return true;
 	return false;
 }
@@ -247,10 +248,11 @@ static int whole_to_whole(struct ctl *c, const struct manifest *old, const struc
 	*s = script(c);
 	sb_puts(s, m->preamble);
 	nft_set_marker(c, gen, true, s);
-	nft_delete_tables(old, s);
+	nft_delete_tables(c, old, s);
+	aside_sleep(m, old, s);
 	vec_foreach(&m->tables, t)
-		if (!has_table(old, *t))
-			sb_printf(s, "create table %s\n", *t);
+		if (!has_table(c, old, nft_full_table(c, m, *t)))
+			sb_printf(s, "create table %s\n", nft_full_table(c, m, *t));
 	return nft_whole(c, m, NULL, s);
 }
 
@@ -273,8 +275,8 @@ static int load_over(struct ctl *c, struct ctl_obj *o, struct nft_force f)
 		return 1;
 	if (pins_ready(c) == was && !f.whole && !(live = live_ruleset(c, was, old)))
 		return 1;
-	if (whole_to_whole(c, old, o->mf, now, &s) || nft_check(c, s.s) || unpin(c, now) ||
-	    (live && carry_counters(c, live, o)) ||
+	if (aside_plan(c, o, old) || whole_to_whole(c, old, o->mf, now, &s) || nft_check(c, s.s) ||
+	    unpin(c, now) || (live && carry_counters(c, live, o)) ||
 	    pins_write_manifest(c, now, o->json, o->json_len))
 		return 1;
 	if (!f.whole && to_live_whole(c, was, old, live)) {
@@ -299,7 +301,7 @@ int state_load(struct ctl *c, struct ctl_obj *o)
 {
 	struct nft_force f = nft_in_force(c);
 
-	if (spares_others(c, o->mf->preamble))
+	if (!c->replace_tables && spares_others(c, o->mf->preamble))
 		return 1;
 	if (mkdir(c->dir, 0700) && errno != EEXIST)
 		return ctl_error("cannot make %s: %s", c->dir, strerror(errno));
@@ -317,5 +319,9 @@ int state_load(struct ctl *c, struct ctl_obj *o)
 			"the tables of %s were taken out of nftables, its programs are still "
 			"attached: unload it first",
 			c->name);
-	return load_first(c, o);
+	if (aside_plan(c, o, NULL) || load_first(c, o)) {
+		remove_dir(c);
+		return 1;
+	}
+	return 0;
 }

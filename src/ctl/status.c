@@ -90,7 +90,7 @@ static void count_rules(const struct manifest *m, uint32_t n[4])
 static json_t *status_json(struct ctl *c, char gen, const struct manifest *m)
 {
 	struct maps_arg maps = { .list = json_array() };
-	json_t *progs = json_array();
+	json_t *progs = json_array(), *asleep = json_array();
 	uint32_t n[4] = { 0 };
 
 	count_rules(m, n);
@@ -107,9 +107,12 @@ static json_t *status_json(struct ctl *c, char gen, const struct manifest *m)
 						"jited_bytes", (int)s.jited));
 	}
 	pins_each(c, gen, "map", add_map, &maps);
-	return json_pack("{ss ss so so s{si si si} sb}", "name", c->name, "compiler", m->compiler,
-			 "programs", progs, "maps", maps.list, "rules", "bpf", (int)n[0], "both",
-			 (int)n[1], "nftables", (int)n[2], "fallback", (int)!m->fallback_empty);
+	vec_foreach(&m->asleep, t)
+		json_array_append_new(asleep, json_string(*t));
+	return json_pack("{ss ss so so s{si si si} sb so}", "name", c->name, "compiler",
+			 m->compiler, "programs", progs, "maps", maps.list, "rules", "bpf",
+			 (int)n[0], "both", (int)n[1], "nftables", (int)n[2], "fallback",
+			 (int)!m->fallback_empty, "asleep", asleep);
 }
 
 static void print_status(struct ctl *c, const json_t *j)
@@ -136,6 +139,8 @@ static void print_status(struct ctl *c, const json_t *j)
 	json_array_foreach(maps, i, e)
 		printf("  map %s: %lld entries of %lld + %lld bytes\n", STR(e, "name"),
 		       NUM(e, "max_entries"), NUM(e, "key_size"), NUM(e, "value_size"));
+	json_array_foreach(json_object_get(j, "asleep"), i, e)
+		printf("  table %s of nftables sleeps until unload\n", json_string_value(e));
 #undef STR
 #undef NUM
 }

@@ -139,7 +139,7 @@ void nlw_end(struct nlw *w, bool commit)
 
 void nlw_table_cmd(struct nlw *w, enum nlw_table what, enum family f, const char *name)
 {
-	uint16_t flags = what == NLW_ADD      ? NLM_F_CREATE
+	uint16_t flags = what == NLW_ADD || what == NLW_SLEEP || what == NLW_WAKE ? NLM_F_CREATE
 			 : what == NLW_CREATE ? NLM_F_CREATE | NLM_F_EXCL
 					      : 0;
 	size_t at;
@@ -149,6 +149,8 @@ void nlw_table_cmd(struct nlw *w, enum nlw_table what, enum family f, const char
 		     (uint8_t)f);
 
 	nlw_str(w, NFTA_TABLE_NAME, name);
+	if (what == NLW_SLEEP || what == NLW_WAKE)
+		nlw_u32(w, NFTA_TABLE_FLAGS, what == NLW_SLEEP ? NFT_TABLE_F_DORMANT : 0);
 	nlw_msg_end(w, at);
 }
 

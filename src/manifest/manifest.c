@@ -217,6 +217,14 @@ const char *manifest_write(struct arena *a, const struct manifest *m, size_t *le
 	j = json_pack("{si ss ss ss ss sb so}", "version", MANIFEST_VERSION, "compiler",
 		      m->compiler, "ruleset", m->ruleset, "preamble", m->preamble, "fallback",
 		      m->fallback, "fallback_empty", (int)m->fallback_empty, "tables", tables);
+	if (j && m->prefix && *m->prefix) {
+		json_t *asleep = json_array();
+
+		vec_foreach(&m->asleep, t)
+			json_array_append_new(asleep, json_string(*t));
+		json_object_set_new(j, "prefix", json_string(m->prefix));
+		json_object_set_new(j, "asleep", asleep);
+	}
 	if (!j)
 		BUG("the manifest holds text that is not UTF-8");
 	for (size_t i = 0; i < ARRAY_SIZE(lists); i++)
@@ -384,6 +392,14 @@ static bool read_all(struct arena *a, struct manifest *m, json_t *j)
 	m->preamble = take(a, j, "preamble");
 	m->fallback = take(a, j, "fallback");
 	m->fallback_empty = json_is_true(json_object_get(j, "fallback_empty"));
+	m->prefix = take(a, j, "prefix");
+	m->prefix = m->prefix ? m->prefix : "";
+	json_array_foreach(json_object_get(j, "asleep"), i, t)
+	{
+		if (!json_string_value(t))
+			return false;
+		*vec_push(a, &m->asleep) = arena_strdup(a, json_string_value(t));
+	}
 	json_array_foreach(tables, i, t)
 	{
 		if (!json_string_value(t))

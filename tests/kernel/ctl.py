@@ -56,6 +56,43 @@ def say(good, what, detail=""):
             print("# " + line)
 
 
+def replace_tables(top, compiler, ctl, run, ok, clean):
+    """load --replace-tables: the tables that the object was compiled from sleep meanwhile."""
+    src, live = os.path.join(top, "mine.nft"), os.path.join(top, "live.o")
+    with open(src, "w") as f:
+        f.write(RULES + 'table ip u {\n\tcomment "kept"\n\tchain c {\n\t}\n}\ntable ip v {\n\tflags dormant;\n}\n')
+
+    def dormant():
+        return [" ".join(x.split()[1:3]) for x in run("nft", "list", "ruleset")[1].split("table ") if "flags dormant" in x
+                for x in ["table " + x]]
+
+    ok("tables of the user's", "nft", "-f", src)
+    before = run("nft", "list", "ruleset")[1]
+    ok("compile them", compiler, "--partial", "always", "--live", "-o", live)
+    ok("in the way without --replace-tables", ctl, "load", live, "--name", "r", fails=True, has="nft refuses")
+    say(run("nft", "list", "ruleset")[1] == before, "which changes nothing", run("nft", "list", "ruleset")[1])
+    ok("load --replace-tables", ctl, "load", live, "--name", "r", "--replace-tables")
+    say(sorted(dormant()) == ["inet t", "ip u", "ip v"], "they sleep, and are there to see", run("nft", "list", "ruleset")[1])
+    ok("the fallback goes by another name", "nft", "list", "table", "inet", "nft2bpf-r.t", has="reject")
+    ok("list says the original names", ctl, "list", "r", has="table inet t {")
+    ok("and what was counted", ctl, "list", "r", has="packets 7 bytes 700")
+    ok("status tells who sleeps", ctl, "status", "r", has="table inet t of nftables sleeps")
+    ok("set add beside them", ctl, "set", "r", "t", "blocked", "add", "192.0.2.1")
+    ok("reaches the fallback's set", "nft", "list", "set", "inet", "nft2bpf-r.t", "blocked", has="192.0.2.1")
+    say("192.0.2.1" not in run("nft", "list", "set", "inet", "t", "blocked")[1], "and no sleeping one")
+    ok("replace keeps them asleep", ctl, "replace", live, "--name", "r")
+    say(sorted(dormant()) == ["inet t", "ip u", "ip v"], "all of them", run("nft", "list", "ruleset")[1])
+    ok("unload", ctl, "unload", "r")
+    say(run("nft", "list", "ruleset")[1] == before, "wakes them as they were", run("nft", "list", "ruleset")[1])
+    ok("load --replace-tables from a file", compiler, "--partial", "always", src, "-o", live)
+    ok("again", ctl, "load", live, "--name", "r", "--replace-tables")
+    run("nft", "delete table ip u")
+    ok("unload where one is gone", ctl, "unload", "r")
+    say(not [x for x in dormant() if x != "ip v"] and "table ip u" not in run("nft", "list", "ruleset")[1], "makes none")
+    run("nft", "flush ruleset")
+    say(clean(), "and leaves nothing", run("nft", "list", "ruleset"))
+
+
 def main():
     if os.geteuid():
         print("1..0 # SKIP needs root")
@@ -130,6 +167,7 @@ def main():
     say(clean(), "nothing is left", run("nft", "list", "ruleset"))
     ok("nft reads the list back", "nft", "-c", "-f", path)
     ok("unload again is refused", ctl, "unload", "fw", fails=True)
+    replace_tables(top, compiler, ctl, run, ok, clean)
     run("nft", "add table inet t")
     ok("a table of the user's is not touched", ctl, "load", objs[0], fails=True, has="nft refuses")
     run("nft", "delete table inet t")

@@ -156,6 +156,39 @@ def points(bed, before, args, allowed, after):
     return faults, kills
 
 
+def aside(bed, killed):
+    """The old ruleset is the user's own and sleeps while the new one is loaded: it filters whenever the new one does not."""
+    user = os.path.join(bed.dir, "old.nft")
+    load = ("load", bed.obj["new"], "--name", "kill", "--replace-tables")
+    unload = ("unload", "kill")
+    faults, kills = [], 0
+    for call in CALLS.split(","):
+        for nth in range(1, 400):
+            subprocess.run(["nft", "-f", user], check=True)
+            r = bed.run(*load) if killed == "unload" else None
+            if r and r.returncode:
+                return ["preparing: " + r.stderr.strip()], kills
+            hit = bed.run_killed(call, nth, *(load if killed == "load" else unload))
+            if hit:
+                kills += 1
+                bed.settle()
+                s = bed.state()
+                if s not in ("old", "new"):
+                    faults.append("killed at %s #%d: %s" % (call, nth, s))
+            if hit and killed == "load":
+                r = bed.run(*load)
+                if bed.state() != "new":
+                    faults.append("load again after %s #%d: %s %s" % (call, nth, bed.state(), r.stderr.strip()))
+            r = bed.run(*unload)
+            listed = subprocess.run(["nft", "list", "ruleset"], capture_output=True, text=True).stdout
+            if bed.state() != "old" or "dormant" in listed or "nft2bpf" in listed:
+                return faults + ["unload after %s #%d leaves %s: %s" % (call, nth, bed.state(), r.stderr.strip())], kills
+            subprocess.run(["nft", "flush", "ruleset"], check=True)
+            if not hit:
+                break
+    return faults, kills
+
+
 def main():
     if os.geteuid() or not shutil.which("strace"):
         ci = os.environ.get("CI") == "true"
@@ -172,12 +205,19 @@ def main():
         ("unload", [load], ("unload", "kill"), ("none", "old"), "none"),
         ("replace", [load], ("replace", new, "--name", "kill"), ("old", "new"), "new"),
     ]
-    print("1..%d" % (len(cases) + 1))
+    print("1..%d" % (len(cases) + 3))
     bad = 0
     try:
         good = bed.reset()
         print("%s 1 - load and unload leave nothing" % ("ok" if good else "not ok"))
         bad += not good
+        for i, name in enumerate(("load", "unload"), len(cases) + 2):
+            faults, kills = aside(bed, name)
+            for f in faults[:10]:
+                print("# " + f)
+            good = not faults and kills > 5
+            print("%s %d - %s with tables of the user's aside killed at %d points" % ("ok" if good else "not ok", i, name, kills))
+            bad += not good
         for i, (name, before, args, allowed, after) in enumerate(cases, 2):
             faults, kills = points(bed, before, args, allowed, after)
             for f in faults[:10]:
