@@ -59,12 +59,12 @@ static struct binfo info4(struct bld *b)
 }
 
 /*
- * Headers that the kernel walks over: hop-by-hop 0, routing 43, fragment 44, destination 60. At any other (authentication is
- * where nf_tables stops, "none" ends the packet) the transport header begins at 40.
+ * Headers that the kernel looks into: hop-by-hop 0, routing 43, fragment 44, authentication 51 (where it stops, but two bytes must be
+ * there), destination 60. At any other ("none" ends the packet) the transport header begins at 40.
  */
 static struct ir_ins *is_walked(struct bld *b, struct ir_ins *nh)
 {
-	uint64_t bits = 1ull << 0 | 1ull << 43 | 1ull << 44 | 1ull << 60;
+	uint64_t bits = 1ull << 0 | 1ull << 43 | 1ull << 44 | 1ull << 51 | 1ull << 60;
 	struct ir_ins *n = ir_emit1(&b->c, IR_ZEXT, IR_L, band(b, nh, 63)), *bit;
 
 	bit = bop(b, IR_AND, bop(b, IR_LSHR, bl(b, bits), n), bl(b, 1));

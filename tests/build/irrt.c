@@ -43,6 +43,8 @@ static uint64_t walk_from(const struct pkt *p, uint32_t start)
 		off += nh == 44 ? 8 : (p->l3[off + 1] + 1u) * 8;
 		nh = next;
 	}
+	if (nh == 51) /* the walk stops at it, but looks */
+		number(p, off, 2, &ok);
 	return !ok || off > 65535 ? 0 : off | (uint64_t)nh << 16 | 1u << 25;
 }
 
