@@ -44,7 +44,9 @@ static const char *words_of(const struct expr *e)
 	case EX_RT:
 		return "rt mtu";
 	case EX_META:
-		return "meta pkttype set";
+		return e->meta.sreg != REG_NONE		 ? "meta pkttype set"
+		       : e->meta.key == KEY_META_SECPATH ? "meta ipsec"
+							 : "meta sdif";
 	default:
 		return expr_kind_name(e->kind);
 	}
