@@ -11,7 +11,7 @@
  * An operation goes to the nearest common dominator of its uses, right before the first of them there. Two kinds go otherwise:
  *  - tests and width changes are made anew in each block that uses them: they cost nothing beside the branch, while a bit
  *    that is kept costs a register;
- *  - dear ones (look-ups in constant sets, runtime functions) are made anew for each topmost user if their nearest common
+ *  - dear ones (look-ups in constant sets and what they find, runtime functions) are made anew for each topmost user if their nearest common
  *    dominator does not use them itself: no packet pays for a look-up that its way does not need.
  *
  * Users are placed before what they use: all is walked backwards. An operation is put before an anchor, which is an instruction that
@@ -164,7 +164,7 @@ static struct ir_ins *clone(struct ir_fn *fn, const struct ir_ins *i)
 
 static bool is_dear(const struct ir_ins *i)
 {
-	return i->op == IR_CLOOK || i->op == IR_RTP;
+	return i->op == IR_CLOOK || i->op == IR_CELDW || i->op == IR_RTP;
 }
 
 static bool made_anew(const struct ir_ins *i)
