@@ -68,7 +68,9 @@ static void compare_counters(const struct pair *p, const struct ir_mod *m)
 		if ((opt ? opt->packets : 0) != got->packets ||
 		    (opt ? opt->bytes : 0) != got->bytes) {
 			n_differ++;
-			printf("%s: counter %u differs when optimised\n", path, k);
+			printf("%s: counter %u: %llu packets, %llu when optimised\n", path, k,
+			       (unsigned long long)got->packets,
+			       (unsigned long long)(opt ? opt->packets : 0));
 		}
 		if (!want || (want->counter.packets - st->expr->counter.packets == got->packets &&
 			      want->counter.bytes - st->expr->counter.bytes == got->bytes))
@@ -198,7 +200,7 @@ static bool check_packet(struct pair *p, const struct plan_prog *prog, const str
 		n_punts++;
 		return false;
 	}
-	if (got < 0 || (want.verdict != INTERP_ACCEPT && want.verdict != INTERP_DROP)) {
+	if (got < 0 || opt < 0 || (want.verdict != INTERP_ACCEPT && want.verdict != INTERP_DROP)) {
 		n_skipped++;
 		return false;
 	}
