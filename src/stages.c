@@ -221,6 +221,13 @@ static uint32_t generate_fn(void *arg, struct ir_fn *fn)
 	return cg_fn(g->cg, fn);
 }
 
+/* For tests: "60,150" cuts functions and programs when they are that large. */
+static void small_limits(const char *s)
+{
+	if (s && sscanf(s, "%u,%u", &build_part_max, &build_prog_max) != 2)
+		BUG("NFT2BPF_LIMITS=%s: two numbers are wanted", s);
+}
+
 static struct obj_file *generate(struct run *r)
 {
 	struct generator g = { .level = r->o->level, .check = getenv("NFT2BPF_VERIFY") != NULL };
@@ -229,6 +236,7 @@ static struct obj_file *generate(struct run *r)
 				   .done = generate_fn,
 				   .arg = &g };
 
+	small_limits(getenv("NFT2BPF_LIMITS"));
 	r->ir = ir_mod_new(r->arena, &r->diag);
 	g.cg = cg_open(r->ir);
 	build_into(r->ir, r->plan, &opts);
