@@ -205,13 +205,14 @@ def main():
         ("unload", [load], ("unload", "kill"), ("none", "old"), "none"),
         ("replace", [load], ("replace", new, "--name", "kill"), ("old", "new"), "new"),
     ]
-    print("1..%d" % (len(cases) + 3))
+    asides = () if IPTABLES else ("load", "unload")  # nft itself cannot load the user's tables of the former
+    print("1..%d" % (len(cases) + 1 + len(asides)))
     bad = 0
     try:
         good = bed.reset()
         print("%s 1 - load and unload leave nothing" % ("ok" if good else "not ok"))
         bad += not good
-        for i, name in enumerate(("load", "unload"), len(cases) + 2):
+        for i, name in enumerate(asides, len(cases) + 2):
             faults, kills = aside(bed, name)
             for f in faults[:10]:
                 print("# " + f)
