@@ -93,7 +93,8 @@ char *arena_strndup(struct arena *a, const char *s, size_t n)
 {
 	char *q = arena_alloc(a, n + 1);
 
-	memcpy(q, s, n);
+	if (n)
+		memcpy(q, s, n);
 	return q;
 }
 
