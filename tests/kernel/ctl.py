@@ -1,13 +1,15 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
 """ctl.py NFT2BPF NFT2BPFCTL: the commands of nft2bpfctl, one after another, and what they leave behind. Prints TAP."""
-import ctypes
 import json
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
+
+import own
+from own import say
 
 RULES = """table inet t {
 	set blocked {
@@ -43,18 +45,6 @@ ebtables-nft -A FORWARD -p 802_1Q --vlan-id 3 -j DROP
 "$1" --live --partial always -o "$0/x.o"
 nft flush ruleset
 """
-done = bad = 0
-
-
-def say(good, what, detail=""):
-    global done, bad
-    done += 1
-    bad += not good
-    print("%s %d - %s" % ("ok" if good else "not ok", done, what))
-    if not good:
-        for line in str(detail).splitlines()[:20]:
-            print("# " + line)
-
 
 def replace_tables(top, compiler, ctl, run, ok, clean):
     """load --replace-tables: the tables that the object was compiled from sleep meanwhile."""
@@ -95,13 +85,10 @@ def replace_tables(top, compiler, ctl, run, ok, clean):
 
 def main():
     if os.geteuid():
-        print("1..0 # SKIP needs root")
-        return 1 if os.environ.get("CI") == "true" else 77
+        return own.cannot("root")
     compiler, ctl = map(os.path.abspath, sys.argv[1:3])
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.unshare(0x40000000 | 0x00020000) or libc.mount(b"none", b"/", None, 1 << 14 | 1 << 18, None) or \
-       libc.mount(b"bpf", b"/sys/fs/bpf", b"bpf", 0, None):
-        raise OSError("a namespace of its own")
+    own.mounts()
+    own.network()
     top = tempfile.mkdtemp(prefix="ctl.")
     objs = []
     for name in "one", "two":
@@ -184,8 +171,7 @@ def main():
     else:
         say(os.environ.get("CI") != "true", "iptables-nft is there")
     shutil.rmtree(top)
-    print("1..%d" % done)
-    return 1 if bad else 0
+    return own.end()
 
 
 sys.exit(main())

@@ -4,7 +4,6 @@
 
 With an nft that lists as the newest do the two are compared line for line; with an older one the list is read by nft, and both rulesets
 as that nft lists them. What only time changes is left out. $NFT names another nft. Prints TAP."""
-import ctypes
 import difflib
 import os
 import re
@@ -12,26 +11,18 @@ import subprocess
 import sys
 import tempfile
 
+import own
+
 NFT = os.environ.get("NFT", "nft")
 NEW = (1, 1, 5)  # lists as src/fallback prints
 # Tests of tunnelled packets are listed as they were written.
 WRITTEN = {"tunnels-one.nft", "tunnels-vxlan.nft"}
 OLD_SAYS = {"dynset-states.nft": "meters by their own word", "raw-payload.nft": "raw bits as fields"}
-libc = ctypes.CDLL(None, use_errno=True)
 
 
 def run(*args):
     r = subprocess.run(args, capture_output=True, text=True, timeout=300)
     return r.returncode, r.stdout, r.stderr
-
-
-def fresh(text):
-    """A network namespace of its own with the interfaces that the rules name."""
-    if libc.unshare(0x40000000):
-        raise OSError(ctypes.get_errno(), "unshare")
-    run("ip", "link", "set", "lo", "up")
-    for name in sorted(set(re.findall(r'(?:[io]if|device|sdif)\s+(?:!=\s*)?(?:vmap\s*)?{?\s*"?([a-z]\w*)', text)) - {"lo"}):
-        run("ip", "link", "add", name, "type", "dummy")
 
 
 def timeless(text):
@@ -40,7 +31,7 @@ def timeless(text):
 
 def listed(path, text):
     """The ruleset of a file as nft lists it; None: this nft cannot."""
-    fresh(text)
+    own.network(text)
     rc, out, err = run(NFT, "-f", path)
     if rc:
         return None, err
@@ -58,7 +49,7 @@ def test(compiler, ctl, path, top, exact):
     want, err = listed(path, text)
     if want is None:
         return True, " # SKIP this nft does not list it", ""
-    fresh(text)
+    own.network(text)
     obj, out = os.path.join(top, "p.o"), os.path.join(top, "list.nft")
     for args in (compiler, "--partial", "always", path, "-o", obj), (ctl, "load", obj, "--name", "x"), (ctl, "list", "x"):
         rc, said, err = run(*args)
@@ -69,7 +60,7 @@ def test(compiler, ctl, path, top, exact):
         f.write(said)
     if exact:
         got = timeless(said)
-        fresh(text)
+        own.network(text)
         rc, _, err = run(NFT, "-c", "-f", out)
     else:
         got, err = listed(out, text)
@@ -81,14 +72,11 @@ def test(compiler, ctl, path, top, exact):
 
 def main():
     if os.geteuid():
-        print("1..0 # SKIP needs root")
-        return 1 if os.environ.get("CI") == "true" else 77
+        return own.cannot("root")
     compiler, ctl = map(os.path.abspath, sys.argv[1:3])
     version = re.search(r"v(\d+)\.(\d+)\.(\d+)", run(NFT, "--version")[1])
     exact = version and tuple(map(int, version.groups())) >= NEW
-    if libc.unshare(0x00020000) or libc.mount(b"none", b"/", None, 1 << 14 | 1 << 18, None) or \
-       libc.mount(b"bpf", b"/sys/fs/bpf", b"bpf", 0, None):
-        raise OSError(ctypes.get_errno(), "a namespace of its own")
+    own.mounts()
     print("# %s, compared %s" % (version[0] if version else "nft", "line for line" if exact else "after reading it back"))
     bad = 0
     with tempfile.TemporaryDirectory(prefix="list.") as top:

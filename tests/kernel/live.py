@@ -5,7 +5,6 @@
 Of each ruleset, loaded by nft: --live and a saved dump give the same IR; what is printed back is taken by that nft and gives the
 same expressions again. Then --live while another process changes the ruleset all the time: every reading is one of its states, none
 a mixture. And broken dumps: an error or a ruleset, no crash. $NFT names another nft. Prints TAP."""
-import ctypes
 import os
 import random
 import re
@@ -15,38 +14,21 @@ import subprocess
 import sys
 import tempfile
 
+import own
+from own import say
+
 NFT = os.environ.get("NFT", "nft")
 READINGS = 40
 BROKEN = 300
 # A look-up of what is inside a tunnel in a set without a name: there are no words for that yet.
 NO_WORDS = {"tunnels-vxlan.nft"}
-libc = ctypes.CDLL(None, use_errno=True)
 bpf, ctl, roundtrip = map(os.path.abspath, sys.argv[1:4])
 tmp = tempfile.mkdtemp(prefix="nft2bpf-live.")
-count = failed = 0
 
 
 def run(*args, stdin=None):
     r = subprocess.run(args, capture_output=True, input=stdin, timeout=120)
     return r.returncode, r.stdout, r.stderr.decode(errors="replace")
-
-
-def report(ok, name, why=""):
-    global count, failed
-    count += 1
-    failed += not ok
-    print("%sok %d - %s" % ("" if ok else "not ", count, name), flush=True)
-    for line in why.splitlines()[:6] if not ok else []:
-        print("# " + line)
-
-
-def fresh(text):
-    """A network namespace of its own with the interfaces that the rules name."""
-    if libc.unshare(0x40000000):
-        raise OSError(ctypes.get_errno(), "unshare")
-    run("ip", "link", "set", "lo", "up")
-    for name in sorted(set(re.findall(r'(?:[io]if|device|sdif)\s+(?:!=\s*)?(?:vmap\s*)?{?\s*"?([a-z]\w*)', text)) - {"lo"}):
-        run("ip", "link", "add", name, "type", "dummy")
 
 
 def dump(name):
@@ -69,7 +51,7 @@ def exprs(path):
 
 def reads_back(path):
     """None, or what is wrong."""
-    fresh(open(path, encoding="utf-8").read())
+    own.network(open(path, encoding="utf-8").read())
     if run(NFT, "-f", path)[0]:
         return "skip"
     one = dump("one")
@@ -111,7 +93,7 @@ def changer():
 
 
 def changing():
-    fresh("")
+    own.network("")
     run(NFT, "-f", "-", stdin=(STATE % ((7, 8) + (7,) * 4)).encode())
     pid = os.fork()
     if not pid:
@@ -129,8 +111,8 @@ def changing():
             bad = bad or "a mixture of states: %s" % sorted(seen)
     os.kill(pid, signal.SIGKILL)
     os.waitpid(pid, 0)
-    report(not bad, "--live while the ruleset changes", bad)
-    report(len(states) > 1, "and it did change")
+    say(not bad, "--live while the ruleset changes", bad)
+    say(len(states) > 1, "and it did change")
 
 
 def attributes(data, at, end, depth=0):
@@ -172,23 +154,20 @@ def broken(path, rnd):
 
 def main():
     if os.geteuid():
-        print("1..0 # SKIP needs root")
-        ci = os.environ.get("CI") == "true"
-        sys.exit(1 if ci else 77)
+        return own.cannot("root")
     for path in sys.argv[4:]:
         why = reads_back(os.path.abspath(path))
         name = os.path.basename(path)
-        report(why in (None, "skip"), name + (" # SKIP nft is too old for it" if why == "skip" else ""), why or "")
+        say(why in (None, "skip"), name + (" # SKIP nft is too old for it" if why == "skip" else ""), why or "")
     changing()
     rnd = random.Random(1)
     for path in [p for p in sys.argv[4:] if "/examples/" in p]:
-        fresh(open(path, encoding="utf-8").read())
+        own.network(open(path, encoding="utf-8").read())
         if not run(NFT, "-f", os.path.abspath(path))[0]:
             why = broken(dump("whole"), rnd)
-            report(not why, "attributes of %s broken" % os.path.basename(path), why or "")
-    print("1..%d" % count)
+            say(not why, "attributes of %s broken" % os.path.basename(path), why or "")
     run("rm", "-rf", tmp)
-    sys.exit(1 if failed else 0)
+    return own.end()
 
 
-main()
+sys.exit(main())

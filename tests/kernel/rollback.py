@@ -2,13 +2,15 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """rollback.py NFT2BPF NFT2BPFCTL: loads and replacements that fail halfway. Nothing of a failed load stays behind, what a failed
 replacement was to replace stays or the new one is whole in nftables, and the message says what failed. Prints TAP."""
-import ctypes
 import os
 import shutil
 import struct
 import subprocess
 import sys
 import tempfile
+
+import own
+from own import say
 
 RULES = """table inet t {
 	chain first {
@@ -32,17 +34,6 @@ OTHER = """table inet other {
 	}
 }
 """
-done = bad = 0
-
-
-def say(good, what, detail=""):
-    global done, bad
-    done += 1
-    bad += not good
-    print("%s %d - %s" % ("ok" if good else "not ok", done, what), flush=True)
-    for line in [] if good else str(detail).splitlines()[:20]:
-        print("# " + line)
-
 
 def run(*args):
     r = subprocess.run(args, capture_output=True, text=True)
@@ -106,13 +97,10 @@ def failing(ctl, call, error, prepare, args, good):
 
 def main():
     if os.geteuid() or not shutil.which("strace"):
-        print("1..0 # SKIP needs root and strace")
-        return 1 if os.environ.get("CI") == "true" else 77
+        return own.cannot("root and strace")
     compiler, ctl = map(os.path.abspath, sys.argv[1:3])
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.unshare(0x40000000 | 0x00020000) or libc.mount(b"none", b"/", None, 1 << 14 | 1 << 18, None) or \
-       libc.mount(b"bpf", b"/sys/fs/bpf", b"bpf", 0, None):
-        raise OSError("a namespace of its own")
+    own.mounts()
+    own.network()
     top = tempfile.mkdtemp(prefix="rollback.")
     one = compile_to(compiler, os.path.join(top, "one"), RULES % (0, 1, 7004))
     two = compile_to(compiler, os.path.join(top, "two"), RULES % (0, 5, 7005))
@@ -162,8 +150,7 @@ def main():
                         lambda b, a: a == b or "udp dport 7001" in a[1])
     say(not faults, "replace with any of %d calls of bpf failing" % n, "\n".join(faults))
     shutil.rmtree(top)
-    print("1..%d" % done)
-    return 1 if bad else 0
+    return own.end()
 
 
 sys.exit(main())

@@ -4,7 +4,6 @@
 
 Two CPUs send the same packets to nft and to the object: every counter must agree. Sets that are full, and elements that time
 out, do as nft's do. Sets are replaced while packets flow that match before and after: none may miss."""
-import ctypes
 import os
 import random
 import re
@@ -12,6 +11,9 @@ import subprocess
 import sys
 import tempfile
 import time
+
+import own
+from own import say
 
 STRESS = """table inet t {
 	counter total { }
@@ -76,18 +78,6 @@ SWAPS = {
                                            ["127.1.0.0/28 . 0-2000 : jump one", "10.0.0.0/8 . 1 : jump two"],
                                            ["127.1.0.0-127.1.0.7 . 1000-1010 : jump two", "127.1.0.8/29 . 0-65535 : jump one"]),
 }
-done = bad = 0
-
-
-def say(good, what, detail=""):
-    global done, bad
-    done += 1
-    bad += not good
-    print("%s %d - %s" % ("ok" if good else "not ok", done, what), flush=True)
-    if not good:
-        for line in str(detail).splitlines()[:40]:
-            print("# " + line)
-
 
 class Side:
     """A namespace with the ruleset loaded by nft, or by the object."""
@@ -331,14 +321,10 @@ def changes(sides, rounds):
 
 def main():
     if os.geteuid():
-        print("1..0 # SKIP needs root")
-        return 1 if os.environ.get("CI") == "true" else 77
+        return own.cannot("root")
     tools = list(map(os.path.abspath, sys.argv[1:4]))
     packets = int(sys.argv[4]) if len(sys.argv) > 4 else 200000
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.unshare(0x00020000) or libc.mount(b"none", b"/", None, 1 << 14 | 1 << 18, None) or \
-       libc.mount(b"bpf", b"/sys/fs/bpf", b"bpf", 0, None):
-        raise OSError("a namespace of its own")
+    own.mounts()
     top = tempfile.mkdtemp(prefix="sets.")
     sides = Nft("sets%dn" % os.getpid(), tools, top), Ours("sets%do" % os.getpid(), tools, top)
     try:
@@ -350,8 +336,7 @@ def main():
         for s in sides:
             s.close()
         subprocess.run(["rm", "-rf", top])
-    print("1..%d" % done)
-    return 1 if bad else 0
+    return own.end()
 
 
 sys.exit(main())
