@@ -27,7 +27,7 @@ OPTIONS = ['-O2 --partial always', '-O0 --partial always', '-O2', '-O2 --partial
 def write(d, seed):
     path = '%s/lang%d.nft' % (d, seed)
     with open(path, 'w') as f:
-        f.write(lang.ruleset(seed, 0.05 if seed % 4 == 0 else 0.0))
+        f.write(lang.ruleset(seed))
     return path
 
 
@@ -71,7 +71,7 @@ def keep_taken():
         rules[:] = good
 
     def keep_fields(fields):
-        good = [x for x in fields if all(probe(y % x[0], 'inet') for y in ('%s {{ {0} }}'.format(v) for v in samples(x[1])))]
+        good = [x for x in fields if all(probe('%s { %s }' % (x[0], v), 'inet') for v in samples(x[1]))]
         left_out.extend(x[0] for x in fields if x not in good)
         fields[:] = good
 
@@ -137,7 +137,7 @@ def main():
     ap.add_argument('tools', nargs='+')
     a = ap.parse_args()
     if a.mode == 'print':
-        print(lang.ruleset(int(a.tools[0]), 0.05 if int(a.tools[0]) % 4 == 0 else 0.0), end='')
+        print(lang.ruleset(int(a.tools[0])), end='')
         return 0
     print('seed %d' % a.seed, flush=True)
     with tempfile.TemporaryDirectory() as d:
