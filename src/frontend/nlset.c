@@ -314,6 +314,19 @@ static bool read_elem(struct nl_reader *rd, struct set *s, struct nl_attr in)
 	return true;
 }
 
+/* The set that a message about elements speaks of; tb[3] is their list. NULL: said why. */
+static struct set *set_of_elems(struct nl_reader *rd, struct nl_attr in, struct nl_attr tb[5])
+{
+	struct set *s;
+
+	if (!nl_table_of(rd, in, tb, 5, "set elements"))
+		return NULL;
+	s = nl_find_set(rd, tb[2], tb[4]);
+	if (s)
+		rd->loc.name = arena_printf(rd->arena, "%s/set %s", s->table->name, s->name);
+	return s;
+}
+
 bool nl_set_elems(struct nl_reader *rd, struct nl_attr in)
 {
 	struct nl_attr tb[5], a;
@@ -321,12 +334,9 @@ bool nl_set_elems(struct nl_reader *rd, struct nl_attr in)
 	struct set *s;
 	bool bad = false;
 
-	if (!nl_table_of(rd, in, tb, 5, "set elements"))
-		return false;
-	s = nl_find_set(rd, tb[2], tb[4]);
+	s = set_of_elems(rd, in, tb);
 	if (!s)
 		return false;
-	rd->loc.name = arena_printf(rd->arena, "%s/set %s", s->table->name, s->name);
 	while (nl_next(&tb[3], &type, &a, &bad)) /* nft numbers them; the kernel does not care */
 		if (!read_elem(rd, s, a))
 			return false;
@@ -399,12 +409,9 @@ bool nl_set_elems_delete(struct nl_reader *rd, struct nl_attr in, bool missing)
 	bool bad = false;
 	size_t len;
 
-	if (!nl_table_of(rd, in, tb, 5, "set elements"))
-		return false;
-	s = nl_find_set(rd, tb[2], tb[4]);
+	s = set_of_elems(rd, in, tb);
 	if (!s)
 		return false;
-	rd->loc.name = arena_printf(rd->arena, "%s/set %s", s->table->name, s->name);
 	if (!tb[3].p) {
 		s->elems.n = 0;
 		return true;
