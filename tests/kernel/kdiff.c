@@ -313,6 +313,49 @@ static bool reads_transport(const struct ruleset *rs)
 	return false;
 }
 
+static uint64_t hash_seen(const struct side *sides)
+{
+	uint64_t h = 0;
+
+	for (int i = 0; i < 2; i++)
+		for (const uint8_t *p = (const uint8_t *)sides[i].seen,
+				   *end = (const uint8_t *)(sides[i].seen + 65536);
+		     p < end; p += 8) {
+			uint64_t word;
+
+			memcpy(&word, p, 8);
+			h = (h ^ word) * 0x9e3779b97f4a7c15u;
+		}
+	return h;
+}
+
+/* Waits until nothing more is seen: on a busy machine packets are taken in late. */
+static void settle(const struct side *sides)
+{
+	uint64_t was = hash_seen(sides), now;
+
+	for (int quiet = 0, i = 0; quiet < 2 && i < 100; i++) {
+		usleep(50000);
+		now = hash_seen(sides);
+		quiet = now == was ? quiet + 1 : 0;
+		was = now;
+	}
+}
+
+/* Packets that the kernel itself has lost because a queue was full, of all processors (Documentation/networking: softnet_stat). */
+static uint64_t lost_packets(void)
+{
+	FILE *f = fopen("/proc/net/softnet_stat", "r");
+	unsigned int done, dropped;
+	uint64_t sum = 0;
+
+	while (f && fscanf(f, "%x %x%*[^\n]", &done, &dropped) == 2)
+		sum += dropped;
+	if (f)
+		fclose(f);
+	return sum;
+}
+
 /* Sends every packet to both sides, in the three ways one after another. Returns how many. */
 static uint32_t send_all(struct genpkt *g, struct side *sides, struct gp_packet *ps, bool no_late)
 {
@@ -346,7 +389,7 @@ static uint32_t send_all(struct genpkt *g, struct side *sides, struct gp_packet 
 			}
 		}
 	}
-	usleep(100000);
+	settle(sides);
 	return id;
 }
 
@@ -710,14 +753,21 @@ int main(int argc, char **argv)
 	printf("1..%d\n", argc - optind);
 	for (int i = optind; i < argc; i++) {
 		const char *base = strrchr(argv[i], '/');
-		bool good;
+		bool good = false;
 
 		if (needs_newer(argv[i])) {
 			printf("ok %d - %s # SKIP nft is too old for it\n", i - optind + 1,
 			       base ? base + 1 : argv[i]);
 			continue;
 		}
-		good = run(argv[i]);
+		for (int tries = 3; tries; tries--) {
+			uint64_t lost = lost_packets();
+
+			good = run(argv[i]);
+			if (good || lost_packets() == lost)
+				break;
+			printf("# the kernel lost packets between the interfaces: once more\n");
+		}
 		failed += !good;
 		printf("%s %d - %s %s\n", good ? "ok" : "not ok", i - optind + 1,
 		       base ? base + 1 : argv[i], opt.args);
