@@ -229,7 +229,7 @@ static int list_set(struct job *j, const char *name)
 int cmd_set(struct ctl *c, int argc, char **argv)
 {
 	struct job j = { .c = c };
-	const char *family = NULL, *table, *slash;
+	const char *family = NULL, *table, *sep;
 	int at = argc > 4 && find_op(argv[3]) == SET_OP_NONE ? 4 : 3;
 	struct diag d;
 
@@ -238,12 +238,12 @@ int cmd_set(struct ctl *c, int argc, char **argv)
 		return ctl_error("usage: nft2bpfctl set N [FAMILY] TABLE SET "
 				 "add|delete|replace ELEMENT... | flush | list");
 	table = argv[at - 2];
-	slash = strchr(table, '/');
+	sep = strpbrk(table, "/ ");
 	if (at == 4)
 		family = argv[1];
-	else if (slash) {
-		family = arena_strndup(c->arena, table, (size_t)(slash - table));
-		table = slash + 1;
+	else if (sep) {
+		family = arena_strndup(c->arena, table, (size_t)(sep - table));
+		table = sep + 1;
 	}
 	if (pins_open(c, false) || state_lock(c))
 		return 1;

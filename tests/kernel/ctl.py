@@ -137,6 +137,7 @@ def main():
     ok("an initial counter", ctl, "list", has="packets 7 bytes 700")
     ok("set add", ctl, "set", "fw", "t", "blocked", "add", "192.0.2.1", "192.0.2.8-192.0.2.11")
     ok("set list", ctl, "set", "fw", "inet/t", "blocked", "list", has="192.0.2.8")
+    ok("family and table as one word", ctl, "set", "fw", "inet t", "blocked", "list", has="192.0.2.8")
     ok("nft has it too", "nft", "list", "set", "inet", "t", "blocked", has="192.0.2.1")
     ok("set delete", ctl, "set", "fw", "inet", "t", "blocked", "delete", "192.0.2.1")
     ok("set delete of nothing", ctl, "set", "fw", "t", "blocked", "delete", "192.0.2.1", fails=True, has="no such element")
