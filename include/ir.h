@@ -62,6 +62,9 @@ struct ir_field_info {
 };
 extern const struct ir_field_info ir_field_info[FLD_COUNT];
 
+/* How many bytes behind a packet's address can be loaded. */
+#define IR_PKT_REACH 224
+
 /* Services of the runtime: AUX of RTP and RTE. */
 enum ir_rt {
 #define R(id, fn, res, n_args) RT_##id,
@@ -278,6 +281,8 @@ struct ir_mod *ir_parse(struct arena *a, struct diag *d, const char *path, const
 /* Checks every rule of the IR; the first fault's words, or NULL. */
 const char *ir_verify(const struct ir_mod *m);
 const char *ir_verify_fn(struct ir_fn *fn);
+/* What functions refer to alone: sets, states, dynsets, and that no function calls itself. */
+const char *ir_verify_mod(const struct ir_mod *m);
 
 enum opt_level { OPT_O0, OPT_O1, OPT_O2 };
 /* Runs the passes of pass.def for the level; with -d letters dumps; verifies after each when `check` is set. */

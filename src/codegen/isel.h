@@ -42,7 +42,7 @@ struct cg {
 
 /* A packet address in parts, each 56 bytes behind the one before: as number and as pointer. */
 #define PKT_STRIDE 56
-#define PKT_PARTS  4
+#define PKT_PARTS  (IR_PKT_REACH / PKT_STRIDE)
 struct pkt_part {
 	uint32_t number, ptr; /* registers */
 	uint32_t add;	      /* bytes from ptr to the part */

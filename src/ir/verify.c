@@ -151,7 +151,8 @@ static void check_aux(struct checker *c, struct ir_ins *i)
 	case AK_NONE:
 		return;
 	case AK_RT:
-		return; /* the table of the runtime is the code generator's */
+		n = RT_COUNT;
+		break;
 	case AK_FIELD:
 		n = FLD_COUNT;
 		break;
@@ -183,7 +184,124 @@ static void check_aux(struct checker *c, struct ir_ins *i)
 
 static bool size_ok(uint8_t size, uint8_t type)
 {
-	return type == IR_L ? size == 8 : size == 1 || size == 2 || size == 4;
+	return type == IR_L ? size == 8 : type == IR_W && (size == 1 || size == 2 || size == 4);
+}
+
+/* Operations whose result has the type of their operands, or none of its own: on bits only what is logic. */
+static bool type_ok(const struct ir_ins *i)
+{
+	switch (i->op) {
+	case IR_ADD:
+	case IR_SUB:
+	case IR_MUL:
+	case IR_UDIV:
+	case IR_UMOD:
+	case IR_SHL:
+	case IR_LSHR:
+	case IR_LDF:
+		return i->type != IR_B;
+	default:
+		return true;
+	}
+}
+
+static const struct {
+	enum ir_type type;
+	uint32_t n_args;
+} services[RT_COUNT] = {
+#define R(id, fn, res, n) [RT_##id] = { IR_##res, n },
+#include "runtime.def"
+#undef R
+};
+
+static void check_service(struct checker *c, struct ir_ins *i)
+{
+	if (i->aux >= RT_COUNT)
+		fault(c, i, "refers to number %u of %u", i->aux, RT_COUNT);
+	else if (i->type != services[i->aux].type)
+		fault(c, i, "result of type %c, %c wanted", "VBWL"[i->type],
+		      "VBWL"[services[i->aux].type]);
+	else if (i->n_args != services[i->aux].n_args)
+		fault(c, i, "%u operands, %u wanted", i->n_args, services[i->aux].n_args);
+}
+
+static void check_words(struct checker *c, struct ir_ins *i, uint32_t want)
+{
+	if (i->n_args != want)
+		fault(c, i, "%u words, %u wanted", i->n_args, want);
+}
+
+/* The numbers that check_aux() found in range: whether they stand for what the operation works on. */
+static void check_set_use(struct checker *c, struct ir_ins *i)
+{
+	const struct ir_set *is = &c->fn->mod->sets.v[i->aux];
+	bool constant = i->op == IR_CLOOK || i->op == IR_CELDW;
+
+	if (constant != (is->kind == SK_CONST))
+		fault(c, i, "set %u is %s", i->aux, constant ? "mutable" : "constant");
+	if (i->op == IR_LOOK || i->op == IR_CLOOK)
+		check_words(c, i, DIV_ROUND_UP(is->set->key_len, 4u));
+	if ((i->op == IR_ELDW || i->op == IR_CELDW) &&
+	    (i->imm < 0 || i->imm >= ir_set_words(is->set)))
+		fault(c, i, "word %lld of %u", (long long)i->imm, ir_set_words(is->set));
+}
+
+static void check_dynset_use(struct checker *c, struct ir_ins *i)
+{
+	const struct ir_mod *m = c->fn->mod;
+	const struct ir_dynset *d = &m->dynsets.v[i->aux];
+	const struct set *s = d->set < m->sets.n ? m->sets.v[d->set].set : NULL;
+	bool data = d->expr->dynset.sreg_data != REG_NONE;
+
+	if (!s)
+		fault(c, i, "dynset %u is of no set", i->aux);
+	else
+		check_words(c, i,
+			    DIV_ROUND_UP(s->key_len, 4u) +
+				    (data ? DIV_ROUND_UP(s->data_len, 4u) : 0));
+}
+
+static void check_state_use(struct checker *c, struct ir_ins *i)
+{
+	static const enum ir_state_kind kind[IR_OP_COUNT] = {
+		[IR_COUNT] = ST_COUNTER, [IR_COUNTAT] = ST_COUNTER, [IR_LIMIT] = ST_LIMIT,
+		[IR_QUOTA] = ST_QUOTA,	 [IR_LAST] = ST_LAST,	    [IR_NUMGEN] = ST_NUMGEN,
+	};
+
+	if (c->fn->mod->states.v[i->aux].kind != kind[i->op])
+		fault(c, i, "state %u is of another kind", i->aux);
+}
+
+static void check_use(struct checker *c, struct ir_ins *i)
+{
+	switch (IR_AUX_KIND(ir_op_info[i->op].flags)) {
+	case AK_SET:
+		check_set_use(c, i);
+		break;
+	case AK_DYNSET:
+		check_dynset_use(c, i);
+		break;
+	case AK_STATE:
+		check_state_use(c, i);
+		break;
+	case AK_RT:
+		check_service(c, i);
+		break;
+	default:
+		break;
+	}
+}
+
+/* Loads from the packet name their address, as the code generator makes room for what is read through it. */
+static void check_load(struct checker *c, struct ir_ins *i)
+{
+	const struct ir_ins *p = ir_val(i->args[0]);
+
+	if (p->op != IR_PKT)
+		fault(c, i, "operand %%%u is no packet address", p->id);
+	else if (i->imm < 0 || i->imm + i->size > p->imm || i->imm >= IR_PKT_REACH)
+		fault(c, i, "byte %lld of %lld", (long long)i->imm,
+		      (long long)MIN(p->imm, IR_PKT_REACH));
 }
 
 static void check_ins(struct checker *c, struct ir_ins *i)
@@ -199,8 +317,14 @@ static void check_ins(struct checker *c, struct ir_ins *i)
 		fault(c, i, "result of type %c", "VBWL"[i->type & 3]);
 	if (info->flags & TERM && i->next)
 		fault(c, i, "is not the last of its block");
+	if (!type_ok(i))
+		fault(c, i, "cannot be of bits");
 	check_args(c, i);
 	check_aux(c, i);
+	if (!c->fault)
+		check_use(c, i);
+	if (!c->fault && i->op == IR_LDP)
+		check_load(c, i);
 	if (info->flags & SIZE && !size_ok(i->size, i->type))
 		fault(c, i, "size %u", i->size);
 	if (i->op == IR_PKT && (i->imm < 1 || i->imm > 65535))
@@ -275,6 +399,10 @@ static void check_ssa(struct checker *c)
 		fault(c, NULL, "%u blocks cannot be reached", n - c->fn->blocks.n);
 		dead = true;
 	}
+	vec_foreach(&c->fn->blocks, b)
+		vec_foreach(&(*b)->succs, to)
+			if ((*to)->rpo <= (*b)->rpo)
+				fault(c, NULL, "@%u and @%u are in a loop", (*to)->id, (*b)->id);
 	if (!dead) {
 		ir_dominators(c->fn);
 		vec_foreach(&c->fn->blocks, b)
@@ -320,5 +448,5 @@ const char *ir_verify(const struct ir_mod *m)
 		if (words)
 			return words;
 	}
-	return NULL;
+	return ir_verify_mod(m);
 }

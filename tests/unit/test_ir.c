@@ -63,6 +63,7 @@ static void test_dominators(void **state)
 		struct ir_cur c = { 0 };
 		struct ir_block *b[24];
 		uint32_t n = 2 + (uint32_t)rand() % 22;
+		const char *fault;
 
 		open_world(&w);
 		c.fn = ir_fn_new(w.m, IR_FN_PROG, "f");
@@ -82,7 +83,8 @@ static void test_dominators(void **state)
 		}
 		ir_cfg(c.fn);
 		ir_dominators(c.fn);
-		assert_null(ir_verify_fn(c.fn));
+		fault = ir_verify_fn(c.fn);
+		assert_true(!fault || strstr(fault, "in a loop"));
 		for (uint32_t i = 0; i < c.fn->blocks.n; i++)
 			for (uint32_t k = 0; k < c.fn->blocks.n; k++) {
 				struct ir_block *x = c.fn->blocks.v[i], *y = c.fn->blocks.v[k];
@@ -210,6 +212,40 @@ static void test_verifier(void **state)
 		     0, 0, "does not dominate");
 	expect_error(FN "@0:\n\tjmp @0\n}\n", 0, 0, "entry has predecessors");
 	expect_error(FN "@0:\n\tret 0\n@1:\n\tret 1\n}\n", 0, 0, "cannot be reached");
+	expect_error(FN "@0:\n\tjmp @1\n@1:\n\tjmp @1\n}\n", 0, 0, "in a loop");
+	expect_error(FN "@0:\n\t%0 = add.b 1.b, 1.b\n\tret 0\n}\n", 0, 0, "cannot be of bits");
+	expect_error(FN "@0:\n\t%0 = ldp.w 1.l +0 size 4\n\tret 0\n}\n", 0, 0, "no packet address");
+	expect_error(FN "@0:\n\t%0 = pkt 0 +8\n\t%1 = ldp.w %0 +6 size 4\n\tret 0\n}\n", 0, 0,
+		     "byte 6 of 8");
+	expect_error(FN "@0:\n\t%0 = rtp.l rt0 1\n\tret 0\n}\n", 0, 0, "1 operands, 0 wanted");
+	expect_error(FN "@0:\n\t%0 = rtp.w rt0\n\tret 0\n}\n", 0, 0, "type W, L wanted");
+	expect_error(
+		"function 0 chain \"c\" pf 2 hook 1 prio 0 {\n@0:\n\t%0 = call fn0\n\tret %0\n}\n",
+		0, 0, "calls itself");
+}
+
+#define SET(kind, rest) "table 0 family 2 \"t\"\nset 0 " kind " table 0 \"s\" " rest "\n"
+
+/* What functions refer to. */
+static void test_items(void **state)
+{
+	expect_error("state 0 limit expr limit 0 1 5 0 0\n", 0, 0, "a limit of 0");
+	expect_error("state 0 numgen expr numgen 0 0 0\n", 0, 0, "modulo 0");
+	expect_error("state 0 quota\n", 0, 0, "quota without expr");
+	expect_error("state 0 counter expr last 0 0\n", 0, 0, "of another kind");
+	expect_error("state 0 counter\n" FN "@0:\n\tlast state0\n\tret 0\n}\n", 0, 0,
+		     "state 0 is of another kind");
+	expect_error(SET("const", "key 0 0 {\n}"), 0, 0, "a key has 1 to 64 bytes");
+	expect_error(SET("const", "key 8 0 fields 2 4 8 {\n}"), 0, 0, "do not make the key");
+	expect_error(SET("const", "key 1 0 {\n\telem x01\n\telem x01\n}"), 0, 0, "the same key");
+	expect_error(SET("const", "key 1 0 {\n\telem x02 to x01\n}"), 0, 0, "before it begins");
+	expect_error(SET("mutable", "key 4 0 expr numgen 0 2 0 {\n}"), 0, 0, "no such state");
+	expect_error(SET("mutable", "key 4 0 {\n}") FN "@0:\n\t%0 = look set0 1, 2\n\tret 0\n}\n",
+		     0, 0, "2 words, 1 wanted");
+	expect_error(SET("mutable", "key 4 0 {\n}") FN "@0:\n\t%0 = clook set0 1\n\tret 0\n}\n", 0,
+		     0, "set 0 is mutable");
+	expect_error(SET("mutable", "key 4 0 vmap {\n}") "dynset 0 set0 add 1 255\n", 0, 0,
+		     "packets cannot fill");
 }
 
 int main(void)
@@ -217,7 +253,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_dominators),  cmocka_unit_test(test_deep_graph),
 		cmocka_unit_test(test_unreachable), cmocka_unit_test(test_reader_errors),
-		cmocka_unit_test(test_verifier),
+		cmocka_unit_test(test_verifier),    cmocka_unit_test(test_items),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -239,8 +239,10 @@ static struct ir_ins *gen_alu(struct gen *g)
 
 static void gen_effect(struct gen *g)
 {
+	/* by kind of state, of each of which there are four */
 	static const enum ir_op ops[] = { IR_COUNT, IR_LIMIT, IR_QUOTA, IR_LAST, IR_NUMGEN };
-	enum ir_op op = ops[rnd(g, ARRAY_SIZE(ops))];
+	uint32_t kind = rnd(g, ARRAY_SIZE(ops));
+	enum ir_op op = ops[kind];
 	struct ir_ins *i, *a = pick(g, IR_W), *w[2];
 
 	if (!rnd(g, 4)) {
@@ -256,7 +258,7 @@ static void gen_effect(struct gen *g)
 		return;
 	}
 	i = ir_emit(&g->c, op, IR_V, ir_op_info[op].args[0] ? 1 : 0, &a);
-	i->aux = rnd(g, 4);
+	i->aux = 4 * kind + rnd(g, 4);
 	if (i->type != IR_V)
 		keep(g, i);
 }
@@ -308,12 +310,20 @@ static struct ir_ins *gen_bytes(struct gen *g)
 
 static void gen_start(struct gen *g)
 {
-	static const struct ir_state none;
+	static const struct expr exprs[] = {
+		{ .kind = EX_COUNTER },
+		{ .kind = EX_LIMIT, .limit = { .rate = 1, .unit = 1 } },
+		{ .kind = EX_QUOTA, .quota = { .bytes = 1 } },
+		{ .kind = EX_LAST },
+		{ .kind = EX_NUMGEN, .numgen = { .mod = 2 } },
+	};
 	struct ir_ins *ihl, *i;
 	struct ir_mod *m = g->c.fn->mod;
 
-	for (int k = 0; k < 4; k++)
-		*vec_push(m->arena, &m->states) = none;
+	for (int k = 0; k < 20; k++)
+		*vec_push(m->arena,
+			  &m->states) = (struct ir_state){ .kind = (enum ir_state_kind)(k / 4),
+							   .expr = &exprs[k / 4] };
 	i = ir_emit(&g->c, IR_CTX, IR_L, 0, NULL);
 	g->skb = ir_ldf(&g->c, FLD_ctx_skb, i, 0);
 	g->len = ir_ldf(&g->c, FLD_skb_len, g->skb, 0);
@@ -366,7 +376,12 @@ static struct ir_mod *gen_mod(struct arena *a, struct diag *d, uint64_t seed)
 	g.c.blk = ir_block_new(g.c.fn);
 	{
 		static struct table t = { .family = FAM_IP, .name = "t" };
-		static struct set s = { .table = &t, .name = "s", .key_len = 8, .n_fields = 2 };
+		static struct set s = { .table = &t,
+					.name = "s",
+					.key_len = 8,
+					.n_fields = 2,
+					.field_len = { 4, 4 },
+					.data_len = 8 };
 
 		*vec_push(a, &m->sets) = (struct ir_set){ .set = &s, .kind = SK_CONST };
 		*vec_push(a, &m->sets) = (struct ir_set){ .set = &s, .kind = SK_MUTABLE };
