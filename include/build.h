@@ -42,5 +42,7 @@ void build_into(struct ir_mod *m, const struct plan *plan, const struct build_op
 
 /* IR instructions of a function, instructions of a program, before it goes on elsewhere; tests lower them. */
 extern uint32_t build_part_max, build_prog_max;
+/* Rules are classified together whether it pays or not; for tests. */
+extern bool build_mix_any;
 
 #endif

@@ -154,6 +154,7 @@ enum ir_set_kind { SK_CONST, SK_MUTABLE };
 struct ir_set {
 	const struct set *set;
 	enum ir_set_kind kind;
+	bool straight; /* constant: searched without branches, however few its elements */
 	/* Verdict maps: the verdicts that its elements hold, each once; ELDW/CELDW word 0 is an index into it. */
 	VEC(struct verdict) verdicts;
 	/* Object maps: all objects of that kind that the table has; word 0 is an index into it. */

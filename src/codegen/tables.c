@@ -353,7 +353,7 @@ static struct tabres search(struct tabcur *c)
 	}
 	if ((bits = bitmap(c)))
 		return (struct tabres){ .cond = bits };
-	if (t->elems.n <= SMALL_MAX)
+	if (t->elems.n <= SMALL_MAX && !t->is->straight)
 		return tab_small(c);
 	if (!t->ranges)
 		return tab_hash(c);

@@ -27,7 +27,8 @@ bool lower_is_full(const struct bld *b)
 {
 	uint32_t n = b->c.fn->n_ins;
 
-	return n > build_part_max && (!b->level || n - build_part_max > build_part_max / 2);
+	return n > build_part_max && !b->uncut &&
+	       (!b->level || n - build_part_max > build_part_max / 2);
 }
 
 static bool heavy_target(const struct bld *b, const struct verdict *v)
@@ -68,7 +69,7 @@ void lower_begin(struct bld *b, struct ir_fn *fn)
 	b->end = ir_block_new(fn);
 	b->dead = false;
 	b->pos = NULL;
-	b->level = 0;
+	b->level = b->uncut = 0;
 	b->callees = 0;
 }
 
@@ -95,6 +96,7 @@ void lower_resume(struct bld *b, const struct bld *was)
 	b->dead = was->dead;
 	b->pos = was->pos;
 	b->level = was->level;
+	b->uncut = was->uncut;
 	b->callees = was->callees;
 	memcpy(b->regs, was->regs, sizeof(b->regs));
 }

@@ -39,7 +39,8 @@ static uint8_t *filled(const struct dlist *l, const uint8_t *p, uint32_t n, uint
 	uint8_t *v = arena_alloc(l->a, MAX(l->len, 1u));
 
 	memset(v, with, l->len);
-	memcpy(v, p, n);
+	if (n)
+		memcpy(v, p, n);
 	return v;
 }
 
@@ -139,17 +140,17 @@ static bool cmp_ranges(struct dlist *l, const struct expr *e, const struct data 
 		keep(l, lo, hi, parts[e->cmp.op]);
 		return true;
 	}
-	if (e->cmp.op != CMP_EQ || d->len != l->len || !is_prefix(mask, l->len))
+	if (e->cmp.op > CMP_NEQ || d->len != l->len || !is_prefix(mask, l->len))
 		return false;
 	hi = top = filled(l, d->b, d->len, 0);
 	for (uint32_t i = 0; i < l->len; i++) {
-		if (d->b[i] & ~mask->b[i]) {
-			intersect(l, NULL, 0);
+		if (d->b[i] & ~mask->b[i]) { /* never equal */
+			keep(l, lo, lo, e->cmp.op == CMP_EQ ? 0 : BELOW | WITHIN | ABOVE);
 			return true;
 		}
 		top[i] |= (uint8_t)~mask->b[i];
 	}
-	keep(l, lo, hi, WITHIN);
+	keep(l, lo, hi, parts[e->cmp.op]);
 	return true;
 }
 
@@ -175,13 +176,33 @@ static int by_low(const void *x, const void *y)
 
 #define SET_MAX 64 /* larger sets have a lookup of their own */
 
+/* What is in none of n ascending ranges. */
+static void exclude(struct dlist *l, const struct drange *v, uint32_t n)
+{
+	struct drange *out = arena_array(l->a, struct drange, n + 1);
+	uint8_t *lo = filled(l, NULL, 0, 0), *hi;
+	uint32_t m = 0;
+	bool more = true;
+
+	for (uint32_t i = 0; i < n; i++) {
+		hi = filled(l, v[i].lo, l->len, 0);
+		if (memcmp(lo, hi, l->len) < 0 && step(hi, l->len, -1))
+			out[m++] = (struct drange){ lo, hi };
+		lo = filled(l, v[i].hi, l->len, 0);
+		more = step(lo, l->len, 1);
+	}
+	if (more)
+		out[m++] = (struct drange){ lo, filled(l, NULL, 0, 0xff) };
+	intersect(l, out, m);
+}
+
 static bool set_ranges(struct dlist *l, const struct expr *e, const struct data *mask)
 {
 	const struct set *s = e->lookup.set;
 	struct drange *v;
 	uint32_t n = 0;
 
-	if (mask || e->lookup.inv || s->key_len != l->len || s->elems.n > SET_MAX)
+	if (mask || s->key_len != l->len || s->elems.n > SET_MAX)
 		return false;
 	v = arena_array(l->a, struct drange, s->elems.n + 1);
 	vec_foreach(&s->elems, it) {
@@ -197,7 +218,10 @@ static bool set_ranges(struct dlist *l, const struct expr *e, const struct data 
 	for (uint32_t i = 1; i < n; i++)
 		if (memcmp(v[i - 1].hi, v[i].lo, l->len) >= 0)
 			return false;
-	intersect(l, v, n);
+	if (e->lookup.inv)
+		exclude(l, v, n);
+	else
+		intersect(l, v, n);
 	return true;
 }
 
@@ -250,6 +274,27 @@ static bool is_pure_lookup(const struct bld *b, const struct expr *e, uint8_t re
 	       set_is_const(e->lookup.set, b->opts);
 }
 
+/* Whether the expression tests the register. */
+static bool is_test(const struct bld *b, const struct expr *e, uint8_t reg, uint32_t len)
+{
+	switch (e->kind) {
+	case EX_CMP:
+		return e->cmp.sreg == reg && e->cmp.data.len <= len;
+	case EX_RANGE:
+		return e->range.sreg == reg && e->range.from.len <= len;
+	default:
+		return is_pure_lookup(b, e, reg) && e->lookup.set->key_len <= len;
+	}
+}
+
+/* false: the test's values are not a list of ranges */
+static bool test_ranges(struct dlist *l, const struct expr *e, const struct data *mask)
+{
+	return e->kind == EX_CMP     ? cmp_ranges(l, e, mask)
+	       : e->kind == EX_RANGE ? range_ranges(l, e, mask)
+				     : set_ranges(l, e, mask);
+}
+
 /* The tests behind a load; n: expressions left. How many there are. */
 static uint32_t take_tests(struct bld *b, struct dunit *u, struct dlist *l, uint8_t reg,
 			   struct expr *const *e, uint32_t n)
@@ -263,18 +308,73 @@ static uint32_t take_tests(struct bld *b, struct dunit *u, struct dlist *l, uint
 		mask = &e[0]->bitwise.mask;
 		i++;
 	}
-	for (; i < n; i++, tests++) {
-		if (e[i]->kind == EX_CMP && e[i]->cmp.sreg == reg && e[i]->cmp.data.len <= u->len)
-			u->opaque |= !cmp_ranges(l, e[i], mask);
-		else if (e[i]->kind == EX_RANGE && e[i]->range.sreg == reg &&
-			 e[i]->range.from.len <= u->len)
-			u->opaque |= !range_ranges(l, e[i], mask);
-		else if (is_pure_lookup(b, e[i], reg) && e[i]->lookup.set->key_len <= u->len)
-			u->opaque |= !set_ranges(l, e[i], mask);
-		else
-			break;
-	}
+	for (; i < n && is_test(b, e[i], reg, u->len); i++, tests++)
+		u->opaque |= !test_ranges(l, e[i], mask);
 	return tests ? i : 0;
+}
+
+/* Whether a value of conntrack's state passes the unit's tests; false in *ok: they are of another kind. */
+static bool state_passes(const struct dunit *u, struct expr *const *e, uint32_t state, bool *ok)
+{
+	uint8_t v[4];
+	uint32_t i = 1;
+
+	memcpy(v, &state, sizeof(v));
+	if (e[i]->kind == EX_BITWISE) {
+		for (uint32_t k = 0; k < sizeof(v); k++)
+			v[k] &= e[i]->bitwise.mask.b[k];
+		i++;
+	}
+	for (; i < u->n; i++) {
+		const struct data *d = &e[i]->cmp.data;
+
+		*ok &= e[i]->kind == EX_CMP && d->len == sizeof(v) && e[i]->cmp.op <= CMP_NEQ;
+		if (*ok && (memcmp(v, d->b, d->len) == 0) != (e[i]->cmp.op == CMP_EQ))
+			return false;
+	}
+	return true;
+}
+
+/* Conntrack's state is one of five values, so whatever is asked of it is a list of them. */
+static bool state_ranges(struct dlist *l, const struct dunit *u, struct expr *const *e)
+{
+	static const uint32_t states[] = { 1, 2, 4, 8, 64 };
+	struct drange v[ARRAY_SIZE(states)];
+	uint32_t n = 0;
+	bool ok = true;
+
+	for (uint32_t i = 0; i < ARRAY_SIZE(states); i++) {
+		if (!state_passes(u, e, states[i], &ok))
+			continue;
+		v[n].lo = v[n].hi = arena_dup(l->a, &states[i], 4);
+		n++;
+	}
+	intersect(l, v, n);
+	return ok;
+}
+
+/* What the unit asks, for dispatch_mix.c. e: its expressions. */
+static void find_mix(struct arena *tmp, struct dunit *u, struct expr *const *e)
+{
+	struct dlist l = { .a = tmp, .len = u->len };
+
+	u->mixes = true;
+	if (!u->opaque) {
+		u->n_mix = u->n_ranges;
+		u->mix = u->ranges;
+		return;
+	}
+	if (e[0]->kind == EX_CT && e[0]->ct.key == KEY_CT_STATE) {
+		u->mixes = state_ranges(&l, u, e);
+	} else if (e[1]->kind == EX_BITWISE) {
+		u->mask = e[1];
+		for (uint32_t i = 2; i < u->n; i++)
+			u->mixes &= test_ranges(&l, e[i], NULL);
+	} else {
+		u->mixes = false;
+	}
+	u->mix = l.v;
+	u->n_mix = l.n;
 }
 
 /* The unit that begins with expression `first` of n; false: none does. */
@@ -293,6 +393,8 @@ static bool take_unit(struct bld *b, struct arena *tmp, struct dunit *u, const s
 	u->n = 1 + tests;
 	u->ranges = l.v;
 	u->n_ranges = l.n;
+	if (tests)
+		find_mix(tmp, u, r->exprs.v + first);
 	return tests;
 }
 
@@ -333,6 +435,16 @@ bool dispatch_same_load(const struct bld *b, const struct dunit *x, const struct
 {
 	if (compare_loads(x->load, y->load) || x->opaque != y->opaque)
 		return false;
+	return x->len == y->len || (in_fixed_header(b, x) && in_fixed_header(b, y));
+}
+
+bool dispatch_same_field(const struct bld *b, const struct dunit *x, const struct dunit *y)
+{
+	if (compare_loads(x->load, y->load) || !x->mask != !y->mask)
+		return false;
+	if (x->mask)
+		return x->len == y->len &&
+		       !memcmp(x->mask->bitwise.mask.b, y->mask->bitwise.mask.b, x->len);
 	return x->len == y->len || (in_fixed_header(b, x) && in_fixed_header(b, y));
 }
 

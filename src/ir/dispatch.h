@@ -26,6 +26,11 @@ struct dunit {
 	bool opaque;	   /* no ranges: may only be the same in all rules */
 	uint32_t n_ranges; /* ascending and disjoint; none: never true */
 	const struct drange *ranges;
+	/* dispatch_mix.c: the same as ranges of the value, or of the value under a mask; !mixes: there are none. */
+	bool mixes;
+	const struct expr *mask;
+	uint32_t n_mix;
+	const struct drange *mix;
 };
 
 /* A rule whose condition is pure and whose effects are a counter and a verdict. */
@@ -52,6 +57,9 @@ struct dchain {
 	struct strmap points;
 	uint32_t point_sizes;
 	VEC(const struct drule *) wide;
+	struct mix *mix; /* classification of the rules from here on; NULL: none */
+	uint32_t no_mix; /* before this rule none is worth it */
+	uint32_t peeled; /* rules left alone before the first */
 };
 
 /* What the rule says, in d->tmp; NULL: something that no lookup can do. */
@@ -61,6 +69,9 @@ struct drule *dispatch_rule(struct bld *b, struct arena *tmp, const struct rule 
 bool dispatch_same_load(const struct bld *b, const struct dunit *x, const struct dunit *y);
 bool dispatch_same_test(const struct drule *r, const struct dunit *x, const struct drule *s,
 			const struct dunit *y);
+
+/* Whether they ask about one value, for dispatch_mix.c. */
+bool dispatch_same_field(const struct bld *b, const struct dunit *x, const struct dunit *y);
 
 /* The register that the load of a unit writes. */
 uint8_t dispatch_load_reg(const struct expr *e);
@@ -115,6 +126,14 @@ struct ir_ins *dispatch_word(struct bld *b, struct ir_ins *el, uint32_t set, uin
 /* Does what the class says; offset: of the counter. Both may be NULL where they are not needed. */
 void dispatch_classes(struct drun *run, struct ir_ins *which, struct ir_ins *offset);
 struct drule *dispatch_rule_at(struct bld *b, struct dchain *dc, uint32_t i, struct rule_act act);
+/*
+ * As many rules from `at` on as one classification decides at once (dispatch_mix.c); 0: none. dc->mix is set then if rule `at` is
+ * one by itself between others that are classified.
+ */
+uint32_t dispatch_mix(struct bld *b, struct dchain *dc, uint32_t at);
+/* Class and counter of each rule of the run, 8 bytes each, as a table of the module; a word of it at byte `off`. */
+uint32_t dispatch_effects_table(const struct drun *run);
+struct ir_ins *dispatch_effect(struct bld *b, uint32_t table, struct ir_ins *rule, uint32_t off);
 /* Several shapes mixed: as dispatch_run(). */
 uint32_t dispatch_window(struct bld *b, struct dchain *dc, uint32_t at);
 

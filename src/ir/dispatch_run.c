@@ -649,8 +649,11 @@ uint32_t dispatch_run(struct bld *b, struct dchain *dc, uint32_t at)
 	struct drun run = { .b = b, .tmp = dc->tmp };
 	uint32_t max = FIRST_TRY, n;
 
-	if (!dc->tmp || at + DISPATCH_MIN > dc->to)
+	if (!dc->tmp)
 		return 0;
+	n = dispatch_mix(b, dc, at);
+	if (n || dc->mix || at + DISPATCH_MIN > dc->to)
+		return n;
 	for (;; max = UINT32_MAX) {
 		collect(&run, dc, at, max);
 		n = run.n < DISPATCH_MIN ? 0 : dispatch_elements(&run);

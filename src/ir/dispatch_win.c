@@ -81,8 +81,7 @@ static struct ir_ins *search(struct drun *s, struct ir_ins *best)
 	return phi;
 }
 
-/* Class and counter of every rule, 8 bytes each. */
-static uint32_t effects_table(const struct drun *all)
+uint32_t dispatch_effects_table(const struct drun *all)
 {
 	struct ir_mod *m = all->b->m;
 	struct ir_table *t = vec_push(m->arena, &m->tables);
@@ -90,7 +89,7 @@ static uint32_t effects_table(const struct drun *all)
 
 	while (rows < all->n)
 		rows *= 2;
-	*t = (struct ir_table){ .name = arena_printf(m->arena, "window%u", m->tables.n - 1),
+	*t = (struct ir_table){ .name = arena_printf(m->arena, "effects%u", m->tables.n - 1),
 				.len = 8 * rows,
 				.align = 8 };
 	t->bytes = arena_alloc(m->arena, t->len);
@@ -104,9 +103,9 @@ static uint32_t effects_table(const struct drun *all)
 	return m->tables.n - 1;
 }
 
-static struct ir_ins *effect(struct bld *b, uint32_t table, struct ir_ins *best, uint32_t off)
+struct ir_ins *dispatch_effect(struct bld *b, uint32_t table, struct ir_ins *rule, uint32_t off)
 {
-	struct ir_ins *i = bop(b, IR_AND, best, bw(b, b->m->tables.v[table].len / 8 - 1));
+	struct ir_ins *i = bop(b, IR_AND, rule, bw(b, b->m->tables.v[table].len / 8 - 1));
 
 	i = ir_emit1(&b->c, IR_LDRO, IR_W, bop(b, IR_SHL, i, bw(b, 3)));
 	i->aux = table;
@@ -130,11 +129,11 @@ static void lower_window(struct window *w)
 	btest(b, bcond(b, IR_NE, best, NOTHING));
 	if (b->dead)
 		return;
-	table = effects_table(&w->all);
+	table = dispatch_effects_table(&w->all);
 	if (w->all.classes.n > 1)
-		which = effect(b, table, best, 0);
+		which = dispatch_effect(b, table, best, 0);
 	if (w->all.counts)
-		offset = effect(b, table, best, 4);
+		offset = dispatch_effect(b, table, best, 4);
 	dispatch_classes(&w->all, which, offset);
 }
 

@@ -79,12 +79,13 @@ struct bld {
 	uint32_t n_parts;
 
 	struct ir_cur c;
-	bool dead;		  /* nothing of this rule can be reached any more */
-	struct ir_block *brk;	  /* next rule */
-	struct ir_block *end;	  /* end of the chain at hand */
-	struct bpos *pos;	  /* the chain at hand, next: the rule behind the one at hand */
-	uint32_t level;		  /* chains lowered in place around it */
-	uint64_t callees;	  /* instructions of the functions that this one calls */
+	bool dead;	      /* nothing of this rule can be reached any more */
+	struct ir_block *brk; /* next rule */
+	struct ir_block *end; /* end of the chain at hand */
+	struct bpos *pos;     /* the chain at hand, next: the rule behind the one at hand */
+	uint32_t level;	      /* chains lowered in place around it */
+	uint32_t uncut;	      /* around it something that no part and no program may go on from */
+	uint64_t callees;     /* instructions of the functions that this one calls */
 	const struct binfo *info; /* IPv6: packet information that holds here; NULL: none */
 	struct breg regs[REG_WORDS];
 };

@@ -2,8 +2,8 @@
 /*
  * difftool: reads rulesets, builds IR by the plainest plan, and compares for generated packets what the interpreter of the
  * hinge and the IR say: verdicts and counters. With -p the plan is the splitter's; with -v the
- * generated instructions run too; with -s chains are cut into small parts and code is made as for large programs. Dumps whose name
- * ends in .nft are text. Prints every difference; status 1 if there is one.
+ * generated instructions run too; with -s chains are cut into small parts and code is made as for large programs; with -m rules
+ * are classified together (dispatch_mix.c) even where that does not pay. Dumps whose name ends in .nft are text. Prints every difference; status 1 if there is one.
  */
 #include <stdlib.h>
 
@@ -322,6 +322,8 @@ int main(int argc, char **argv)
 	for (; argc > 1 && argv[1][0] == '-'; argv++, argc--) {
 		if (argv[1][1] == 'O')
 			level = (enum opt_level)(argv[1][2] - '0');
+		else if (argv[1][1] == 'm')
+			build_mix_any = true;
 		else if (argv[1][1] == 'p')
 			fo.can_lower = build_can_lower;
 		else if (argv[1][1] == 'v')
@@ -332,7 +334,7 @@ int main(int argc, char **argv)
 	n = argc > 2 ? (uint32_t)atoi(argv[1]) : 0;
 	if (!n) {
 		fprintf(stderr,
-			"usage: difftool [-O0|-O1|-O2] [-p] [-v] [-s] PACKETS RULESET...\n");
+			"usage: difftool [-O0|-O1|-O2] [-m] [-p] [-v] [-s] PACKETS RULESET...\n");
 		return 1;
 	}
 	for (int i = 2; i < argc; i++) {

@@ -29,7 +29,7 @@ def value(r, one, style):
     if style == 'set':
         return '{ ' + ', '.join(sorted({one(r) for _ in range(r.randrange(1, 5))})) + ' }'
     if style == 'not':
-        return '!= ' + one(r)
+        return '!= ' + (value(r, one, 'set') if r.random() < 0.5 else one(r))
     return one(r)
 
 
@@ -70,10 +70,14 @@ FIELDS = {
     'ct mark': [lambda r: str(r.randrange(3))],
     'tcp flags': [lambda r: r.choice(['syn', 'ack', '& (syn | ack) == syn'])],
     'icmp type': [lambda r: r.choice(['echo-request', 'echo-reply'])],
+    'ip saddr & 0.0.0.255': [lambda r: '== 0.0.0.%d' % r.randrange(1, 6), lambda r: '!= 0.0.0.%d' % r.randrange(1, 6)],
+    'ip daddr & 0.1.0.3': [lambda r: '== 0.%d.0.%d' % (r.randrange(2), r.randrange(4))],
+    'oifname': [lambda r: r.choice(['"lan0"', '"wan*"', '"x1"'])],
+    'ip6 daddr': [lambda r: '!= fd00:0:0:%d::/63' % (2 * r.randrange(2)), addr6],
     'meta length': [lambda r: '20-60', lambda r: r.choice(['> 60', '< 100'])],
 }
-V6 = {'ip6 saddr'}
-V4 = {'ip saddr', 'ip daddr', 'ip ttl', 'ip protocol', 'icmp type'}
+V6 = {'ip6 saddr', 'ip6 daddr'}
+V4 = {'ip saddr', 'ip daddr', 'ip saddr & 0.0.0.255', 'ip daddr & 0.1.0.3', 'ip ttl', 'ip protocol', 'icmp type'}
 L4 = {'tcp dport': 't', 'tcp sport': 't', 'tcp flags': 't', 'udp dport': 'u', 'icmp type': 'i', 'th dport': 'h', 'ip protocol': 'p',
       'meta l4proto': 'm'}
 
@@ -100,11 +104,11 @@ def block(r, verdicts):
         rule = []
         for x in fields:
             one = r.choice(FIELDS[x]) if mixed else styles[x]
-            plain = one is FIELDS[x][0]
+            plain = one is FIELDS[x][0] and '&' not in x
             how = r.random()
-            if plain and how < 0.08 and x not in ('tcp flags', 'ct state', 'iifname'):
+            if plain and how < 0.08 and x not in ('tcp flags', 'ct state', 'iifname', 'oifname', 'ip6 daddr'):
                 rule.append(x + ' ' + value(r, one, 'set'))
-            elif plain and how < 0.1 and x not in ('tcp flags',):
+            elif plain and how < 0.11 and x not in ('tcp flags', 'ip6 daddr'):
                 rule.append(x + ' ' + value(r, one, 'not'))
             else:
                 rule.append(x + ' ' + one(r))
@@ -126,6 +130,39 @@ def interleaved(r, verdicts):
     return out
 
 
+ODD = ['counter', 'counter name shared', 'udp sport 7 limit rate 1/day burst 3 packets accept', 'tcp dport vmap { 22 : accept, 53 : jump leaf }',
+       'meta mark 3 drop', 'ip saddr 10.0.0.0/14 counter', 'ip daddr 10.1.0.2 quota 900 bytes drop']
+
+
+def mixed(r, verdicts):
+    """Rules of a shape of its own each, some of them such as cannot be merged."""
+    out = []
+    odd = r.choice([0, 0, 0.04, 0.15])
+    counters = r.choice([0, 0.3, 1])
+    for _ in range(r.choice([12, 30, 70, 150])):
+        if r.random() < odd:
+            out.append(r.choice(ODD))
+        rule = []
+        for x in shape(r):
+            one = r.choice(FIELDS[x])
+            # a list of tests on many values with two or more wide ranges is what makes rules overlap
+            if one is FIELDS[x][0] and r.random() < 0.2 and '&' not in x and x not in ('tcp flags', 'ct state', 'iifname', 'oifname', 'ip6 daddr'):
+                rule.append(x + ' ' + value(r, one, r.choice(['set', 'not'])))
+            elif x == 'meta l4proto' and 'th dport' in rule:
+                rule.append('meta l4proto { tcp, udp }')
+            else:
+                rule.append(x + ' ' + one(r))
+        if r.random() < counters:
+            rule.append('counter')
+        verdict = r.choice(verdicts)
+        if verdict or rule[-1] == 'counter':
+            rule.append(verdict)
+        else:
+            rule.append('counter')
+        out.append(' '.join(rule))
+    return out
+
+
 def ruleset(seed):
     r = random.Random(seed)
     final = ['accept', 'drop', 'return', 'goto leaf']
@@ -137,7 +174,7 @@ def ruleset(seed):
     for hook, policy in (('input', 'drop'), ('forward', 'accept')):
         out += ['\tchain %s {' % hook, '\t\ttype filter hook %s priority 0; policy %s;' % (hook, policy)]
         for _ in range(r.randrange(1, 5)):
-            out += ['\t\t' + x for x in r.choice([block, block, interleaved])(
+            out += ['\t\t' + x for x in r.choice([block, block, interleaved, mixed, mixed])(
                 r, r.choice([final, final, every, ['drop', 'accept'], ['', 'drop']]))]
         out += ['\t}']
     return '\n'.join(out + ['}', ''])
@@ -154,7 +191,7 @@ def main():
             path = '%s/runs%d.nft' % (d, seed)
             with open(path, 'w') as f:
                 f.write(ruleset(seed))
-            parts = ['-s'] if seed % 3 == 0 else []
+            parts = (['-s'] if seed % 3 == 0 else []) + (['-m'] if seed % 2 else [])
             p = subprocess.run([tool, '-O2', '-v'] + parts + [packets, path], capture_output=True, text=True, timeout=120)
             if p.returncode:
                 bad += 1
