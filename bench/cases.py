@@ -124,6 +124,32 @@ def jump(n):
     return Case("prerouting", table(("ip saddr %s jump j%d" % (net(k), k) for k in range(n)), more), ends(n, make), ipt, False)
 
 
+def mixed(n):
+    """n rules, of sixteen shapes in turn: addresses, prefixes, masks, ports, ranges and sets of them, interfaces, states, counters."""
+    net = lambda i: "10.%d.%d.0/%d" % (64 + (i >> 8 & 63), i & 255, (24, 23, 26, 28)[i % 4]) if i % 4 != 1 else "10.%d.%d.0/23" % (64 + (i >> 8 & 63), i & 254)
+    shapes = [lambda i: "ip saddr %s tcp dport %d" % (address(i), port(i)), lambda i: "iifname \"eth%d\" ip saddr %s" % (i % 8, net(i)),
+              lambda i: "ip saddr %s udp dport { 53, %d }" % (net(i), port(i)), lambda i: "ip protocol tcp ip daddr %s" % net(i),
+              lambda i: "ct state new ip saddr %s tcp dport %d" % (net(i), port(i)), lambda i: "ip saddr %s udp dport %d-%d" % (net(i), port(i), port(i) + 20),
+              lambda i: "meta l4proto { tcp, udp } th dport %d ip saddr %s" % (port(i), address(i)), lambda i: "ip6 saddr fd00::%x tcp dport %d" % (i, port(i)),
+              lambda i: "ip saddr & 0.0.255.255 == 0.0.%d.%d tcp sport %d" % (i >> 8 & 255, i & 255, port(i)), lambda i: "ip daddr != 10.0.0.0/8 udp sport %d" % port(i),
+              lambda i: "tcp flags & (syn | ack) == syn ip saddr %s" % net(i), lambda i: "ip saddr %s ip daddr %s" % (net(i), net(i + 7)),
+              lambda i: "ip ttl < %d ip saddr %s" % (2 + i % 8, address(i)), lambda i: "icmp type echo-request ip saddr %s" % net(i),
+              lambda i: "ip saddr %s udp sport %d counter" % (address(i), port(i)), lambda i: "udp dport %d ip saddr %s" % (port(i), address(i))]
+    rules = ["%s accept" % shapes[i % len(shapes)](i) for i in range(n - 1)] + ["ip saddr 10.9.9.9 udp dport 9999 accept"]
+    last = ("udp", "10.9.9.9", 4444, "10.9.0.2", 9999)
+    return Case("prerouting", table(rules), [("middle", udp(len(shapes) * (n // 2 // len(shapes)) - 1), False), ("last", last, False), ("miss", MISS, False)],
+                o0=n <= 1000)
+
+
+def services(n):
+    """n services, each with a chain of its own that a verdict map finds by protocol, address and port."""
+    more = "".join("\tchain s%d {\n\t\tip saddr 192.0.2.0/24 drop\n\t\tcounter accept\n\t}\n" % i for i in range(1, n + 1))
+    more += "\tmap v {\n\t\ttype inet_proto . ipv4_addr . inet_service : verdict; flags constant\n\t\telements = { %s }\n\t}\n" % ", ".join(
+        "udp . %s . %d : goto s%d" % (address(i), port(i), i) for i in range(1, n + 1))
+    make = lambda i: ("udp", "10.9.0.3", 4444, address(i), port(i))
+    return Case("prerouting", table(["meta l4proto . ip daddr . th dport vmap @v"], more), ends(n, make), o0=False)
+
+
 def ctfirst(_):
     rules = ["ct state established,related accept", "ct state invalid drop"]
     rules += ["ip saddr %s udp dport %d accept" % (address(i), 1000 + i) for i in range(1, 51)]
@@ -177,13 +203,13 @@ def example_router(_):
     return Case("forward", text, [("established", lan(4444, 53), True), ("new from inside", lan(4445, 53), False)])
 
 
-KINDS = {"linear": linear, "set": a_constant_set, "mutable": a_mutable_set, "interval": interval, "concat": concat, "vmap": vmap, "jump": jump,
+KINDS = {"linear": linear, "set": a_constant_set, "mutable": a_mutable_set, "interval": interval, "concat": concat, "vmap": vmap, "jump": jump, "mixed": mixed, "services": services,
          "ctfirst": ctfirst, "host": host, "extensions": extensions, "example-host": example_host, "example-router": example_router}
 REAL = ["host", "ctfirst", "example-host", "example-router"]
 QUICK = REAL + ["extensions:20", "linear:1", "linear:10", "linear:100", "linear:1000", "linear:10000", "set:10000", "interval:10000", "concat:10000",
-                "vmap:1000", "jump:100"]
+                "vmap:1000", "jump:100", "mixed:1000", "services:1000"]
 ALL = REAL + ["extensions:20"] + ["%s:%d" % (k, 10**e) for k, es in (("linear", range(6)), ("set", range(1, 7)), ("mutable", (2, 4)), ("interval", (1, 3, 4, 5)),
-                                                  ("concat", (1, 3, 4, 5)), ("vmap", (1, 3, 4)), ("jump", (1, 2))) for e in es]
+                                                  ("concat", (1, 3, 4, 5)), ("vmap", (1, 3, 4)), ("jump", (1, 2)), ("mixed", (1, 2, 3, 4)), ("services", (3,))) for e in es]
 
 
 def case(name):

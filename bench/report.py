@@ -17,6 +17,11 @@ def hook_targets(row, rows):
         out.append(("nft/%d" % times if times > 1 else "nft", row["nft"] >= times * o2))
     if kind == "extensions" and label != "first" and row.get("iptables-nft") is not None:
         out.append(("iptables-nft/3", row["iptables-nft"] >= 3 * o2))
+    if kind == "mixed" and label == "last" and row.get("nft") is not None:
+        times = {100: 10, 1000: 100, 10000: 100}.get(n, 1)
+        out.append(("nft/%d" % times if times > 1 else "nft", row["nft"] >= times * o2))
+    if kind in ("vmap", "services", "jump", "set") and label == "last" and row.get("nft") is not None:
+        out.append(("nft", row["nft"] >= o2))
     if kind == "linear" and n in (10000, 100000):
         ten = next((r["-O2"] for r in rows if r["case"] == "linear:10" and r["packet"] == label and "-O2" in r), None)
         if ten is not None:

@@ -20,9 +20,10 @@
 #define CROSS_MAX      65536u /* entries of a table that joins two axes */
 #define PEEL_MAX       4      /* rules before it that need no header */
 #define STRETCH_MIN    3      /* shorter ones are tested rule by rule */
+#define FAR	       32     /* rules of a stretch that need not end with a word */
 #define ROUNDS_MAX     6      /* each has code of its own ... */
 #define JUMP_MAX       64     /* ... that of chains of so many expressions included */
-#define RULE_NS	       0.8    /* a rule tested by itself, a look-up of a run of rules */
+#define RULE_NS	       1.5    /* a rule tested by itself */
 #define LOOKUP_NS      5.0
 #define CONCAT_NS      20.0 /* of ranges in several fields */
 #define CONCAT_RULE_NS 0.25
@@ -528,16 +529,25 @@ static struct stretch stretch_to(const struct mix *m, uint32_t at, uint32_t max)
 	return s;
 }
 
-/* One packet may meet several rules only within a word of the rows, and not too many. */
+/*
+ * As far as no packet meets two rules, if that is far; else within a word of the rows, where packets may meet some, but not too
+ * many.
+ */
 static struct stretch stretch_at(const struct mix *m, uint32_t at)
 {
 	struct stretch s = stretch_to(m, at, m->n);
-	uint32_t max = ALIGN_UP(s.first + 1, 64u);
+	uint32_t max = ALIGN_UP(s.first + 1, 64u), one = s.end;
 
-	while (s.rounds > (s.first / 64 == (s.end - 1) / 64 ? ROUNDS_MAX : 1)) {
+	if (s.rounds == 1)
+		return s;
+	for (uint32_t k = s.first; k < one; k++)
+		one = MIN(one, m->limit[k]);
+	if (one - s.first >= FAR)
+		return stretch_to(m, at, one);
+	do {
 		s = stretch_to(m, at, max);
 		max = s.first + DIV_ROUND_UP(s.end - s.first, 2u);
-	}
+	} while (s.rounds > ROUNDS_MAX);
 	return s;
 }
 
