@@ -393,6 +393,8 @@ struct set {
 	uint8_t field_len[16]; /* bytes, unpadded */
 	uint32_t data_type;    /* datatype number; DATA_VERDICT_TYPE for verdict maps */
 	uint8_t data_len;
+	/* Of integers, whose type has no order of bytes of its own; ORDER_NONE: that of the type. */
+	enum byte_order key_order, data_order;
 	uint32_t obj_type; /* SET_OBJECT: NFT_OBJECT_* */
 	bool is_vmap;
 	const char *key_typeof,
@@ -478,6 +480,9 @@ struct table *ruleset_table(const struct ruleset *rs, enum family f,
 struct chain *table_chain(const struct table *t, const char *name);
 struct set *table_set(const struct table *t, const char *name);
 struct obj *table_obj(const struct table *t, const char *name, uint32_t type);
+/* Byte order of a set's keys (concatenations: of the last field) and of a map's data. */
+enum byte_order set_key_order(const struct set *s);
+enum byte_order set_data_order(const struct set *s);
 /* Does a rule or an element refer to it? */
 bool table_uses_set(const struct table *t, const struct set *s);
 bool table_uses_chain(const struct table *t, const struct chain *to);

@@ -280,9 +280,8 @@ static void fib_words(struct pstate *ps, struct pval *v)
 			first = false;
 		}
 	sb_printf(&b, " %s",
-		  ps->o->listing && e->fib.result == 1 && e->fib.flags & NFTA_FIB_F_PRESENT
-			  ? "check"
-			  : results[e->fib.result]);
+		  e->fib.result == 1 && e->fib.flags & NFTA_FIB_F_PRESENT ? "check"
+									  : results[e->fib.result]);
 	v->words = b.s;
 	v->type = e->fib.flags & NFTA_FIB_F_PRESENT ? TYPE_BOOLEAN : types[e->fib.result];
 	v->host = true;
@@ -524,6 +523,19 @@ static void bracket(struct sbuf *out, size_t start)
 	sb_printf(out, "(%s)", said);
 }
 
+/* What was loaded is a byte: in a wider operation it is the low one of a number of this machine. */
+static bool loads_byte(const struct pval *v)
+{
+	const struct expr *e = v->e;
+	const struct reg_key *k = e->kind == EX_META ? reg_key(EX_META, e->meta.key)
+				  : e->kind == EX_CT ? reg_key(EX_CT, e->ct.key)
+						     : NULL;
+
+	if (e->kind == EX_PAYLOAD || e->kind == EX_EXTHDR)
+		return v->len == 1;
+	return k && k->len == 1;
+}
+
 /* The operations after the words: " & 0xff", " << 2" ... */
 bool pl_text(struct pstate *ps, const struct pval *v, uint32_t skip_ops, struct sbuf *out)
 {
@@ -555,6 +567,8 @@ bool pl_text(struct pstate *ps, const struct pval *v, uint32_t skip_ops, struct 
 		struct data m, x;
 		bool all1 = true, orlike = true;
 
+		if (e->bitwise.len > 1 && loads_byte(v))
+			host = true;
 		switch (v->ops[i].op) {
 		case POP_SWAP:
 			break;

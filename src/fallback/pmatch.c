@@ -195,6 +195,16 @@ static bool cmp_fields(struct pstate *ps, const struct pval *v, const struct exp
 	return n;
 }
 
+/* `fib daddr oif missing`, which older versions of nft read, too; they have no `check`. */
+static void older_fib(const struct pstate *ps, struct pval *v)
+{
+	size_t n = strlen(v->words);
+
+	if (v->e->kind == EX_FIB && v->e->fib.result == 1 && v->type == TYPE_BOOLEAN && !v->n_ops &&
+	    !ps->o->listing)
+		v->words = arena_printf(ps->a, "%.*soif", (int)(n - strlen("check")), v->words);
+}
+
 static bool pm_cmp(struct pstate *ps, const struct expr *c)
 {
 	struct pval *v = pl_reg(ps, c->cmp.sreg);
@@ -205,6 +215,8 @@ static bool pm_cmp(struct pstate *ps, const struct expr *c)
 	pl_resolve(ps, v);
 	if (!v->words)
 		return false;
+	if (c->cmp.op <= CMP_NEQ)
+		older_fib(ps, v);
 	sb_init(&b, ps->a);
 	/* Less than was loaded is compared: only names and addresses have a way to say that. */
 	if (c->cmp.data.len != v->len && v->type != TYPE_IFNAME && v->e->kind == EX_PAYLOAD)
@@ -352,6 +364,8 @@ static bool pm_lookup(struct pstate *ps, const struct expr *e)
 
 			v->type = pv_decl_type(s->data_decl, &v->host, &len);
 		}
+		if (s->data_order)
+			v->host = s->data_order == ORDER_HOST;
 		ps->reg[REG_WORD(e->lookup.dreg)] = v;
 		if (!pm_set_ref(ps, s, key, n, v, &b))
 			return false;

@@ -59,6 +59,8 @@ static bool key_types(const struct set *s, struct pval **key, uint32_t n_key, st
 		for (i = 0; i < n; i++)
 			ty[i].t = pv_number_type(s->key_type >> (n - 1 - i) * 6 & 63, &ty[i].host);
 	}
+	if (n_key != n && n == 1 && ty[0].t == TYPE_INTEGER && s->key_order)
+		ty[0].host = s->key_order == ORDER_HOST;
 	for (i = 0; i < n; i++) {
 		ty[i].len = n == 1 ? s->key_len : s->field_len[i];
 		if (n_key != n && s->flags & SET_INTERVAL && ty[i].t != TYPE_IFNAME)
@@ -163,7 +165,9 @@ static bool data_types(const struct set *s, const struct pval *data, struct etyp
 			ty[i].t = said[i].t;
 			ty[i].host = said[i].host;
 		}
-	if (data && *n == 1 && ty[0].t == TYPE_INTEGER)
+	if (*n == 1 && ty[0].t == TYPE_INTEGER && s->data_order)
+		ty[0].host = s->data_order == ORDER_HOST;
+	else if (data && *n == 1 && ty[0].t == TYPE_INTEGER)
 		ty[0].host = data->host;
 	for (i = 0; i < *n; i++)
 		sum += ALIGN_UP(ty[i].len, 4u);

@@ -123,7 +123,7 @@ void ps_stateful(const struct expr *e, const struct fb_print_opts *o, struct sbu
 		break;
 	case EX_LAST:
 		sb_puts(out, "last");
-		if (o->listing && !o->zero) {
+		if (!o->zero && (o->listing || e->last.set)) {
 			sb_puts(out, e->last.set ? " used " : " used never");
 			if (e->last.set)
 				pv_time(out, e->last.msecs);
@@ -208,7 +208,7 @@ static bool stmt_nat(struct pstate *ps, const struct expr *e, struct sbuf *b)
 	struct pval *a = pl_reg(ps, e->nat.reg_addr_min);
 
 	sb_puts(b, e->nat.type == NFT_NAT_SNAT ? "snat" : "dnat");
-	if (ps->fam == FAM_INET)
+	if (ps->fam == FAM_INET && e->nat.family != FAM_INET)
 		sb_printf(b, " %s", e->nat.family == FAM_IP6 ? "ip6" : "ip");
 	if (e->nat.flags & NAT_NETMAP)
 		return false;
@@ -260,7 +260,7 @@ static bool stmt_redir(struct pstate *ps, const struct expr *e, struct sbuf *b)
 	return true;
 }
 
-static bool stmt_log(const struct expr *e, struct sbuf *b)
+static bool stmt_log(struct pstate *ps, const struct expr *e, struct sbuf *b)
 {
 	static const char *const levels[] = { "emerg",	"alert", "crit",  "err",  "warn",
 					      "notice", "info",	 "debug", "audit" };
@@ -278,7 +278,7 @@ static bool stmt_log(const struct expr *e, struct sbuf *b)
 			sb_printf(b, " queue-threshold %u", e->log.qthreshold);
 		return true;
 	}
-	if (e->log.has_level && e->log.level != 4) {
+	if (e->log.has_level && (e->log.level != 4 || !ps->o->listing)) {
 		if (e->log.level >= ARRAY_SIZE(levels))
 			return false;
 		sb_printf(b, " level %s", levels[e->log.level]);
@@ -542,7 +542,7 @@ static bool stmt(struct pstate *ps, const struct expr *e, struct sbuf *b)
 	case EX_REDIR:
 		return stmt_redir(ps, e, b);
 	case EX_LOG:
-		return stmt_log(e, b);
+		return stmt_log(ps, e, b);
 	case EX_REJECT:
 		return stmt_reject(ps, e, b);
 	case EX_META:

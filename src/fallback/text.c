@@ -256,6 +256,32 @@ static uint32_t xt_ct(const struct expr *e, uint32_t fam)
 	return 0;
 }
 
+static uint32_t states_ct(struct expr *const *v, uint32_t n, uint32_t fam)
+{
+	for (uint32_t i = 0; i < n; i++)
+		if (v[i]->kind == EX_CONNLIMIT)
+			return fam;
+	return 0;
+}
+
+static uint32_t set_ct(const struct set *s)
+{
+	uint32_t fam = family_bits(s->table->family);
+	uint32_t bits = states_ct(s->exprs, s->n_exprs, fam);
+
+	vec_foreach(&s->elems, el)
+		bits |= states_ct((*el)->exprs, (*el)->n_exprs, fam);
+	return bits;
+}
+
+static uint32_t obj_ct(const struct obj *o)
+{
+	bool on = o->type == NFT_OBJECT_CT_HELPER || o->type == NFT_OBJECT_CT_TIMEOUT ||
+		  o->type == NFT_OBJECT_CT_EXPECT || o->type == NFT_OBJECT_SYNPROXY;
+
+	return on ? family_bits(o->table->family) : 0;
+}
+
 /* What the kernel switches on when it takes the rule, whether a packet ever comes to it or not. */
 static uint32_t rule_ct(const struct rule *r)
 {
@@ -278,7 +304,11 @@ static uint32_t rule_ct(const struct rule *r)
 		case EX_REDIR:
 		case EX_CONNLIMIT:
 		case EX_FLOW_OFFLOAD:
+		case EX_SYNPROXY:
 			bits |= fam;
+			break;
+		case EX_DYNSET:
+			bits |= states_ct(e->dynset.exprs, e->dynset.n_exprs, fam);
 			break;
 		case EX_MATCH:
 		case EX_TARGET:
@@ -299,6 +329,10 @@ static uint32_t table_ct(const struct table *t)
 	vec_foreach(&t->chains, c)
 		vec_foreach(&(*c)->rules, r)
 			bits |= rule_ct(*r);
+	vec_foreach(&t->sets, set)
+		bits |= set_ct(*set);
+	vec_foreach(&t->objs, obj)
+		bits |= obj_ct(*obj);
 	return bits;
 }
 
@@ -405,6 +439,10 @@ static uint32_t residue_ct(const struct split *s, const struct need *n)
 		if (n->chains[(*c)->index])
 			vec_foreach(&(*c)->rules, r)
 				bits |= rule_ct(*r);
+	vec_foreach(&n->sets, set)
+		bits |= set_ct(*set);
+	vec_foreach(&n->objs, obj)
+		bits |= obj_ct(*obj);
 	vec_foreach(&s->bases, b)
 		if ((*b)->state == SP_SPLIT && (*b)->c->table == n->t)
 			vec_foreach(&(*b)->res->chains, c)

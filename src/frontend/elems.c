@@ -48,6 +48,11 @@ struct tx *fields_copy(struct sema *s, const struct tx *key)
 	return c;
 }
 
+static enum byte_order integer_order(const struct dtype *t, enum byte_order o)
+{
+	return t->num == TYPE_INTEGER ? o : ORDER_NONE;
+}
+
 void set_key(struct sema *s, struct sset *set, const struct tx *key)
 {
 	struct set *st = &set->set;
@@ -57,6 +62,7 @@ void set_key(struct sema *s, struct sset *set, const struct tx *key)
 	set->key_bits = key->len;
 	st->key_type = type_number(key->type);
 	st->key_decl = key->type->name;
+	st->key_order = integer_order(key->type, key->order);
 	if (key->kind == TX_CONCAT) {
 		set->key_tx = fields_copy(s, key);
 		st->n_fields = key->concat.n;
@@ -77,6 +83,7 @@ void set_data(struct sset *set, const struct dtype *t, enum byte_order o, uint32
 	set->set.flags |= SET_MAP;
 	set->set.is_vmap = t->num == TYPE_VERDICT;
 	set->set.data_type = set->set.is_vmap ? DATA_VERDICT_TYPE : type_number(t);
+	set->set.data_order = integer_order(t, o);
 	set->set.data_decl = t->num == TYPE_VERDICT ? "verdict" : t->name;
 	set->set.data_len = (uint8_t)DIV_ROUND_UP(bits, 8u);
 }

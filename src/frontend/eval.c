@@ -331,7 +331,8 @@ static int can_transfer(struct sema *s, const struct tx *l, const struct tx *v)
 }
 
 /*
- * field >> n == v ==> field & mask == v << n: cheaper by an operation. What is not moved for all elements is not moved.
+ * field >> n == v ==> field & mask == v << n: cheaper by an operation. What is not moved for all elements is not moved; nft does
+ * not move it into the ranges of a set.
  */
 bool transfer(struct sema *s, struct tx **left, struct tx *right)
 {
@@ -344,6 +345,8 @@ bool transfer(struct sema *s, struct tx **left, struct tx *right)
 		return true;
 	if (el) {
 		for (uint32_t i = 0; i < el->v.n; i++) {
+			if (el->v.v[i].key->kind == TX_RANGE)
+				return true;
 			can = can_transfer(s, l, el->v.v[i].key);
 			if (can <= 0)
 				return !can;

@@ -152,7 +152,7 @@ static enum byte_order load_order(const struct expr *e, const struct regs *rg, u
 	}
 	case EX_LOOKUP:
 		*reg = e->lookup.dreg == REG_VERDICT ? REG_NONE : e->lookup.dreg;
-		return e->lookup.set ? datatype_order(e->lookup.set->data_type) : ORDER_NONE;
+		return e->lookup.set ? set_data_order(e->lookup.set) : ORDER_NONE;
 	case EX_INNER:
 		return e->inner.expr ? load_order(e->inner.expr, rg, reg) : ORDER_NONE;
 	default:
@@ -192,12 +192,12 @@ static enum byte_order use_order(const struct expr *e, uint8_t r, const struct r
 	case EX_BITWISE:
 		return reg_order(rg, r == e->bitwise.sreg ? e->bitwise.sreg2 : e->bitwise.sreg);
 	case EX_LOOKUP:
-		return e->lookup.set ? datatype_order(e->lookup.set->key_type) : ORDER_NONE;
+		return e->lookup.set ? set_key_order(e->lookup.set) : ORDER_NONE;
 	case EX_DYNSET:
 		if (!e->dynset.set)
 			return ORDER_NONE;
-		return datatype_order(r == e->dynset.sreg_data ? e->dynset.set->data_type
-							       : e->dynset.set->key_type);
+		return r == e->dynset.sreg_data ? set_data_order(e->dynset.set)
+						: set_key_order(e->dynset.set);
 	default: /* payload and exthdr write, nat, masq, redir, tproxy ... */
 		return ORDER_BIG;
 	}
@@ -698,7 +698,9 @@ static void key_print(struct sbuf *o, const struct set *s, const struct data *d)
 	for (uint32_t f = 0; f < s->n_fields && at < d->len; f++) {
 		unsigned int len = s->n_fields > 1 ? s->field_len[f] : d->len;
 		uint32_t type = s->key_type >> 6 * (s->n_fields - 1 - f);
-		enum byte_order ord = s->flags & SET_INTERVAL ? ORDER_BIG : datatype_order(type);
+		enum byte_order ord = s->flags & SET_INTERVAL ? ORDER_BIG
+				      : s->key_order	      ? s->key_order
+							      : datatype_order(type);
 
 		if (f)
 			sb_puts(o, " . ");
@@ -726,7 +728,7 @@ static void elem_print(struct sbuf *o, const struct set *s, const struct set_ele
 		sb_printf(o, " : %s", el->obj ? el->obj->name : "?");
 	} else if (s->flags & SET_MAP) {
 		sb_puts(o, " : ");
-		data_print(o, el->data.b, el->data.len, datatype_order(s->data_type));
+		data_print(o, el->data.b, el->data.len, set_data_order(s));
 	}
 	if (el->has_timeout)
 		sb_printf(o, " timeout %llums", (unsigned long long)el->timeout);

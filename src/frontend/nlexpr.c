@@ -340,7 +340,8 @@ static bool numbers_ok(const struct expr *e)
 	case EX_CT:
 		return e->ct.dir <= 1;
 	case EX_NAT:
-		return is_ip(e->nat.family);
+		return is_ip(e->nat.family) || /* ports alone, of both */
+		       (e->nat.family == FAM_INET && e->nat.reg_addr_min == REG_NONE);
 	case EX_TPROXY:
 		return !e->tproxy.family || is_ip(e->tproxy.family);
 	case EX_FWD:

@@ -8,13 +8,20 @@
 #include <stdlib.h>
 
 #include "nl.h"
+#include "types.h"
 
 #define ELEM_INTERVAL_END 1u
 #define ELEM_CATCHALL	  2u
 #define SET_FLAGS_KNOWN	  0x1ffu
 
 /* NFTNL_UDATA_SET_* */
-enum { UDATA_MERGE = 2, UDATA_SET_COMMENT = 7, UDATA_ELEM_COMMENT = 0 };
+enum {
+	UDATA_KEY_ORDER,
+	UDATA_DATA_ORDER,
+	UDATA_MERGE,
+	UDATA_SET_COMMENT = 7,
+	UDATA_ELEM_COMMENT = 0
+};
 
 struct set *nl_find_set(struct nl_reader *rd, struct nl_attr name, struct nl_attr id)
 {
@@ -187,6 +194,18 @@ static bool same_set(const struct set *a, const struct set *b)
 	       a->obj_type == b->obj_type;
 }
 
+/* nft's note on the order of bytes of what has the type integer: 1 host, 2 network. */
+static enum byte_order integer_order(struct nl_attr udata, unsigned int member, uint32_t type)
+{
+	struct nl_attr a = nl_udata(udata, member);
+	uint32_t o;
+
+	if (type != TYPE_INTEGER || !a.p || a.len != 4)
+		return ORDER_NONE;
+	memcpy(&o, a.p, 4);
+	return o == 1 ? ORDER_HOST : o == 2 ? ORDER_BIG : ORDER_NONE;
+}
+
 bool nl_set(struct nl_reader *rd, struct nl_attr in)
 {
 	struct set *s = arena_new_of(rd->arena, struct set);
@@ -215,6 +234,8 @@ bool nl_set(struct nl_reader *rd, struct nl_attr in)
 	merge = nl_udata(tb[13], UDATA_MERGE); /* userdata holds host integers */
 	s->auto_merge = merge.p && merge.len == 4 && memcmp(merge.p, "\0\0\0\0", 4);
 	s->comment = nl_udata_str(rd, tb[13], UDATA_SET_COMMENT);
+	s->key_order = integer_order(tb[13], UDATA_KEY_ORDER, s->key_type);
+	s->data_order = integer_order(tb[13], UDATA_DATA_ORDER, s->data_type);
 	nl_set_typeof(rd, s, tb[13]);
 	s->index = s->table->sets.n;
 	if (!(s->flags & SET_ANONYMOUS) || !strstr(s->name, "%d")) {

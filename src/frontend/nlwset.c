@@ -19,9 +19,9 @@ static void udata_u32(struct sbuf *b, uint8_t type, uint32_t v)
 	sb_add(b, (const char *)&v, 4);
 }
 
-static uint32_t udata_order(uint32_t type)
+static uint32_t udata_order(enum byte_order o)
 {
-	return datatype_order(type) == ORDER_HOST ? NFT_HOST_ENDIAN : NFT_BIG_ENDIAN;
+	return o == ORDER_HOST ? NFT_HOST_ENDIAN : NFT_BIG_ENDIAN;
 }
 
 static void put_udata(struct nlw *w, const struct set *s)
@@ -29,9 +29,9 @@ static void put_udata(struct nlw *w, const struct set *s)
 	struct sbuf b;
 
 	sb_init(&b, w->arena);
-	udata_u32(&b, UDATA_KEY_ORDER, udata_order(s->key_type));
+	udata_u32(&b, UDATA_KEY_ORDER, udata_order(set_key_order(s)));
 	if (s->flags & SET_MAP && !s->is_vmap)
-		udata_u32(&b, UDATA_DATA_ORDER, udata_order(s->data_type));
+		udata_u32(&b, UDATA_DATA_ORDER, udata_order(set_data_order(s)));
 	if (s->auto_merge)
 		udata_u32(&b, UDATA_MERGE, 1);
 	if (s->comment && strlen(s->comment) < 128) {

@@ -58,6 +58,16 @@ enum byte_order datatype_order(uint32_t type)
 	return datatypes[type & 63].order;
 }
 
+enum byte_order set_key_order(const struct set *s)
+{
+	return s->key_order ? s->key_order : datatype_order(s->key_type);
+}
+
+enum byte_order set_data_order(const struct set *s)
+{
+	return s->data_order ? s->data_order : datatype_order(s->data_type);
+}
+
 const char *datatype_name(uint32_t type)
 {
 	return type < ARRAY_SIZE(datatypes) ? datatypes[type].name : NULL;
