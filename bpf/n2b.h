@@ -23,6 +23,12 @@ struct n2b_buf {
 struct n2b_buf16 {
 	__u8 b[16];
 };
+struct n2b_buf32 {
+	__u8 b[32];
+};
+struct n2b_buf48 {
+	__u8 b[48];
+};
 
 /* Keeps the compiler from knowing x, so that the verifier sees the test that was just made of it. */
 #define n2b_hide(x) asm volatile("" : "+r"(x))

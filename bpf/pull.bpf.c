@@ -29,8 +29,18 @@ N2B_GLOBAL __u64 n2b_pull(struct bpf_nf_ctx *ctx, __u32 off, __u32 need, struct 
 	return buf ? pull(ctx, off, need, buf, sizeof(*buf)) : 0;
 }
 
-/* The same for need of at most 16. */
+/* The same for need of at most 16, 32, 48. */
 N2B_GLOBAL __u64 n2b_pull16(struct bpf_nf_ctx *ctx, __u32 off, __u32 need, struct n2b_buf16 *buf)
+{
+	return buf ? pull(ctx, off, need, buf, sizeof(*buf)) : 0;
+}
+
+N2B_GLOBAL __u64 n2b_pull32(struct bpf_nf_ctx *ctx, __u32 off, __u32 need, struct n2b_buf32 *buf)
+{
+	return buf ? pull(ctx, off, need, buf, sizeof(*buf)) : 0;
+}
+
+N2B_GLOBAL __u64 n2b_pull48(struct bpf_nf_ctx *ctx, __u32 off, __u32 need, struct n2b_buf48 *buf)
 {
 	return buf ? pull(ctx, off, need, buf, sizeof(*buf)) : 0;
 }

@@ -11,9 +11,16 @@
 #include "ir.h"
 #include "plan.h"
 
+/*
+ * What a program that needs too much stack gives up for it, each step with those before it: values kept for later (they are loaded
+ * anew); functions that call functions; functions, as far as copies of the chains stay few.
+ */
+enum build_sparing { SPARING_NOT, SPARING_VALUES, SPARING_NESTING, SPARING_CALLS };
+
 struct build_opts {
 	bool static_sets; /* --static: named sets do not change; they become read-only data */
 	bool dispatch;	  /* runs of rules become lookups (-O2) */
+	bool plain;	  /* no passes will run (-O0) */
 	/*
 	 * Is handed each function when it is complete, with `arg`; how many instructions it has become. The function's IR ends with
 	 * the call. NULL: the module keeps its functions.

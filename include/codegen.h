@@ -13,12 +13,13 @@
 struct obj_file *cg_module(struct ir_mod *m);
 /*
  * The same function by function, in any order, as the module is built; who calls may free a function's IR behind it. cg_fn: how
- * many instructions it has become. cg_close: the object; NULL after errors.
+ * many instructions it has become. cg_close: the object; NULL after errors. *over: the programs that need more stack than
+ * there is; with such the kernel refuses the object. cg_module does not look for them.
  */
 struct cg;
 struct cg *cg_open(struct ir_mod *m);
 uint32_t cg_fn(struct cg *cg, struct ir_fn *fn);
-struct obj_file *cg_close(struct cg *cg);
+struct obj_file *cg_close(struct cg *cg, struct obj_overs *over);
 /* `--emit asm`: the instructions in bpftool's notation with the rules between them. */
 void cg_print(const struct obj_file *o, FILE *f);
 /* Instructions in `o` that line information gives to each rule, by the rule's address; the value is the number. */

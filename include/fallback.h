@@ -44,6 +44,8 @@ struct fb_options {
 	bool static_sets; /* --static: named sets do not change */
 	/* build_can_lower(); NULL: everything that BPF could do counts as lowered (tests of the splitter alone) */
 	bool (*can_lower)(const struct expr *e, const struct chain *base, const char **why);
+	/* Why rules, by address, stay in nftables, as compiling them has shown: enum fb_reason as a pointer. NULL: none. */
+	const struct strmap *refused;
 };
 struct plan *fb_plan(struct ruleset *rs, const struct fb_options *opt);
 

@@ -126,6 +126,8 @@ struct ir_fn {
 	VEC(struct ir_block *)
 	blocks; /* [0] is the entry; after ir_cfg() in reverse post-order, the unreachable gone */
 	uint32_t size;		  /* builder: instructions, about, those of callees included */
+	uint32_t prog;		  /* builder: which program of the plan it is, or serves */
+	bool sparing;		  /* stack is dear: loads are made anew rather than kept */
 	uint32_t n_ins, n_blocks; /* ids given out */
 	/*
 	 * What holds since the last ir_cfg() and ir_dominators(), which do nothing while it does; every change of edges by the
@@ -195,6 +197,8 @@ struct ir_mod {
 	VEC(struct ir_state) states;
 	VEC(struct ir_dynset) dynsets;
 	VEC(struct ir_table) tables;
+	VEC(uint32_t)
+	too_large; /* programs of the plan that the builder gave up: too many copies of chains */
 };
 
 /* -- building (build.c of this folder: ir_build) ---------------------------------------------------------------- */

@@ -40,7 +40,7 @@ enum obj_rel_kind {
  * Functions of the runtime that generated code calls beside the services of runtime.def; arguments in r1 to r5, result in r0:
  *   u64 n2b_pull(ctx, u32 off, u32 need, void *buf)    copies packet bytes [off, min(skb->len, off + need)), need <= 64, to 64
  *       bytes of stack (which need not be initialised); result: their address as a number, to be cast to a window (windows.def)
- *   u64 n2b_pull16(ctx, u32 off, u32 need, void *buf)  the same for need <= 16 and 16 bytes of stack
+ *   u64 n2b_pull16(ctx, u32 off, u32 need, void *buf)  the same for need <= 16 and 16 bytes of stack; so n2b_pull32, n2b_pull48
  * States are u64s in map values, zero before first use (state.bpf.c):
  *   u64 n2b_limit(ctx, u64 *state, u64 cost, u64 max)  1: the bucket held cost. Packets: cost = nsecs / rate, max = cost * burst (0: 5);
  *       bytes: cost = nsecs * len / rate, max = nsecs * (rate + burst) / rate. The rule goes on if result != inv
@@ -134,6 +134,33 @@ struct obj_file {
 		manifest; /* JSON text for the section .nft2bpf: what nft2bpfctl needs (man page, section OBJECT) */
 	size_t manifest_len;
 };
+
+/* -- depth.c: the stack that programs need ----------------------------------------------------------------------------- */
+
+extern uint32_t obj_stack_max; /* 512 bytes, over all functions under way; tests lower it */
+#define OBJ_FRAMES_MAX 8
+
+/* A program that needs more than there is. */
+struct obj_over {
+	uint32_t bytes, frames;
+	VEC(uint32_t)
+	way; /* the functions (in obj->fns) that do, each called by the one before; [0] the program */
+};
+struct obj_overs {
+	struct obj_over *v;
+	uint32_t n, cap;
+};
+/* Those of the object that the kernel would refuse for it. */
+struct obj_overs obj_stack(struct obj_file *o);
+/* Bytes of the frame of n instructions. */
+uint32_t obj_frame(const struct bpf_insn *in, uint32_t n);
+/* Adds the rules whose code uses the frame beyond that depth. */
+struct obj_rules {
+	const struct rule **v;
+	uint32_t n, cap;
+};
+void obj_frame_rules(const struct obj_fn *fn, uint32_t depth, struct arena *a,
+		     struct obj_rules *out);
 
 /* Writes obj to path (through a temporary file beside it, renamed when whole). 0, or -errno after diag_error(). */
 int obj_write(struct obj_file *o, const char *path);

@@ -42,6 +42,8 @@ struct plan_prog {
 	 */
 	int32_t prio;
 	bool residual; /* a residual chain stands behind it */
+	/* How sparing with the stack its code must be (build.h); the driver's, who learns it by compiling. */
+	uint8_t sparing;
 	/* [chain->index][rule->index] of base->table; NULL rows for chains that the program does not reach. */
 	struct rule_act **acts;
 };

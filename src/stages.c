@@ -113,12 +113,7 @@ int stage_split(struct run *r)
 		return 1;
 	fb.can_lower = build_can_lower;
 	r->plan = fb_plan(r->rs, &fb);
-	if (!r->plan)
-		return 1;
-	if (r->o->emit != EMIT_FALLBACK)
-		return 0;
-	fputs(r->plan->fallback, stdout);
-	return STAGE_DONE;
+	return r->plan ? 0 : 1;
 }
 
 /* The IR as a whole, where it is wanted; else each function is generated as soon as it is built: stage_generate(). */
@@ -202,98 +197,6 @@ int stage_optimise(struct run *r)
 		canonical_names(r->rs, r->ir);
 	ir_print(r->ir, stdout);
 	return STAGE_DONE;
-}
-
-struct generator {
-	struct cg *cg;
-	enum opt_level level;
-	bool check;
-};
-
-static uint32_t generate_fn(void *arg, struct ir_fn *fn)
-{
-	const struct generator *g = arg;
-	const char *fault = ir_verify_fn(fn);
-
-	if (fault)
-		BUG("the IR as built is wrong: %s", fault);
-	opt_run_fn(fn, g->level, g->check);
-	return cg_fn(g->cg, fn);
-}
-
-/* For tests: "60,150" cuts functions and programs when they are that large. */
-static void small_limits(const char *s)
-{
-	if (s && sscanf(s, "%u,%u", &build_part_max, &build_prog_max) != 2)
-		BUG("NFT2BPF_LIMITS=%s: two numbers are wanted", s);
-}
-
-static struct obj_file *generate(struct run *r)
-{
-	struct generator g = { .level = r->o->level, .check = getenv("NFT2BPF_VERIFY") != NULL };
-	struct build_opts opts = { .static_sets = r->o->fb.static_sets,
-				   .dispatch = r->o->level == OPT_O2,
-				   .done = generate_fn,
-				   .arg = &g };
-
-	small_limits(getenv("NFT2BPF_LIMITS"));
-	r->ir = ir_mod_new(r->arena, &r->diag);
-	g.cg = cg_open(r->ir);
-	build_into(r->ir, r->plan, &opts);
-	return cg_close(g.cg);
-}
-
-static uint32_t insns_of(const struct strmap *n, const struct rule *r)
-{
-	return (uint32_t)(uintptr_t)strmap_get(n, (const char *)&r, sizeof(r));
-}
-
-/* A look-up's code is that of several of its rules: each gets all of it. */
-static void share_insns(struct plan *p, uint32_t first)
-{
-	const struct plan_rule *lead = &p->rules.v[first];
-	uint32_t sum = 0, end = MIN(first + lead->n_lookup, p->rules.n);
-
-	if (lead->lookup != lead->rule)
-		return;
-	for (uint32_t k = first; k < end; k++)
-		sum += p->rules.v[k].insns;
-	for (uint32_t k = first; k < end; k++)
-		if (p->rules.v[k].lookup == lead->rule)
-			p->rules.v[k].insns = sum;
-}
-
-static void count_insns(struct run *r)
-{
-	const struct strmap *n = cg_rule_insns(r->obj);
-
-	vec_foreach(&r->plan->rules, pr) {
-		const struct ir_note *note = strmap_get(&r->ir->notes, (const char *)&pr->rule,
-							sizeof(pr->rule));
-
-		if (note) {
-			pr->shadowed_by = note->shadowed == note->lowered ? note->by : NULL;
-			pr->lookup = pr->shadowed_by ? NULL : note->lookup;
-			pr->n_lookup = note->n_lookup;
-		}
-		pr->insns = insns_of(n, pr->rule);
-	}
-	for (uint32_t k = 0; k < r->plan->rules.n; k++)
-		share_insns(r->plan, k);
-}
-
-int stage_generate(struct run *r)
-{
-	r->obj = r->ir ? cg_module(r->ir) : generate(r);
-	if (!r->obj)
-		return 1;
-	if (r->o->emit == EMIT_ASM) {
-		cg_print(r->obj, stdout);
-		return STAGE_DONE;
-	}
-	if (r->plan)
-		count_insns(r);
-	return 0;
 }
 
 static int write_report(struct run *r)

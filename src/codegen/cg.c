@@ -45,10 +45,8 @@ static bool function(struct cg *cg, struct ir_fn *ir, struct obj_fn *out)
 	if (debug_letter['S'])
 		mir_print(fn, stderr);
 	if (!mir_regalloc(fn)) {
-		diag_error(cg->m->diag, fn_loc(ir),
-			   "chain %s needs more than the 512 bytes of stack that a BPF program has",
-			   ir->name);
-		return false;
+		*vec_push(cg->o->arena, &cg->stuck) = ir->index;
+		return true;
 	}
 	if (debug_letter['R'])
 		mir_print(fn, stderr);
@@ -101,7 +99,7 @@ static void link_count_fn(struct cg *cg)
 	cg_count_fn(cg);
 }
 
-struct obj_file *cg_close(struct cg *cg)
+static struct obj_file *finish(struct cg *cg)
 {
 	if (cg->failed)
 		return NULL;
@@ -112,13 +110,34 @@ struct obj_file *cg_close(struct cg *cg)
 	return cg->o;
 }
 
+struct obj_file *cg_close(struct cg *cg, struct obj_overs *over)
+{
+	struct arena *a = cg->o->arena;
+
+	if (!finish(cg))
+		return NULL;
+	*over = obj_stack(cg->o);
+	vec_foreach(&cg->stuck, n) {
+		struct obj_over *x = vec_push(a, over);
+
+		*x = (struct obj_over){ .bytes = UINT32_MAX };
+		*vec_push(a, &x->way) = *n;
+	}
+	return cg->o;
+}
+
 struct obj_file *cg_module(struct ir_mod *m)
 {
 	struct cg *cg = cg_open(m);
 
 	vec_foreach(&m->fns, fn)
 		cg_fn(cg, *fn);
-	return cg_close(cg);
+	vec_foreach(&cg->stuck, n) {
+		diag_error(m->diag, fn_loc(m->fns.v[*n]),
+			   "chain %s needs more stack than a BPF program has", m->fns.v[*n]->name);
+		cg->failed = true;
+	}
+	return finish(cg);
 }
 
 struct strmap *cg_rule_insns(const struct obj_file *o)

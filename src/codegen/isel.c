@@ -179,11 +179,18 @@ struct mir_arg isel_arg_val(struct isel *s, struct ir_ins *i)
 
 int32_t isel_scratch(struct isel *s, uint32_t size)
 {
-	if (s->scratch_size < size) {
-		s->scratch = mir_stack(s->fn, size);
-		s->scratch_size = ALIGN_UP(size, 8);
-	}
+	BUG_ON(size > s->scratch_size);
+	if (!s->scratch)
+		s->scratch = mir_stack(s->fn, s->scratch_size);
 	return s->scratch;
+}
+
+int32_t isel_value(struct isel *s, uint32_t size)
+{
+	BUG_ON(size > s->value_size);
+	if (!s->value)
+		s->value = mir_stack(s->fn, s->value_size);
+	return s->value;
 }
 
 /* -- values ---------------------------------------------------------------------------------------------------- */
@@ -554,6 +561,28 @@ static void sel_ins(struct isel *s, struct ir_ins *i)
 
 uint32_t cg_large = 64;
 
+/* Values that several tests compare with a constant: what the verifier learns from one may decide another. */
+static uint32_t tested_again(const struct isel *s)
+{
+	uint8_t *tests = arena_alloc(s->a, s->ir->n_ins);
+	uint32_t n = 0;
+
+	vec_foreach(&s->ir->blocks, b)
+		for (struct ir_ins *i = (*b)->first; i; i = i->next) {
+			struct ir_ins *v;
+
+			if (!(ir_op_info[i->op].flags & CMP))
+				continue;
+			v = ir_val(i->args[0]);
+			v = v->op == IR_CONST ? ir_val(i->args[1]) : v;
+			if (tests[v->id] < 2)
+				n += ++tests[v->id] == 2;
+		}
+	return n;
+}
+
+#define TESTED_AGAIN_MAX 8
+
 static void count_uses(struct isel *s)
 {
 	uint32_t tests = 0;
@@ -561,10 +590,13 @@ static void count_uses(struct isel *s)
 	vec_foreach(&s->ir->blocks, b)
 		tests += (*b)->last->op == IR_BR;
 	s->large = tests > cg_large;
+	s->opaque = s->large || tested_again(s) > TESTED_AGAIN_MAX;
 	vec_foreach(&s->ir->blocks, b)
-		for (struct ir_ins *i = (*b)->first; i; i = i->next)
+		for (struct ir_ins *i = (*b)->first; i; i = i->next) {
 			for (uint32_t k = 0; k < i->n_args; k++)
 				s->uses[ir_val(i->args[k])->id]++;
+			isel_room(s, i);
+		}
 }
 
 static void prepare(struct isel *s)
@@ -582,6 +614,7 @@ static void prepare(struct isel *s)
 	s->skb = arena_array(s->a, uint32_t, nb);
 	s->len = arena_array(s->a, uint32_t, nb);
 	s->net = arena_array(s->a, uint32_t, nb);
+	s->net_least = arena_array(s->a, int64_t, nb);
 	vec_foreach(&s->ir->blocks, b) {
 		s->blk[(*b)->id] = mir_block_new(s->fn);
 		s->blk[(*b)->id]->cold = (*b)->cold;
@@ -614,6 +647,7 @@ struct mir_fn *isel_fn(struct cg *cg, struct ir_fn *ir)
 			s.skb[(*b)->id] = s.skb[dom->id];
 			s.len[(*b)->id] = s.len[dom->id];
 			s.net[(*b)->id] = s.net[dom->id];
+			s.net_least[(*b)->id] = s.net_least[dom->id];
 		}
 		for (struct ir_ins *i = (*b)->first; i; i = i->next)
 			sel_ins(&s, i);

@@ -37,6 +37,7 @@ struct cg {
 	VEC(struct tabset *) tabs;		      /* by set: what is known of constant ones */
 	struct arena *tmp;			      /* machine code of the function at hand */
 	bool counts_by_call; /* some function calls the one that counts: CG_COUNT_FN until all are there */
+	VEC(uint32_t) stuck; /* functions that found no place on the stack: without code */
 	bool failed;
 };
 
@@ -75,14 +76,16 @@ struct isel {
 	uint32_t ctx;
 	/* by id of the IR block: packet registers known there; net: pointer to the network header */
 	uint32_t *headlen, *data, *skb, *len, *net;
-	int32_t scratch; /* stack for keys of map lookups: offset, 0: none yet */
-	uint32_t scratch_size;
-	int32_t value; /* stack for the value of a new element, 0: none yet */
+	int64_t *net_least;    /* how long the linear part is at least where net points into it */
+	int32_t scratch;       /* stack for keys of map lookups: offset, 0: none yet */
+	uint32_t scratch_size; /* of the longest */
+	int32_t value;	       /* stack for the value of a new element, 0: none yet */
 	uint32_t value_size;
 	/* The last address that was cast from a number, for a second load from it in the same block. */
 	uint32_t cast_base, cast_field, cast_ptr;
 	struct mir_block *cast_blk;
-	bool large; /* many tests: the verifier shall learn nothing from them (iselcond.c), and code be short */
+	bool large;  /* many tests: code shall be short */
+	bool opaque; /* many tests, or many values that are tested again: the verifier shall learn nothing from them (iselcond.c) */
 };
 
 /* -- isel.c: building blocks -- */
@@ -105,8 +108,9 @@ uint32_t isel_low(struct isel *s, struct ir_ins *i);
 struct mir_ins *isel_call(struct isel *s, enum mir_op op, uint32_t n_args,
 			  const struct mir_arg *args);
 struct mir_arg isel_arg_val(struct isel *s, struct ir_ins *i);
-/* `size` bytes of stack for the key of one lookup; every lookup of the function uses the same. */
+/* `size` bytes of stack for the key of one lookup, for the value of one element; all in the function use the same. */
 int32_t isel_scratch(struct isel *s, uint32_t size);
+int32_t isel_value(struct isel *s, uint32_t size);
 static inline struct mir_arg isel_arg_reg(uint32_t r)
 {
 	return (struct mir_arg){ .kind = MA_REG, .reg = r };
@@ -139,6 +143,8 @@ void isel_ldro(struct isel *s, struct ir_ins *i);
 void isel_pkt_scan(struct isel *s);
 void isel_pkt(struct isel *s, struct ir_ins *i);
 void isel_ldp(struct isel *s, struct ir_ins *i);
+/* `size` bytes, from byte `at` on, of a load that has been made, loaded once more. */
+uint32_t isel_ldp_again(struct isel *s, const struct ir_ins *i, uint32_t at, uint8_t size);
 /* A branch on the packet's length that guards an address: goes on to where that is asked for. False: it is no such branch. */
 bool isel_len_later(struct isel *s, const struct ir_ins *br, struct mir_block *const to[2]);
 
@@ -164,6 +170,8 @@ uint32_t isel_array_elem_by(struct isel *s, uint32_t map, uint32_t index, int32_
 void cg_count_fn(struct cg *cg);
 
 /* -- iselset.c: sets in maps -- */
+/* Notes how much stack the instruction's key and value will want. */
+void isel_room(struct isel *s, const struct ir_ins *i);
 void isel_look(struct isel *s, struct ir_ins *i);
 void isel_eldw(struct isel *s, struct ir_ins *i);
 void isel_eltest(struct isel *s, struct ir_ins *i);

@@ -262,8 +262,8 @@ static bool jset_mask(const struct ir_ins *a)
 /*
  * What the verifier learns of a register from a test against a constant makes the states of the two ways differ; if a later test then
  * is decided by it, ways that meet again are followed apart to the end: for a thousand rules, a thousand ways. (Tests that are
- * decided for us too are gone: pass facts.) So in functions of many tests a register that lives on is tested by way of a copy of
- * which the verifier does not know that it is one.
+ * decided for us too are gone: pass facts.) So in functions of many tests, or of some values that several rules test, which is as bad as
+ * that to the power of their number, a register that lives on is tested by way of a copy of which the verifier does not know that it is one.
  */
 static void branch_opaque(struct isel *s, uint8_t bop, bool w32, uint32_t a, int64_t k,
 			  struct mir_block *t, struct mir_block *f)
@@ -300,7 +300,7 @@ static void branch_cmp(struct isel *s, struct ir_ins *c, struct mir_block *t, st
 		return;
 	}
 	ra = w32 ? isel_low(s, a) : isel_val(s, a);
-	if (b->op == IR_CONST && s->large && s->uses[a->id] > 1 && !on_pointers(c))
+	if (b->op == IR_CONST && s->opaque && s->uses[a->id] > 1 && !on_pointers(c))
 		branch_opaque(s, bop, w32, ra, b->imm, t, f);
 	else if (b->op == IR_CONST)
 		isel_jcc(s, bop, w32, ra, 0, b->imm, t, f);

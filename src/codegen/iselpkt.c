@@ -161,14 +161,16 @@ static void packet_regs(struct isel *s, uint32_t blk)
 static void pull(struct isel *s, struct ir_ins *off, const struct pkt_part *part, uint32_t add,
 		 uint32_t need)
 {
-	bool small = need <= 16;
+	static const char *const by_room[] = { "n2b_pull16", "n2b_pull32", "n2b_pull48",
+					       "n2b_pull" };
+	uint32_t room = MIN(DIV_ROUND_UP(need, 16u), 4u);
 	struct mir_arg args[4] = { isel_arg_reg(s->ctx),
 				   isel_arg_val(s, off),
 				   isel_arg_imm(MIN(need, 64u)),
 				   { .kind = MA_BUF, .imm = s->fn->bufs.n } };
 	struct mir_ins *c;
 
-	*vec_push(s->a, &s->fn->bufs) = (struct mir_buf){ .size = small ? 16 : 64,
+	*vec_push(s->a, &s->fn->bufs) = (struct mir_buf){ .size = 16 * room,
 							  .regs = { part->number, part->ptr } };
 	if (args[1].kind == MA_IMM)
 		args[1].imm += add;
@@ -176,8 +178,7 @@ static void pull(struct isel *s, struct ir_ins *off, const struct pkt_part *part
 		args[1].reg = isel_alui(s, BPF_ADD, true, args[1].reg, add);
 	c = isel_call(s, MIR_CALLC, 4, args);
 	c->has_rel = true;
-	c->rel = (struct obj_reloc){ .kind = OBJ_REL_RT,
-				     .name = small ? "n2b_pull16" : "n2b_pull" };
+	c->rel = (struct obj_reloc){ .kind = OBJ_REL_RT, .name = by_room[room - 1] };
 	isel_mov(s, part->number, c->d);
 }
 
@@ -189,6 +190,14 @@ static uint32_t linear_addr(struct isel *s, struct ir_ins *off, uint32_t data, u
 			 add);
 }
 
+/* How long the linear part must be for the bytes at a constant offset to be read in place. */
+static int64_t linear_least(const struct isel *s, const struct ir_ins *i)
+{
+	const struct len_guard *g = s->guards[i->id];
+
+	return MAX(ir_val(i->args[0])->imm + i->imm, g ? (int64_t)g->k : 0);
+}
+
 /* A linear part that is long enough is proof of the packet's length too. */
 static void test_linear(struct isel *s, struct ir_ins *i, struct mir_block *linear,
 			struct mir_block *cold)
@@ -198,8 +207,7 @@ static void test_linear(struct isel *s, struct ir_ins *i, struct mir_block *line
 	const struct len_guard *g = s->guards[i->id];
 
 	if (off->op == IR_CONST)
-		isel_jcc(s, BPF_JGE, true, headlen, 0,
-			 MAX(off->imm + i->imm, g ? (int64_t)g->k : 0), linear, cold);
+		isel_jcc(s, BPF_JGE, true, headlen, 0, linear_least(s, i), linear, cold);
 	else
 		isel_jcc(s, BPF_JGE, false, headlen,
 			 isel_alui(s, BPF_ADD, false, isel_val(s, off),
@@ -254,8 +262,10 @@ static struct mir_block *near_ptr(struct isel *s, struct ir_ins *i, const struct
 	usual->cold = near->cold = join->cold = s->cur->cold;
 	isel_jcc(s, BPF_JEQ, true, isel_val(s, n->test), 0, n->value, usual, far);
 	s->cur = usual;
+	/* where the network header was copied, nothing stands behind it */
 	isel_jcc(s, BPF_JGE, true, s->headlen[i->blk->id], 0,
-		 n->usual + MAX(i->imm, g ? (int64_t)g->k : 0), near, far);
+		 MAX(n->usual + MAX(i->imm, g ? (int64_t)g->k : 0), s->net_least[i->blk->id]), near,
+		 far);
 	s->cur = near;
 	isel_mov(s, ptr, s->net[i->blk->id]);
 	isel_jmp(s, join);
@@ -291,8 +301,10 @@ void isel_pkt(struct isel *s, struct ir_ins *i)
 				  isel_alui(s, BPF_ADD, false, parts[p].number,
 					    -(int64_t)parts[p].add),
 				  p || !(join || at_network(i)) ? reach(s, i, p) : s->net_reach);
-	if (at_network(i) && parts[0].ptr)
+	if (at_network(i) && parts[0].ptr) {
 		s->net[blk] = parts[0].ptr;
+		s->net_least[blk] = linear_least(s, i);
+	}
 	if (!join)
 		return;
 	*off = off_reg;
@@ -300,9 +312,14 @@ void isel_pkt(struct isel *s, struct ir_ins *i)
 	s->cur = join;
 }
 
-void isel_ldp(struct isel *s, struct ir_ins *i)
+uint32_t isel_ldp_again(struct isel *s, const struct ir_ins *i, uint32_t at, uint8_t size)
 {
 	const struct pkt_part *p = &s->pkts[ir_val(i->args[0])->id][i->imm / PKT_STRIDE];
 
-	s->vreg[i->id] = isel_load(s, p->ptr, p->add + i->imm % PKT_STRIDE, i->size);
+	return isel_load(s, p->ptr, p->add + i->imm % PKT_STRIDE + at, size);
+}
+
+void isel_ldp(struct isel *s, struct ir_ins *i)
+{
+	s->vreg[i->id] = isel_ldp_again(s, i, 0, i->size);
 }

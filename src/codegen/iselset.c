@@ -3,15 +3,57 @@
 #include "isel.h"
 #include "setindex.h"
 
-/* A word of a key to the stack. */
+/*
+ * All words of a long key at once are more than there are registers: one that is a load from the packet, or a half of one, is loaded where
+ * it is stored. NULL: it is none, or others want it too and stack is not dear; *at: where in the load.
+ */
+static struct ir_ins *loaded_late(const struct isel *s, struct ir_ins *v, uint32_t *at)
+{
+	struct ir_ins *x = v->op == IR_TRUNC ? ir_val(v->args[0]) : v;
+
+	*at = 0;
+	if (x != v && x->op == IR_LSHR && ir_is_const(ir_val(x->args[1]), 32)) {
+		x = ir_val(x->args[0]);
+		*at = 4;
+	}
+	return x->op == IR_LDP && (s->ir->sparing || (x == v && s->uses[v->id] == 1)) ? x : NULL;
+}
+
+/* A word of a key or of data to the stack. */
 static void store_word(struct isel *s, int32_t at, struct ir_ins *word)
 {
-	struct ir_ins *v = ir_val(word);
+	struct ir_ins *v = ir_val(word), *load;
+	uint32_t from;
 
-	if (v->op == IR_CONST)
+	if (v->op == IR_CONST) {
 		isel_storei(s, MIR_FP, at, 4, v->imm);
-	else
-		isel_store(s, MIR_FP, at, 4, isel_low(s, v));
+		return;
+	}
+	load = loaded_late(s, v, &from);
+	isel_store(s, MIR_FP, at, 4,
+		   load ? isel_ldp_again(s, load, from, MIN(load->size, 4)) : isel_low(s, v));
+}
+
+void isel_room(struct isel *s, const struct ir_ins *i)
+{
+	enum ir_aux_kind kind = IR_AUX_KIND(ir_op_info[i->op].flags);
+	const struct ir_mod *m = s->cg->m;
+	const struct set *set = NULL;
+	uint32_t key = 4;
+
+	if (kind == AK_DYNSET)
+		set = m->sets.v[m->dynsets.v[i->aux].set].set;
+	else if (i->op == IR_LOOK)
+		set = m->sets.v[i->aux].set;
+	else if (kind != AK_STATE)
+		return;
+	if (set && setindex_is_for(set))
+		key = sizeof(struct setindex_key);
+	else if (set)
+		key = ALIGN_UP(set->key_len, 4u) + (set->flags & SET_INTERVAL ? 4 : 0);
+	s->scratch_size = MAX(s->scratch_size, key);
+	if (kind == AK_DYNSET)
+		s->value_size = MAX(s->value_size, cg_set_layout(set).value_size);
 }
 
 /* The key's words as they lie in memory, on the stack. */
@@ -250,7 +292,7 @@ static void new_value(struct dyn *d)
 	for (uint32_t at = EL_DATA; at < d->l.value_size; at += 8)
 		isel_storei(s, MIR_FP, s->value + at, 8, 0);
 	for (uint32_t w = 0; w < d->l.data_words && d->e->dynset.sreg_data != REG_NONE; w++)
-		isel_store(s, MIR_FP, s->value + EL_DATA + 4 * w, 4, isel_low(s, d->data[w]));
+		store_word(s, s->value + EL_DATA + 4 * (int32_t)w, d->data[w]);
 }
 
 /* Makes the element. Result: its address, 0: there is no room. */
@@ -259,10 +301,7 @@ static uint32_t create(struct dyn *d)
 	struct isel *s = d->s;
 	struct mir_arg args[4] = { isel_arg_map(d->map), isel_arg_fp(d->key) };
 
-	if (s->value_size < d->l.value_size) {
-		s->value = mir_stack(s->fn, d->l.value_size);
-		s->value_size = ALIGN_UP(d->l.value_size, 8);
-	}
+	isel_value(s, d->l.value_size);
 	args[3] = isel_arg_imm(0);
 	if (d->l.timeouts) /* its key where the value will be: the element's own key stays */
 		args[3] = isel_arg_reg(isel_array_elem_by(s, d->swept.map, d->swept.key, s->value));

@@ -13,23 +13,16 @@
 
 struct ow_rt_obj { /* a runtime object, opened */
 	const char *name;
+	const struct rt_obj *from;
 	const uint8_t *text;
 	const Elf64_Rel *rels;
 	size_t n_rels;
 	const Elf64_Sym *syms;
 	size_t n_syms;
 	const char *strs;
-	struct btf *btf;
+	struct btf *btf;    /* NULL: nobody has asked yet */
 	uint32_t *copied;   /* as ow->copied */
 	const uint8_t *ext; /* .BTF.ext */
-};
-
-/* What an instruction refers to. */
-struct ref {
-	enum { REF_NONE, REF_FN, REF_ADDR, REF_KFUNC, REF_KCONFIG } kind;
-	uint32_t obj, off; /* REF_FN, REF_ADDR: function at off in .text of obj */
-	const char *name;  /* the others */
-	bool weak;
 };
 
 /* -- reading an embedded object: made by clang when this program was built, so not checked for nonsense ----------- */
@@ -54,13 +47,13 @@ static struct ow_rt_obj *rt_open(struct ow *w, uint32_t i)
 {
 	const struct rt_obj *o = &rt_objs[i];
 	struct ow_rt_obj *v;
-	const uint8_t *btf;
 	size_t n;
 
 	if (w->rt[i])
 		return w->rt[i];
 	v = w->rt[i] = arena_new_of(w->a, struct ow_rt_obj);
 	v->name = o->name;
+	v->from = o;
 	if (ow_elf_section(o, ".data", &n),
 	    n || (ow_elf_section(o, ".bss", &n), n) || (ow_elf_section(o, ".rodata", &n), n))
 		BUG("bpf/%s.bpf.c has data", o->name);
@@ -70,19 +63,30 @@ static struct ow_rt_obj *rt_open(struct ow *w, uint32_t i)
 	v->syms = (const Elf64_Sym *)ow_elf_section(o, ".symtab", &n);
 	v->n_syms = n / sizeof(*v->syms);
 	v->strs = (const char *)ow_elf_section(o, ".strtab", &n);
-	btf = ow_elf_section(o, ".BTF", &n);
-	v->btf = btf__new(btf, (uint32_t)n);
-	v->ext = ow_elf_section(o, ".BTF.ext", &n);
-	if (!v->btf || !v->ext || !v->text)
-		BUG("bpf/%s.bpf.c was compiled without code or BTF", o->name);
-	v->copied = arena_array(w->a, uint32_t, btf__type_cnt(v->btf));
+	if (!v->text)
+		BUG("bpf/%s.bpf.c was compiled without code", o->name);
 	return v;
+}
+
+static void rt_open_btf(struct ow *w, struct ow_rt_obj *v)
+{
+	const uint8_t *btf;
+	size_t n;
+
+	if (v->btf)
+		return;
+	btf = ow_elf_section(v->from, ".BTF", &n);
+	v->btf = btf__new(btf, (uint32_t)n);
+	v->ext = ow_elf_section(v->from, ".BTF.ext", &n);
+	if (!v->btf || !v->ext)
+		BUG("bpf/%s.bpf.c was compiled without BTF", v->name);
+	v->copied = arena_array(w->a, uint32_t, btf__type_cnt(v->btf));
 }
 
 void ow_rt_close(struct ow *w)
 {
 	for (uint32_t i = 0; i < n_rt_objs; i++)
-		if (w->rt[i])
+		if (w->rt[i] && w->rt[i]->btf)
 			btf__free(w->rt[i]->btf);
 }
 
@@ -92,14 +96,14 @@ static bool is_fn(const Elf64_Sym *s)
 }
 
 /* A function of any runtime object, static ones that get a map too; false: there is none of that name. */
-static bool find_by_name(struct ow *w, const char *name, struct ref *r)
+static bool find_by_name(struct ow *w, const char *name, struct ow_ref *r)
 {
 	for (uint32_t i = 1; i < n_rt_objs; i++) {
 		const struct ow_rt_obj *v = rt_open(w, i);
 
 		for (size_t k = 0; k < v->n_syms; k++)
 			if (is_fn(&v->syms[k]) && !strcmp(v->strs + v->syms[k].st_name, name)) {
-				*r = (struct ref){ REF_FN, i, (uint32_t)v->syms[k].st_value };
+				*r = (struct ow_ref){ OW_REF_FN, i, (uint32_t)v->syms[k].st_value };
 				return true;
 			}
 	}
@@ -114,19 +118,20 @@ static const Elf64_Rel *rel_at(const struct ow_rt_obj *v, uint32_t off)
 	return NULL;
 }
 
-static struct ref ref_extern(struct ow *w, const struct ow_rt_obj *v, const Elf64_Sym *s, bool call)
+static struct ow_ref ref_extern(struct ow *w, const struct ow_rt_obj *v, const Elf64_Sym *s,
+				bool call)
 {
-	struct ref r = { 0 };
+	struct ow_ref r = { 0 };
 	const char *name = v->strs + s->st_name;
 
 	if (call && find_by_name(w, name, &r))
 		return r;
-	return (struct ref){ .kind = call ? REF_KFUNC : REF_KCONFIG,
-			     .name = name,
-			     .weak = ELF64_ST_BIND(s->st_info) == STB_WEAK };
+	return (struct ow_ref){ .kind = call ? OW_REF_KFUNC : OW_REF_KCONFIG,
+				.name = name,
+				.weak = ELF64_ST_BIND(s->st_info) == STB_WEAK };
 }
 
-static struct ref ref_of(struct ow *w, uint32_t obj, uint32_t off)
+struct ow_ref ow_rt_ref(struct ow *w, uint32_t obj, uint32_t off)
 {
 	const struct ow_rt_obj *v = w->rt[obj];
 	const struct bpf_insn *in = (const struct bpf_insn *)(v->text + off);
@@ -136,19 +141,19 @@ static struct ref ref_of(struct ow *w, uint32_t obj, uint32_t off)
 	uint32_t add;
 
 	if (!rel && call && in->src_reg == BPF_PSEUDO_CALL)
-		return (struct ref){ REF_FN, obj, off + (uint32_t)(in->imm + 1) * 8 };
+		return (struct ow_ref){ OW_REF_FN, obj, off + (uint32_t)(in->imm + 1) * 8 };
 	if (!rel)
-		return (struct ref){ 0 };
+		return (struct ow_ref){ 0 };
 	s = &v->syms[ELF64_R_SYM(rel->r_info)];
 	if (!s->st_shndx)
 		return ref_extern(w, v, s, call);
 	add = call ? (uint32_t)(in->imm + 1) * 8 : (uint32_t)in->imm;
-	return (struct ref){ call ? REF_FN : REF_ADDR, obj, (uint32_t)s->st_value + add };
+	return (struct ow_ref){ call ? OW_REF_FN : OW_REF_ADDR, obj, (uint32_t)s->st_value + add };
 }
 
 /* -- which functions ----------------------------------------------------------------------------------------- */
 
-static int32_t find_fn(const struct ow *w, uint32_t obj, uint32_t off)
+int32_t ow_rt_find(const struct ow *w, uint32_t obj, uint32_t off)
 {
 	for (uint32_t i = 0; i < w->rt_fns.n; i++)
 		if (w->rt_fns.v[i].obj == obj && w->rt_fns.v[i].src_off == off)
@@ -160,7 +165,7 @@ static void want(struct ow *w, uint32_t obj, uint32_t off)
 {
 	const struct ow_rt_obj *v = rt_open(w, obj);
 
-	if (find_fn(w, obj, off) >= 0)
+	if (ow_rt_find(w, obj, off) >= 0)
 		return;
 	for (size_t k = 0; k < v->n_syms; k++) {
 		const Elf64_Sym *s = &v->syms[k];
@@ -180,7 +185,7 @@ static void want(struct ow *w, uint32_t obj, uint32_t off)
 
 void ow_rt_collect(struct ow *w)
 {
-	struct ref r;
+	struct ow_ref r;
 
 	vec_foreach(&w->o->fns, fn)
 		vec_foreach(&(*fn)->relocs, rel) {
@@ -194,11 +199,16 @@ void ow_rt_collect(struct ow *w)
 		struct ow_rt_fn f = w->rt_fns.v[i];
 
 		for (uint32_t off = f.src_off; off < f.src_off + f.size; off += 8) {
-			r = ref_of(w, f.obj, off);
-			if (r.kind == REF_FN || r.kind == REF_ADDR)
+			r = ow_rt_ref(w, f.obj, off);
+			if (r.kind == OW_REF_FN || r.kind == OW_REF_ADDR)
 				want(w, r.obj, r.off);
 		}
 	}
+}
+
+const struct bpf_insn *ow_rt_insns(const struct ow *w, const struct ow_rt_fn *f)
+{
+	return (const struct bpf_insn *)(w->rt[f->obj]->text + f->src_off);
 }
 
 const struct ow_rt_fn *ow_rt_fn(const struct ow *w, const char *name)
@@ -216,8 +226,7 @@ void ow_rt_code(struct ow *w)
 	struct ow_code_sec *c = &w->code[OW_TEXT];
 
 	vec_foreach(&w->rt_fns, f) {
-		const struct bpf_insn *in =
-			(const struct bpf_insn *)(w->rt[f->obj]->text + f->src_off);
+		const struct bpf_insn *in = ow_rt_insns(w, f);
 
 		f->dst_off = c->insns.n * 8;
 		for (uint32_t i = 0; i < f->size / 8; i++)
@@ -225,23 +234,24 @@ void ow_rt_code(struct ow *w)
 	}
 }
 
-static int rt_relocate(struct ow *w, uint32_t insn, const struct ref *r)
+static int rt_relocate(struct ow *w, uint32_t insn, const struct ow_ref *r)
 {
 	const struct ow_rt_fn *to;
 	struct obj_reloc rel = { .name = r->name, .addend = r->weak ? OBJ_REL_WEAK : 0 };
 
 	switch (r->kind) {
-	case REF_NONE:
+	case OW_REF_NONE:
 		return 0;
-	case REF_FN:
-		return ow_rel_call(w, OW_TEXT, insn, w->rt_fns.v[find_fn(w, r->obj, r->off)].sym);
-	case REF_ADDR:
-		to = &w->rt_fns.v[find_fn(w, r->obj, r->off)];
+	case OW_REF_FN:
+		return ow_rel_call(w, OW_TEXT, insn,
+				   w->rt_fns.v[ow_rt_find(w, r->obj, r->off)].sym);
+	case OW_REF_ADDR:
+		to = &w->rt_fns.v[ow_rt_find(w, r->obj, r->off)];
 		return ow_rel_addr(w, OW_TEXT, insn, w->text_sym, to->dst_off);
-	case REF_KFUNC:
+	case OW_REF_KFUNC:
 		rel.kind = OBJ_REL_KFUNC;
 		return ow_rel_call(w, OW_TEXT, insn, ow_extern(w, &rel));
-	case REF_KCONFIG:
+	case OW_REF_KCONFIG:
 		rel.kind = OBJ_REL_KCONFIG;
 		return ow_rel_addr(w, OW_TEXT, insn, ow_extern(w, &rel), 0);
 	}
@@ -254,7 +264,7 @@ int ow_rt_relocate(struct ow *w)
 
 	vec_foreach(&w->rt_fns, f)
 		for (uint32_t at = 0; at < f->size && !err; at += 8) {
-			struct ref r = ref_of(w, f->obj, f->src_off + at);
+			struct ow_ref r = ow_rt_ref(w, f->obj, f->src_off + at);
 
 			err = rt_relocate(w, (f->dst_off + at) / 8, &r);
 		}
@@ -313,6 +323,7 @@ static int rt_fn_info(struct ow *w, struct ow_rt_fn *f)
 	uint32_t pos = 0;
 	int id, err = 0;
 
+	rt_open_btf(w, v);
 	rec = next_rec(v, 0, f, &pos);
 	id = rec ? ow_btf_copy(w, v->btf, rec[1], v->copied) : -ENOENT;
 	if (id < 0)

@@ -29,6 +29,14 @@ struct ow_rt_fn { /* a function of the runtime that is taken in */
 	uint32_t type_id, sym; /* BTF id of its FUNC; index in ow->syms */
 };
 
+/* What an instruction of the runtime refers to. */
+struct ow_ref {
+	enum { OW_REF_NONE, OW_REF_FN, OW_REF_ADDR, OW_REF_KFUNC, OW_REF_KCONFIG } kind;
+	uint32_t obj, off; /* FN, ADDR: the function at byte `off` in .text of obj */
+	const char *name;  /* the others */
+	bool weak;
+};
+
 struct ow_sym {
 	const char *name;
 	uint8_t info;
@@ -111,6 +119,10 @@ void ow_rt_code(struct ow *w);
 int ow_rt_btf(struct ow *w);
 int ow_rt_relocate(struct ow *w);
 void ow_rt_close(struct ow *w);
+/* Of what ow_rt_collect() found: a function's code as it was compiled, what the instruction at byte `off` refers to, and a place in rt_fns. */
+const struct bpf_insn *ow_rt_insns(const struct ow *w, const struct ow_rt_fn *f);
+struct ow_ref ow_rt_ref(struct ow *w, uint32_t obj, uint32_t off);
+int32_t ow_rt_find(const struct ow *w, uint32_t obj, uint32_t off);
 const struct ow_rt_fn *ow_rt_fn(const struct ow *w, const char *name);
 /* The bytes of a section of a runtime object; NULL and *len 0: there is none. */
 const uint8_t *ow_elf_section(const struct rt_obj *o, const char *name, size_t *len);

@@ -12,7 +12,6 @@
 
 #include "mir.h"
 
-#define STACK_MAX 400 /* of 512 bytes; the rest is for the functions that are called */
 #define SLOTS_MAX                                                                                  \
 	16384 /* bytes of stack slots before those that are not in use together are merged */
 
@@ -543,7 +542,7 @@ static void place_bufs(struct alloc *al)
 		struct slot *sl = slots.v;
 
 		while (sl < slots.v + slots.n &&
-		       (sl->size != b->size || (number && !slot_free(sl, number)) ||
+		       (sl->size < b->size || (number && !slot_free(sl, number)) ||
 			(ptr && !slot_free(sl, ptr))))
 			sl++;
 		if (sl == slots.v + slots.n) {
@@ -677,5 +676,5 @@ bool mir_regalloc(struct mir_fn *fn)
 	for (int round = 0; !scan(fn); round++)
 		if (fn->frame > SLOTS_MAX || round > 20)
 			return false;
-	return fn->frame <= STACK_MAX;
+	return true;
 }

@@ -219,6 +219,10 @@ struct fb_support fb_rule_support(const struct fb_options *o, const struct chain
 	const char *why = NULL;
 	bool decides;
 
+	if (o->refused && strmap_get(o->refused, (const char *)&r, sizeof(r)))
+		return no((enum fb_reason)(uintptr_t)strmap_get(o->refused, (const char *)&r,
+								sizeof(r)),
+			  "the rule");
 	if (e->kind == EX_MATCH || e->kind == EX_TARGET)
 		return no(FBR_XT, arena_printf(r->chain->table->rs->arena, "%s %s of revision %u",
 					       expr_kind_name(e->kind), e->xt.name, e->xt.rev));

@@ -5,124 +5,11 @@
  */
 #include "dispatch.h"
 
-/* A chain reached by several jumps is copied into each of them up to this many expressions. */
-#define INLINE_MAX 16
-#define CALLS_MAX  2 /* the frames share 512 bytes of stack with the runtime */
-/* A second level of calls only where copies would cost this many expressions. */
-#define COPIES_MAX 400
-#define WEIGHT_MAX 100000000u
-
 struct rule_act lower_act(const struct bld *b, const struct rule *r)
 {
 	const struct rule_act *row = b->prog->acts[r->chain->index];
 
 	return row ? row[r->index] : (struct rule_act){ .act = RULE_NEVER };
-}
-
-/* -- which chains become functions ------------------------------------------------------------------------------- */
-
-static void visit_chain(struct bld *b, const struct chain *c);
-
-static void visit_target(struct bld *b, const struct verdict *v)
-{
-	if (v->code != V_JUMP && v->code != V_GOTO)
-		return;
-	b->chains[v->chain->index].sites++;
-	visit_chain(b, v->chain);
-}
-
-/* The distinct targets of a verdict map. */
-static void visit_map(struct bld *b, const struct set *s)
-{
-	struct strmap seen;
-
-	strmap_init(&seen, b->m->arena);
-	vec_foreach(&s->elems, e) {
-		struct {
-			int64_t code;
-			const struct chain *chain;
-		} key = { (*e)->verdict.code, (*e)->verdict.chain };
-		void **slot = strmap_put(&seen, (const char *)&key, sizeof(key));
-
-		if (*slot)
-			continue;
-		*slot = *e;
-		visit_target(b, &(*e)->verdict);
-	}
-}
-
-static bool is_vmap_lookup(const struct expr *e)
-{
-	return e->kind == EX_LOOKUP && e->lookup.dreg == REG_VERDICT;
-}
-
-static bool is_verdict(const struct expr *e)
-{
-	return e->kind == EX_IMMEDIATE && e->imm.dreg == REG_VERDICT;
-}
-
-/* Counts the jumps to every chain that this one reaches; each chain once. */
-static void visit_chain(struct bld *b, const struct chain *c)
-{
-	struct bchain *bc = &b->chains[c->index];
-
-	if (bc->seen)
-		return;
-	bc->seen = true;
-	vec_foreach(&c->rules, r) {
-		if (lower_act(b, *r).act != RULE_LOWER)
-			continue;
-		vec_foreach(&(*r)->exprs, e) {
-			if (is_verdict(*e))
-				visit_target(b, &(*e)->imm.verdict);
-			else if (is_vmap_lookup(*e))
-				visit_map(b, (*e)->lookup.set);
-		}
-	}
-}
-
-static void weigh_chain(struct bld *b, const struct chain *c);
-
-static void weigh_target(struct bld *b, struct bchain *from, const struct verdict *v)
-{
-	struct bchain *to;
-
-	if (v->code != V_JUMP && v->code != V_GOTO)
-		return;
-	weigh_chain(b, v->chain);
-	to = &b->chains[v->chain->index];
-	from->weight = MIN(from->weight + (to->call ? 1 : to->weight), WEIGHT_MAX);
-	from->height = MAX(from->height, to->height + to->call);
-}
-
-static void weigh_rule(struct bld *b, struct bchain *bc, const struct rule *r)
-{
-	struct rule_act act = lower_act(b, r);
-
-	bc->weight += act.act == RULE_LOWER ? r->exprs.n : act.act == RULE_PUNT ? act.n_match : 0;
-	if (act.act != RULE_LOWER)
-		return;
-	vec_foreach(&r->exprs, e) {
-		if (is_verdict(*e))
-			weigh_target(b, bc, &(*e)->imm.verdict);
-		else if (is_vmap_lookup(*e))
-			vec_foreach(&(*e)->lookup.set->elems, el)
-				weigh_target(b, bc, &(*el)->verdict);
-	}
-}
-
-static void weigh_chain(struct bld *b, const struct chain *c)
-{
-	struct bchain *bc = &b->chains[c->index];
-
-	if (!bc->seen)
-		return;
-	bc->seen = false;
-	vec_foreach(&c->rules, r)
-		weigh_rule(b, bc, *r);
-	bc->call = c != b->prog->base && bc->sites > 1 && bc->weight > INLINE_MAX &&
-		   (!bc->height || (bc->height < CALLS_MAX &&
-				    (uint64_t)bc->weight * (bc->sites - 1) > COPIES_MAX));
 }
 
 /* -- verdicts and jumps ------------------------------------------------------------------------------------------ */
@@ -137,6 +24,8 @@ struct ir_fn *lower_fn_new(struct bld *b, const struct chain *c, const char *nam
 	fn->chain = c;
 	fn->hook = b->prog->hook;
 	fn->prio = b->prog->prio;
+	fn->prog = b->n_prog;
+	fn->sparing = b->prog->sparing >= SPARING_VALUES;
 	return fn;
 }
 
@@ -462,25 +351,27 @@ static void policy(struct bld *b, const struct chain *base)
 	ir_ret(&b->c, drop ? 0 : 1);
 }
 
+/* The program, or one of no use where it is listed as too large. */
 static void build_prog(struct bld *b, const struct plan_prog *p)
 {
-	struct ir_fn *fn = ir_fn_new(b->m, IR_FN_PROG, p->name);
 	struct ir_block *end;
+	struct ir_fn *fn;
+	bool fits;
 
 	b->prog = p;
-	b->chains = arena_array(b->m->arena, struct bchain, p->base->table->chains.n);
-	b->todo.n = b->n_parts = 0;
+	b->todo.n = b->ways.n = b->n_parts = 0;
 	strmap_init(&b->nexts, b->m->arena);
-	visit_chain(b, p->base);
-	weigh_chain(b, p->base);
+	lower_limits(b);
 
-	fn->pf = p->pf;
-	fn->chain = p->base;
-	fn->hook = p->hook;
-	fn->prio = p->prio;
+	fn = lower_fn_new(b, p->base, p->name);
+	fn->kind = IR_FN_PROG;
 	lower_begin(b, fn);
 	end = b->end;
-	lower_chain(b, p->base);
+	fits = lower_choose_calls(b);
+	if (fits)
+		lower_chain(b, p->base);
+	else
+		ir_jmp(&b->c, end);
 	b->c.blk = end;
 	policy(b, p->base);
 	lower_finish(b);
@@ -491,6 +382,8 @@ static void build_prog(struct bld *b, const struct plan_prog *p)
 		policy(b, p->base);
 		lower_finish(b);
 	}
+	if (!fits || !lower_nexts_fit(b))
+		*vec_push(b->m->arena, &b->m->too_large) = fn->prog;
 }
 
 void build_into(struct ir_mod *m, const struct plan *plan, const struct build_opts *o)
@@ -502,8 +395,8 @@ void build_into(struct ir_mod *m, const struct plan *plan, const struct build_op
 	strmap_init(&b.sets, m->arena);
 	vec_foreach(&plan->progs, p)
 		lower_objects(&b, *p);
-	vec_foreach(&plan->progs, p)
-		build_prog(&b, *p);
+	for (; b.n_prog < plan->progs.n; b.n_prog++)
+		build_prog(&b, plan->progs.v[b.n_prog]);
 }
 
 struct ir_mod *build_module(struct arena *a, struct diag *d, const struct plan *plan,

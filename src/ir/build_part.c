@@ -16,6 +16,26 @@
 uint32_t build_part_max = 210000; /* some 4,300 rules of three matches */
 uint32_t build_prog_max = 700000; /* of the million that the verifier goes through */
 
+/*
+ * The verifier goes over an instruction as often as ways lead there that differ in what is kept, some fifty times where all is loaded
+ * anew, or nothing was optimised. Code that is sparing with the stack is cut into programs alone: parts are frames.
+ */
+#define PLAIN_PART   5000
+#define SPARING_PART 5000
+#define SPARING_PROG 2000
+
+void lower_limits(struct bld *b)
+{
+	bool sparing = b->prog->sparing >= SPARING_VALUES;
+
+	b->part_max = build_part_max;
+	b->prog_max = build_prog_max;
+	if (sparing || b->opts->plain)
+		b->part_max = MIN(b->part_max, sparing ? SPARING_PART : PLAIN_PART);
+	if (sparing)
+		b->prog_max = MIN(b->prog_max, SPARING_PROG);
+}
+
 /* Instructions of the function at hand, as far as can be told before passes have seen it. */
 static uint64_t size_here(const struct bld *b)
 {
@@ -27,8 +47,8 @@ bool lower_is_full(const struct bld *b)
 {
 	uint32_t n = b->c.fn->n_ins;
 
-	return n > build_part_max && !b->uncut &&
-	       (!b->level || n - build_part_max > build_part_max / 2);
+	return n > b->part_max && !b->uncut &&
+	       (!b->level || n - b->part_max > b->part_max / 2);
 }
 
 static bool heavy_target(const struct bld *b, const struct verdict *v)
@@ -38,7 +58,7 @@ static bool heavy_target(const struct bld *b, const struct verdict *v)
 	if (v->code != V_JUMP && v->code != V_GOTO)
 		return false;
 	bc = &b->chains[v->chain->index];
-	return !bc->call && bc->weight > build_part_max / 32;
+	return !bc->call && bc->weight > b->part_max / 32;
 }
 
 /* Whether the rule brings a large chain with it. */
@@ -171,6 +191,7 @@ static void **next_slot(struct bld *b, const struct bpos *p)
 static void go_on_as(struct bld *b, const struct ir_fn *fn)
 {
 	ir_emit(&b->c, IR_TAIL, IR_V, 0, NULL)->aux = fn->index;
+	*vec_push(b->m->arena, &b->ways) = (struct bway){ b->c.fn->index, fn->index };
 	b->c.blk = ir_block_new(b->c.fn); /* where nobody comes */
 }
 
@@ -226,7 +247,7 @@ void lower_cut(struct bld *b, struct dchain *dc, uint32_t at)
 	while (at < c->rules.n) {
 		b->c.rule = NULL;
 		b->pos->next = at;
-		if (b->c.fn->kind != IR_FN_CHAIN && size_here(b) + b->callees > build_prog_max) {
+		if (b->c.fn->kind != IR_FN_CHAIN && size_here(b) + b->callees > b->prog_max) {
 			go_on(b);
 			return;
 		}
@@ -235,4 +256,24 @@ void lower_cut(struct bld *b, struct dchain *dc, uint32_t at)
 		else
 			at = call_part(b, c, at);
 	}
+}
+
+#define NEXTS_MAX 33 /* so often the kernel goes from program to program */
+
+/* The ways have no loops: each leads forward in the rules. */
+bool lower_nexts_fit(struct bld *b)
+{
+	uint32_t *deep = arena_array(b->m->arena, uint32_t, b->m->fns.n), most = 0;
+
+	for (bool changed = true; changed && most <= NEXTS_MAX;) {
+		changed = false;
+		vec_foreach(&b->ways, w) {
+			if (deep[w->to] > deep[w->from])
+				continue;
+			deep[w->to] = deep[w->from] + 1;
+			most = MAX(most, deep[w->to]);
+			changed = true;
+		}
+	}
+	return most <= NEXTS_MAX;
 }

@@ -49,7 +49,7 @@ struct bchain {
 	uint32_t sites;	 /* jumps and gotos to it */
 	uint32_t weight; /* expressions, those of chains inlined into it included */
 	uint32_t height; /* calls nested below it */
-	bool seen, call;
+	bool seen, weighed, call;
 	struct ir_fn *fn; /* once asked for */
 };
 
@@ -66,6 +66,11 @@ struct bnext {
 	struct bpos *at;
 };
 
+/* One program goes on as another: places in mod->fns. */
+struct bway {
+	uint32_t from, to;
+};
+
 struct bld {
 	struct ir_mod *m;
 	const struct build_opts *opts;
@@ -76,7 +81,11 @@ struct bld {
 	struct bchain *chains;	/* of the program at hand, by chain->index */
 	VEC(struct bnext) todo; /* programs still to be filled */
 	struct strmap nexts;	/* place -> program */
+	VEC(struct bway) ways;
 	uint32_t n_parts;
+	uint32_t part_max, prog_max; /* of the program at hand; see build_part.c */
+	const struct calls *calls;   /* and build_calls.c */
+	uint32_t n_prog;	     /* of the plan: which program is at hand */
 
 	struct ir_cur c;
 	bool dead;	      /* nothing of this rule can be reached any more */
@@ -89,6 +98,11 @@ struct bld {
 	const struct binfo *info; /* IPv6: packet information that holds here; NULL: none */
 	struct breg regs[REG_WORDS];
 };
+
+/* -- which chains become functions (build_calls.c) ----------------------------------------------------------------- */
+
+/* For the program at hand. False: it would grow without bound, however it is done. */
+bool lower_choose_calls(struct bld *b);
 
 /* -- registers and words (build_reg.c) --------------------------------------------------------------------------- */
 
@@ -184,6 +198,9 @@ void lower_final(struct bld *b, struct ir_ins *r);
 bool lower_is_full(const struct bld *b);
 bool lower_is_heavy(const struct bld *b, const struct rule *r);
 /* The rest of the chain at hand, from rule `at` on, in parts. */
+void lower_limits(struct bld *b);
+/* Whether no way leads through more programs than the kernel goes. */
+bool lower_nexts_fit(struct bld *b);
 void lower_cut(struct bld *b, struct dchain *dc, uint32_t at);
 /* A program that goes on, up to where the policy is reached: there the cursor stands then. */
 void lower_next(struct bld *b, const struct bnext *n);

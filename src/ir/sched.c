@@ -234,6 +234,11 @@ static void place_anew(struct sched *s, struct ir_ins *i, bool under)
 #define NEAR 4	  /* blocks from the first use of a load to the last */
 #define LONG 1024 /* blocks of a function: loads are for near uses only */
 
+static bool loads_anew(const struct ir_fn *fn)
+{
+	return fn->sparing || fn->blocks.n > LONG;
+}
+
 /* A load by a pointer, or what one operation with a constant makes of it. */
 static bool is_load(const struct ir_ins *i)
 {
@@ -252,7 +257,7 @@ static void place_once(struct sched *s, struct ir_ins *i)
 	struct ir_block *to = NULL;
 	bool used_there = false;
 	/* Uses that are near to each other may have all in common only where the function begins. */
-	bool load = s->fn->blocks.n > LONG && is_load(i);
+	bool load = loads_anew(s->fn) && is_load(i);
 
 	for (uint32_t u = first; u != NONE; u = s->uses[u].next) {
 		struct ir_block *b = use_anchor(s, &s->uses[u])->blk;
@@ -267,9 +272,14 @@ static void place_once(struct sched *s, struct ir_ins *i)
 		put_before(s, i, anchor_in(s, first, to));
 }
 
-static bool is_kept(const struct ir_ins *i)
+/* Where stack is dear, nothing but the address of the network header, which nearly all rules want. */
+static bool is_kept(const struct ir_fn *fn, const struct ir_ins *i)
 {
-	return is_dear(i) || i->op == IR_PKT || i->op == IR_CTX;
+	if (i->op == IR_CTX)
+		return true;
+	if (fn->sparing)
+		return i->op == IR_PKT && ir_is_const(i->args[0], 0);
+	return is_dear(i) || i->op == IR_PKT;
 }
 
 static int by_block(const void *a, const void *b)
@@ -285,7 +295,7 @@ static int by_block(const void *a, const void *b)
 static void place_far(struct sched *s, struct ir_ins *i)
 {
 	uint32_t n = 0, k = 0, group = 0, *list;
-	bool load = s->fn->blocks.n > LONG && is_load(i);
+	bool load = s->fn->sparing || (loads_anew(s->fn) && is_load(i));
 	struct ir_ins *cur = i;
 
 	for (uint32_t u = s->first_use[i->id]; u != NONE; u = s->uses[u].next)
@@ -327,7 +337,7 @@ static void place(struct sched *s, struct ir_ins *i)
 		return;
 	if (made_anew(i))
 		place_anew(s, i, false);
-	else if (s->fn->blocks.n > FAR && !is_kept(i))
+	else if ((s->fn->blocks.n > FAR || s->fn->sparing) && !is_kept(s->fn, i))
 		place_far(s, i);
 	else
 		place_once(s, i);
