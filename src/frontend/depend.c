@@ -330,7 +330,7 @@ static bool icmp_type_dep(struct sema *s, struct tx *p)
 	struct tx *l, *rel;
 	struct telems *el;
 
-	/* The target address stands in solicitations, advertisements and redirects alike; the name of one is enough. */
+	/* An address stands there in messages of multicast listeners and of neighbours; the name of one is enough. */
 	if (c->icmp_type) {
 		uint32_t t = c->icmp_type - 1;
 
@@ -347,14 +347,14 @@ static bool icmp_type_dep(struct sema *s, struct tx *p)
 	rel = dep_rel(s, l, want[dep]);
 	if (dep == ICMP_DEP_ECHO || dep == ICMP6_DEP_ECHO || dep == ICMP6_DEP_ADDRESS) {
 		static const uint8_t echo[] = { 8, 0 }, echo6[] = { 128, 129 },
-				     addr[] = { 135, 136, 137 };
+				     addr[] = { 130, 131, 132, 135, 136, 137 };
 		const uint8_t *v = dep == ICMP_DEP_ECHO	   ? echo
 				   : dep == ICMP6_DEP_ECHO ? echo6
 							   : addr;
 		struct sset *set = anon_set(s, p->loc, "__set%u", l, 0);
 
 		el = arena_new_of(s->tmp, struct telems);
-		for (int i = 0; i < (dep == ICMP6_DEP_ADDRESS ? 3 : 2); i++)
+		for (size_t i = 0; i < (dep == ICMP6_DEP_ADDRESS ? ARRAY_SIZE(addr) : 2); i++)
 			vec_push(s->tmp, &el->v)->key = tx_value(s, p->loc, l->type, ORDER_BIG, 8,
 								 v[i]);
 		if (!set_fill(s, set, el))

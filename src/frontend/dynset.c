@@ -54,6 +54,27 @@ static bool dyn_opts(struct sema *s, const struct ast_elem_opts *o, struct loc l
 	return true;
 }
 
+/* What the kernel asks of statements in elements: those of the set, in their order; counts of connections have no timeouts. */
+static bool states_fit(struct sema *s, const struct set *set, struct loc loc, const struct expr *e)
+{
+	bool same = !set->n_exprs || !e->dynset.n_exprs || set->n_exprs == e->dynset.n_exprs;
+
+	for (uint32_t i = 0; i < e->dynset.n_exprs; i++) {
+		enum expr_kind k = e->dynset.exprs[i]->kind;
+
+		same = same && (!set->n_exprs || set->exprs[i]->kind == k);
+		if (k == EX_CONNLIMIT && set->flags & SET_TIMEOUT) {
+			diag_error(s->diag, loc,
+				   "ct count cannot be in a set whose elements time out");
+			return false;
+		}
+	}
+	if (!same)
+		diag_error2(s->diag, loc, set->loc,
+			    "statements of the element are not those of set \"%s\"", set->name);
+	return same;
+}
+
 /* What the kernel does to a set without a size as soon as a rule adds to it. */
 static void sized(struct set *s)
 {
@@ -111,7 +132,7 @@ struct ts *st_dynset(struct sema *s, struct ast_stmt *st)
 	e->dynset.op = (enum dynset_op)d->op;
 	e->dynset.set = &set->set;
 	sized(&set->set);
-	if (!dyn_opts(s, d->elem.opts, key->loc, e))
+	if (!dyn_opts(s, d->elem.opts, key->loc, e) || !states_fit(s, &set->set, st->loc, e))
 		return NULL;
 	set->set.flags |= SET_EVAL;
 	out = ts_emit(s, TS_DYNSET, st->loc);
@@ -121,12 +142,32 @@ struct ts *st_dynset(struct sema *s, struct ast_stmt *st)
 	return out;
 }
 
+/* A meter of which there is one already, or a set, must be the same. */
+static bool meter_fits(struct sema *s, struct loc loc, const struct set *set,
+		       const struct ast_meter *m)
+{
+	bool timeout = m->elem.opts && m->elem.opts->has_timeout;
+	uint32_t size = set->has_size ? set->size : 0;
+
+	if (m->has_size && m->size != size) {
+		diag_error2(s->diag, loc, set->loc,
+			    "\"%s\" is there with size %u, the meter has %u", m->name, size,
+			    m->size);
+		return false;
+	}
+	if (timeout != !!(set->flags & SET_TIMEOUT))
+		diag_error2(s->diag, loc, set->loc, "\"%s\" is there %s timeouts, the meter is %s",
+			    m->name, timeout ? "without" : "with", timeout ? "with" : "without");
+	return timeout == !!(set->flags & SET_TIMEOUT);
+}
+
 struct ts *st_meter(struct sema *s, struct ast_stmt *st)
 {
 	const struct ast_meter *m = st->meter;
 	const struct ast_elem_opts *o = m->elem.opts;
 	struct sset *set = strmap_get(&s->tab->sets, m->name, strlen(m->name));
 	struct expr *e = new_expr(s, EX_DYNSET, st->loc);
+	bool old = set;
 	struct tx *key;
 	struct ts *out;
 
@@ -149,6 +190,8 @@ struct ts *st_meter(struct sema *s, struct ast_stmt *st)
 			   m->name);
 		return NULL;
 	}
+	if (old && !meter_fits(s, st->loc, &set->set, m))
+		return NULL;
 	if (o && o->has_timeout)
 		set->set.flags |= SET_TIMEOUT;
 	if (m->has_size) {
@@ -158,7 +201,7 @@ struct ts *st_meter(struct sema *s, struct ast_stmt *st)
 	e->dynset.op = o && o->has_timeout ? DYN_UPDATE : DYN_ADD;
 	e->dynset.set = &set->set;
 	sized(&set->set);
-	if (!dyn_opts(s, o, key->loc, e))
+	if (!dyn_opts(s, o, key->loc, e) || !states_fit(s, &set->set, st->loc, e))
 		return NULL;
 	e->dynset.has_expr_flag = false;
 	out = ts_emit(s, TS_DYNSET, st->loc);

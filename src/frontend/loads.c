@@ -102,7 +102,7 @@ static bool ext_lookup(struct sema *s, struct ast_expr *e, struct tx *t)
 		hdr = "nop";
 	if (t->ext.op == XH_TCPOPT && !strcmp(hdr, "echo"))
 		hdr = "timestamp";
-	if (t->ext.op == XH_IPV6 && field && !strcmp(field, "addr"))
+	if (t->ext.op == XH_IPV6 && field && !strcmp(field, "addr") && strcmp(hdr, "rt2"))
 		field = "addr[1]";
 	if (t->ext.op == XH_IPV6 && field && !strcmp(field, "sid"))
 		field = "sid[1]";
@@ -215,6 +215,10 @@ struct tx *ev_ct(struct sema *s, struct ast_expr *e)
 		diag_error(s->diag, e->loc, "ct %s needs a direction: ct original %s", name, name);
 		return NULL;
 	}
+	if (t->load.key == KEY_CT_EVENT && !s->is_typeof) {
+		diag_error(s->diag, e->loc, "ct event can be set, not matched");
+		return NULL;
+	}
 	if (!ct_deps(s, t))
 		return NULL;
 	return primary(s, t);
@@ -325,6 +329,11 @@ struct tx *ev_fib(struct sema *s, struct ast_expr *e)
 	}
 	if (!(t->fib.flags & (AFIB_SADDR | AFIB_DADDR))) {
 		diag_error(s->diag, e->loc, "fib: need either saddr or daddr");
+		return NULL;
+	}
+	if (t->fib.result != 3 && t->fib.flags & AFIB_OIF) {
+		diag_error(s->diag, e->loc,
+			   "fib: oif cannot be looked up with oif: take iif, or type");
 		return NULL;
 	}
 	if (!fib_hook(s, t))

@@ -117,6 +117,10 @@ struct expr *stateful(struct sema *s, struct ast_stmt *st)
 		e->quota.bytes = st->quota.bytes;
 		e->quota.consumed = st->quota.used;
 		e->quota.inv = st->quota.over;
+		if (e->quota.consumed > e->quota.bytes) {
+			diag_error(s->diag, st->loc, "more of the quota is used than it has");
+			return NULL;
+		}
 		return e;
 	case AS_LAST:
 		e = new_expr(s, EX_LAST, st->loc);
