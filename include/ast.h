@@ -591,12 +591,16 @@ struct parse_opts {
 	uint32_t n_dirs;
 };
 
-/* Reads a ruleset from a file, or stdin for "-". NULL after errors (they are in d). */
-struct ast_script *ast_parse(struct arena *a, struct diag *d, const char *path,
+/*
+ * Reads a ruleset from a file, or stdin for "-". NULL after errors (they are in d). The tree is in an arena of its own, which may
+ * be freed when it was evaluated; the texts in it, which messages and the ruleset refer to, are in a.
+ */
+struct ast_script *ast_parse(struct arena *a, struct arena *nodes, struct diag *d, const char *path,
 			     const struct parse_opts *opts);
 /* The same from memory; path is for messages. The text must stay. */
-struct ast_script *ast_parse_text(struct arena *a, struct diag *d, const char *path,
-				  const char *text, size_t len, const struct parse_opts *opts);
+struct ast_script *ast_parse_text(struct arena *a, struct arena *nodes, struct diag *d,
+				  const char *path, const char *text, size_t len,
+				  const struct parse_opts *opts);
 
 /* The elements of an AX_RUN one by one, in order, their nodes in an arena that may be emptied between them. */
 struct run_iter {

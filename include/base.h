@@ -29,16 +29,21 @@ struct arena;
 
 struct arena *arena_new(void);
 void arena_free(struct arena *a);
+/* Forgets all that was allocated; a part of the memory is kept for what comes. */
+void arena_reset(struct arena *a);
 /* Zeroed memory, aligned to 16, alive until arena_free(). */
 void *arena_alloc(struct arena *a, size_t size);
 void *arena_dup(struct arena *a, const void *p, size_t size);
 char *arena_strdup(struct arena *a, const char *s);
 char *arena_strndup(struct arena *a, const char *s, size_t n);
+bool text_is_utf8(const char *s, size_t n);
 /* Is it UTF-8 without control characters, blanks of lines apart? */
 bool text_is_clean(const char *s, size_t n);
+/* The rest of a stream, with a NUL behind its *len bytes. NULL: an error, in errno. */
+char *arena_read(struct arena *a, FILE *f, size_t *len);
 char *arena_printf(struct arena *a, const char *fmt, ...) PRINTF(2, 3);
 char *arena_vprintf(struct arena *a, const char *fmt, va_list ap) PRINTF(2, 0);
-size_t arena_used(const struct arena *a); /* bytes handed out */
+size_t arena_used(const struct arena *a); /* bytes handed out since the last reset */
 
 #define arena_new_of(a, type)	((type *)arena_alloc((a), sizeof(type)))
 #define arena_array(a, type, n) ((type *)arena_alloc((a), sizeof(type) * (size_t)(n)))
@@ -101,6 +106,7 @@ struct sbuf {
 	size_t n, cap;
 };
 void sb_init(struct sbuf *b, struct arena *a);
+void sb_init_room(struct sbuf *b, struct arena *a, size_t n); /* n bytes are expected */
 void sb_add(struct sbuf *b, const char *s, size_t n);
 void sb_puts(struct sbuf *b, const char *s);
 void sb_printf(struct sbuf *b, const char *fmt, ...) PRINTF(2, 3);

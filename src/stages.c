@@ -13,33 +13,19 @@
 static char *read_file(struct run *r, const char *path, size_t *len)
 {
 	FILE *f = strcmp(path, "-") ? fopen(path, "rb") : stdin;
-	size_t cap = 65536, n = 0, got;
-	char *buf = arena_alloc(r->arena, cap);
+	char *buf = f ? arena_read(r->arena, f, len) : NULL;
 
-	while (f && (got = fread(buf + n, 1, cap - n - 1, f)) > 0) {
-		n += got;
-		if (n + 1 == cap) {
-			char *more = arena_alloc(r->arena, cap * 2);
-
-			memcpy(more, buf, n);
-			buf = more;
-			cap *= 2;
-		}
-	}
-	if (!f || ferror(f)) {
+	if (!buf)
 		diag_error(&r->diag, (struct loc){ .name = path }, "cannot read it: %s",
 			   strerror(errno));
-		buf = NULL;
-	}
 	if (f && f != stdin)
 		fclose(f);
-	*len = n;
 	return buf;
 }
 
 static int emit_ast(struct run *r, const struct parse_opts *opts)
 {
-	struct ast_script *s = ast_parse(r->arena, &r->diag, r->o->file, opts);
+	struct ast_script *s = ast_parse(r->arena, r->arena, &r->diag, r->o->file, opts);
 
 	if (!s)
 		return 1;

@@ -1,21 +1,29 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* Arena, vector, string table and growing text: memory by lifetime. */
 #include <stdlib.h>
+#include <sys/mman.h>
 
 #include "base.h"
 
-#define ARENA_BLOCK (256u << 10)
 #define ARENA_ALIGN 16u
+#define BLOCK_SHIFT 18 /* blocks have 2^18 bytes, ... */
+#define BLOCK_SIZES 6  /* ... 2^19, and so on up to 2^23 */
+#define BLOCK_MIN   ((size_t)1 << BLOCK_SHIFT)
+#define BLOCK_MAX   (BLOCK_MIN << (BLOCK_SIZES - 1))
+#define HUGE_PAGE                                                                                  \
+	((size_t)2 << 20) /* larger blocks are mapped in such pages where the kernel has them */
 
 struct arena_block {
 	struct arena_block *next;
 	size_t size, used; /* bytes behind the header */
+	size_t dirty;	   /* as far as memory was handed out before: not zero any more */
 	_Alignas(ARENA_ALIGN) unsigned char data[];
 };
 
 struct arena {
 	struct arena_block *head; /* the block being filled */
 	size_t used;
+	size_t held; /* bytes of all blocks */
 };
 
 static NORETURN void out_of_memory(size_t size)
@@ -24,14 +32,89 @@ static NORETURN void out_of_memory(size_t size)
 	exit(70);
 }
 
-static struct arena_block *arena_block_new(size_t size)
+/*
+ * Most of what a large run spends on memory is the first touch of its pages, so it asks for huge ones; they need an address
+ * that is a multiple of their size. total: with the header, a multiple of HUGE_PAGE.
+ */
+static struct arena_block *map_huge(size_t total)
 {
-	struct arena_block *b = calloc(1, sizeof(*b) + size);
+	unsigned char *p = mmap(NULL, total + HUGE_PAGE, PROT_READ | PROT_WRITE,
+				MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	size_t lead;
 
+	if (p == MAP_FAILED)
+		out_of_memory(total);
+	lead = -(uintptr_t)p % HUGE_PAGE;
+	if (lead)
+		munmap(p, lead);
+	munmap(p + lead + total, HUGE_PAGE - lead);
+	madvise(p + lead, total, MADV_HUGEPAGE); /* else small ones */
+	return (struct arena_block *)(p + lead);
+}
+
+/*
+ * Blocks of arenas that were freed, by size: memory that was touched once is not given back, since the next arena would have to
+ * touch as much again.
+ */
+static _Thread_local struct arena_block *spare[BLOCK_SIZES];
+
+/* The index of the least block with room for total bytes; BLOCK_SIZES: larger than all. */
+static uint32_t size_index(size_t total)
+{
+	uint32_t i = 0;
+
+	while (i < BLOCK_SIZES && BLOCK_MIN << i < total)
+		i++;
+	return i;
+}
+
+/* A block with room for size bytes; *held grows by what it takes. */
+static struct arena_block *block_new(size_t size, size_t *held)
+{
+	size_t total = sizeof(struct arena_block) + size;
+	uint32_t i = size_index(total);
+	struct arena_block *b;
+
+	total = i < BLOCK_SIZES ? BLOCK_MIN << i : ALIGN_UP(total, HUGE_PAGE);
+	*held += total;
+	if (i < BLOCK_SIZES && spare[i]) {
+		b = spare[i];
+		spare[i] = b->next;
+		b->dirty = MAX(b->dirty, b->used);
+		b->used = 0;
+		return b;
+	}
+	b = total < HUGE_PAGE ? calloc(1, total) : map_huge(total);
 	if (!b)
-		out_of_memory(size);
-	b->size = size;
+		out_of_memory(total);
+	b->size = total - sizeof(*b);
 	return b;
+}
+
+static void block_free(struct arena_block *b)
+{
+	size_t total = sizeof(*b) + b->size;
+	uint32_t i = size_index(total);
+
+#ifndef __SANITIZE_ADDRESS__ /* which is to see who uses what is freed */
+	if (i < BLOCK_SIZES) {
+		b->next = spare[i];
+		spare[i] = b;
+		return;
+	}
+#endif
+	if (total < HUGE_PAGE)
+		free(b);
+	else
+		munmap(b, total);
+}
+
+static void blocks_free(struct arena_block *b)
+{
+	for (struct arena_block *next; b; b = next) {
+		next = b->next;
+		block_free(b);
+	}
 }
 
 struct arena *arena_new(void)
@@ -40,7 +123,8 @@ struct arena *arena_new(void)
 
 	if (!a)
 		out_of_memory(sizeof(*a));
-	a->head = arena_block_new(ARENA_BLOCK);
+	a->head = block_new(BLOCK_MIN - sizeof(struct arena_block), &a->held);
+	a->head->next = NULL;
 	return a;
 }
 
@@ -48,42 +132,91 @@ void arena_free(struct arena *a)
 {
 	if (!a)
 		return;
-	for (struct arena_block *b = a->head, *next; b; b = next) {
-		next = b->next;
-		free(b);
-	}
+	blocks_free(a->head);
 	free(a);
+}
+
+void arena_reset(struct arena *a)
+{
+	struct arena_block *b = a->head;
+
+	blocks_free(b->next);
+	b->next = NULL;
+	b->dirty = MAX(b->dirty, b->used);
+	b->used = 0;
+	a->used = 0;
+	a->held = sizeof(*b) + b->size;
+}
+
+/* A block for size bytes that the head has no room for: as large as all before it, so that their number stays small. */
+static struct arena_block *arena_more(struct arena *a, size_t size)
+{
+	size_t want = MIN(a->held, BLOCK_MAX);
+	struct arena_block *b;
+
+	if (size > want / 4) { /* a block of its own, behind the one being filled */
+		b = block_new(size, &a->held);
+		b->next = a->head->next;
+		a->head->next = b;
+		return b;
+	}
+	b = block_new(want - sizeof(*b), &a->held);
+	b->next = a->head;
+	a->head = b;
+	return b;
+}
+
+/* Takes size bytes, a multiple of ARENA_ALIGN, as they are; *dirty of them may not be zero. */
+static void *arena_take(struct arena *a, size_t size, size_t *dirty)
+{
+	struct arena_block *b = a->head;
+	size_t at;
+
+	a->used += size;
+	if (b->size - b->used < size)
+		b = arena_more(a, size);
+	at = b->used;
+	b->used += size;
+	*dirty = at < b->dirty ? MIN(b->dirty - at, size) : 0;
+	return b->data + at;
 }
 
 void *arena_alloc(struct arena *a, size_t size)
 {
-	struct arena_block *b = a->head;
+	size_t dirty;
+	void *p;
 
 	if (size > SIZE_MAX / 2)
 		out_of_memory(size);
-	size = ALIGN_UP(size ? size : 1, ARENA_ALIGN);
-	a->used += size;
-	if (size > ARENA_BLOCK / 4) { /* a block of its own, behind the one being filled */
-		struct arena_block *big = arena_block_new(size);
+	p = arena_take(a, ALIGN_UP(size ? size : 1, ARENA_ALIGN), &dirty);
+	if (dirty)
+		memset(p, 0, dirty);
+	return p;
+}
 
-		big->used = size;
-		big->next = b->next;
-		b->next = big;
-		return big->data;
-	}
-	if (b->size - b->used < size) {
-		b = arena_block_new(ARENA_BLOCK);
-		b->next = a->head;
-		a->head = b;
-	}
-	b->used += size;
-	return b->data + b->used - size;
+/* Makes the last thing that was taken larger where it stands, with zeros; false: it is not the last, or there is no room. */
+static bool arena_grow(struct arena *a, void *p, size_t old, size_t size)
+{
+	struct arena_block *b = a->head;
+	unsigned char *end = (unsigned char *)p + ALIGN_UP(old, ARENA_ALIGN);
+	size_t more = ALIGN_UP(size, ARENA_ALIGN) - ALIGN_UP(old, ARENA_ALIGN);
+
+	if (!p || end != b->data + b->used || b->size - b->used < more)
+		return false;
+	memset(b->data + b->used, 0, b->used < b->dirty ? MIN(b->dirty - b->used, more) : 0);
+	b->used += more;
+	a->used += more;
+	return true;
 }
 
 void *arena_dup(struct arena *a, const void *p, size_t size)
 {
-	void *q = arena_alloc(a, size);
+	size_t dirty;
+	void *q;
 
+	if (size > SIZE_MAX / 2)
+		out_of_memory(size);
+	q = arena_take(a, ALIGN_UP(size ? size : 1, ARENA_ALIGN), &dirty);
 	if (size)
 		memcpy(q, p, size);
 	return q;
@@ -210,10 +343,14 @@ size_t arena_used(const struct arena *a)
 
 void *vec_grow(struct arena *a, void *v, uint32_t n, uint32_t *cap, size_t elem_size)
 {
-	uint32_t want = *cap ? *cap * 2 : 8;
+	uint32_t want = *cap ? *cap * 2 : (uint32_t)MAX(2, 64 / elem_size);
 	void *w;
 
 	BUG_ON(want <= *cap);
+	if (arena_grow(a, v, *cap * elem_size, want * elem_size)) {
+		*cap = want;
+		return v;
+	}
 	w = arena_alloc(a, want * elem_size);
 	if (n)
 		memcpy(w, v, n * elem_size);
@@ -232,11 +369,18 @@ struct strmap_slot {
 
 static uint64_t hash_bytes(const char *s, size_t n)
 {
-	uint64_t h = 0xcbf29ce484222325ull; /* FNV-1a */
+	uint64_t h = n, w;
+	size_t i = 0;
 
-	for (size_t i = 0; i < n; i++)
-		h = (h ^ (unsigned char)s[i]) * 0x100000001b3ull;
-	return h ^ h >> 29;
+	for (; i + 8 <= n; i += 8) {
+		memcpy(&w, s + i, 8);
+		h = (h ^ w) * 0x9e3779b97f4a7c15ull;
+		h ^= h >> 32;
+	}
+	w = 0;
+	memcpy(&w, s + i, n - i);
+	h = (h ^ w) * 0x9e3779b97f4a7c15ull;
+	return h ^ h >> 32;
 }
 
 void strmap_init(struct strmap *m, struct arena *a)
@@ -296,9 +440,14 @@ void *strmap_get(const struct strmap *m, const char *key, size_t n)
 
 void sb_init(struct sbuf *b, struct arena *a)
 {
+	sb_init_room(b, a, 63);
+}
+
+void sb_init_room(struct sbuf *b, struct arena *a, size_t n)
+{
 	b->arena = a;
 	b->n = 0;
-	b->cap = 64;
+	b->cap = MAX(n, 15) + 1;
 	b->s = arena_alloc(a, b->cap);
 }
 
@@ -311,9 +460,11 @@ static void sb_room(struct sbuf *b, size_t more)
 		return;
 	while (b->n + more + 1 > cap)
 		cap *= 2;
-	s = arena_alloc(b->arena, cap);
-	memcpy(s, b->s, b->n);
-	b->s = s;
+	if (!arena_grow(b->arena, b->s, b->cap, cap)) {
+		s = arena_alloc(b->arena, cap);
+		memcpy(s, b->s, b->n);
+		b->s = s;
+	}
 	b->cap = cap;
 }
 

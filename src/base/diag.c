@@ -33,10 +33,13 @@ uint32_t diag_add_source(struct diag *d, const char *path, const char *text, siz
 	s->text = text;
 	s->len = len;
 	s->from = from;
-	*vec_push(d->arena, &s->line_starts) = 0;
-	for (size_t i = 0; i < len; i++)
-		if (text[i] == '\n')
-			*vec_push(d->arena, &s->line_starts) = (uint32_t)i + 1;
+	s->line_starts.cap = 1;
+	for (const char *p = text; (p = memchr(p, '\n', (size_t)(text + len - p))); p++)
+		s->line_starts.cap++;
+	s->line_starts.v = arena_array(d->arena, uint32_t, s->line_starts.cap);
+	s->line_starts.v[s->line_starts.n++] = 0;
+	for (const char *p = text; (p = memchr(p, '\n', (size_t)(text + len - p))); p++)
+		s->line_starts.v[s->line_starts.n++] = (uint32_t)(p - text) + 1;
 	*vec_push(d->arena, &d->sources) = s;
 	return d->sources.n - 1;
 }

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* Text that comes from elsewhere. */
+#include <sys/stat.h>
+
 #include "base.h"
 
 /* Bytes of the UTF-8 sequence at s, 0: it is none. */
@@ -18,6 +20,18 @@ static size_t sequence(const uint8_t *s, size_t n)
 	return len;
 }
 
+bool text_is_utf8(const char *s, size_t n)
+{
+	const uint8_t *p = (const uint8_t *)s;
+
+	for (size_t i = 0, len; i < n; i += len) {
+		len = p[i] < 0x80 ? 1 : sequence(p + i, n - i);
+		if (!len)
+			return false;
+	}
+	return true;
+}
+
 bool text_is_clean(const char *s, size_t n)
 {
 	const uint8_t *p = (const uint8_t *)s;
@@ -28,4 +42,35 @@ bool text_is_clean(const char *s, size_t n)
 			return false;
 	}
 	return true;
+}
+
+/* How much a stream probably holds from here on: a file says it. */
+static size_t size_hint(FILE *f)
+{
+	struct stat st;
+
+	if (fstat(fileno(f), &st) || !S_ISREG(st.st_mode) || st.st_size < 0)
+		return 1 << 16;
+	return (size_t)st.st_size + 1; /* and one more, to see the end */
+}
+
+char *arena_read(struct arena *a, FILE *f, size_t *len)
+{
+	size_t cap = size_hint(f), n = 0, got;
+	char *buf = arena_alloc(a, cap + 1), *more;
+
+	while ((got = fread(buf + n, 1, cap - n, f)) > 0) {
+		n += got;
+		if (n < cap)
+			continue;
+		more = arena_alloc(a, cap * 2 + 1);
+		memcpy(more, buf, n);
+		buf = more;
+		cap *= 2;
+	}
+	if (ferror(f))
+		return NULL;
+	buf[n] = 0;
+	*len = n;
+	return buf;
 }

@@ -55,7 +55,7 @@ struct ast_stmt *new_log(struct parser *p, struct loc loc)
 {
 	struct ast_stmt *s = mk_stmt(p, AS_LOG, loc);
 
-	s->log = arena_new_of(p->arena, struct ast_log);
+	s->log = arena_new_of(p->nodes, struct ast_log);
 	return s;
 }
 
@@ -116,7 +116,7 @@ struct ast_stmt *reject(struct parser *p, struct loc loc, struct tok with, struc
 
 struct ast_nat *new_nat(struct parser *p, struct ast_expr *addr, struct ast_expr *port)
 {
-	struct ast_nat *n = arena_new_of(p->arena, struct ast_nat);
+	struct ast_nat *n = arena_new_of(p->nodes, struct ast_nat);
 
 	n->addr = addr;
 	n->port = port;
@@ -164,7 +164,7 @@ struct ast_stmt *dynset(struct parser *p, struct loc loc, uint64_t op, const str
 	struct ast_stmt *s = mk_stmt(p, AS_DYNSET, loc);
 	struct ast_expr *ref = ast_strip((struct ast_expr *)set);
 
-	s->dynset = arena_new_of(p->arena, struct ast_dynset);
+	s->dynset = arena_new_of(p->nodes, struct ast_dynset);
 	s->dynset->op = (enum ast_dynset_op)op;
 	s->dynset->set_loc = set->loc;
 	s->dynset->elem = elem;
@@ -180,7 +180,7 @@ struct ast_stmt *meter(struct parser *p, struct loc loc, const char *name, const
 {
 	struct ast_stmt *s = mk_stmt(p, AS_METER, loc);
 
-	s->meter = arena_new_of(p->arena, struct ast_meter);
+	s->meter = arena_new_of(p->nodes, struct ast_meter);
 	s->meter->name = name;
 	s->meter->elem = elem;
 	if (size) {
@@ -204,7 +204,7 @@ struct ast_elem_opts *opts_join(struct parser *p, struct ast_elem_opts *a, struc
 	if (b->comment)
 		a->comment = b->comment, a->comment_loc = b->comment_loc;
 	vec_foreach(&b->stmts, it)
-		*vec_push(p->arena, &a->stmts) = *it;
+		*vec_push(p->nodes, &a->stmts) = *it;
 	return a;
 }
 
@@ -299,7 +299,7 @@ struct ast_expr *mk_numgen(struct parser *p, struct loc loc, struct tok mode, st
 {
 	struct ast_expr *e = mk(p, AX_NUMGEN, loc);
 
-	e->numgen = arena_new_of(p->arena, struct ast_numgen);
+	e->numgen = arena_new_of(p->nodes, struct ast_numgen);
 	e->numgen->random = !strcmp(mode.a, "random");
 	e->numgen->mod = num32(p, mloc, mod, UINT32_MAX, "modulus");
 	if (offset)
@@ -312,7 +312,7 @@ struct ast_expr *mk_hash(struct parser *p, struct loc loc, struct ast_expr *of, 
 {
 	struct ast_expr *e = mk(p, AX_HASH, loc);
 
-	e->hash = arena_new_of(p->arena, struct ast_hash);
+	e->hash = arena_new_of(p->nodes, struct ast_hash);
 	e->hash->expr = of;
 	e->depth = of ? (uint16_t)(of->depth + 1) : 0;
 	e->hash->mod = num32(p, mloc, mod, UINT32_MAX, "modulus");

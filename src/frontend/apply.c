@@ -632,14 +632,13 @@ static bool apply(struct sema *s, struct ast_cmd *c)
 }
 
 /* How much is kept before it is given back: most rules take a few hundred bytes. */
-#define TMP_KEEP (1u << 20)
+#define TMP_KEEP (1u << 17)
 
 void tmp_reset(struct sema *s)
 {
 	if (s->tmp_users || arena_used(s->tmp) < TMP_KEEP)
 		return;
-	arena_free(s->tmp);
-	s->tmp = arena_new();
+	arena_reset(s->tmp);
 }
 
 /* -- the ways in -------------------------------------------------------------------------------------------------------- */
@@ -675,13 +674,20 @@ static struct ruleset *evaluate(struct arena *a, struct diag *d, struct ast_scri
 struct ruleset *frontend_read_text(struct arena *a, struct diag *d, const char *path,
 				   const struct parse_opts *opts)
 {
-	return evaluate(a, d, ast_parse(a, d, path, opts));
+	struct arena *nodes = arena_new();
+	struct ruleset *rs = evaluate(a, d, ast_parse(a, nodes, d, path, opts));
+
+	arena_free(nodes);
+	return rs;
 }
 
 struct ruleset *frontend_read_buffer(struct arena *a, struct diag *d, const char *name,
 				     const char *text, size_t len)
 {
 	static const struct parse_opts none;
+	struct arena *nodes = arena_new();
+	struct ruleset *rs = evaluate(a, d, ast_parse_text(a, nodes, d, name, text, len, &none));
 
-	return evaluate(a, d, ast_parse_text(a, d, name, text, len, &none));
+	arena_free(nodes);
+	return rs;
 }

@@ -67,12 +67,25 @@ const char *ast_stmt_kind_name(enum ast_stmt_kind k)
 	return stmt_names[k];
 }
 
+/* How many characters from s on mean nothing to fold(). */
+static size_t plain(const char *s, size_t n, bool in_string)
+{
+	size_t i = 0;
+
+	while (i < n && s[i] != '"' &&
+	       (in_string ||
+		(s[i] != ' ' && s[i] != '\t' && s[i] != '\r' && s[i] != '#' && s[i] != '\\')))
+		i++;
+	return i;
+}
+
 /* Appends one line without its comment and continuation, blanks folded; *in_string: inside quotes. */
 static void fold(struct sbuf *b, const char *s, size_t n, bool *in_string, bool *blank)
 {
-	for (size_t i = 0; i < n; i++) {
+	for (size_t i = 0, len; i < n; i += len) {
 		if (!*in_string && s[i] == '#')
 			return;
+		len = 1;
 		if (!*in_string &&
 		    (s[i] == ' ' || s[i] == '\t' || s[i] == '\r' || (s[i] == '\\' && i + 1 == n))) {
 			*blank = true;
@@ -81,9 +94,11 @@ static void fold(struct sbuf *b, const char *s, size_t n, bool *in_string, bool 
 		if (*blank && b->n)
 			sb_add(b, " ", 1);
 		*blank = false;
-		sb_add(b, &s[i], 1);
 		if (s[i] == '"')
 			*in_string = !*in_string;
+		else
+			len = MAX(plain(s + i, n - i, *in_string), 1);
+		sb_add(b, &s[i], len);
 	}
 }
 
@@ -92,7 +107,7 @@ const char *ast_text(struct arena *a, const struct diag *d, struct loc loc)
 	bool in_string = false, blank = false;
 	struct sbuf b;
 
-	sb_init(&b, a);
+	sb_init_room(&b, a, loc.line == loc.end_line ? loc.end_col - loc.col + 1 : 0);
 	if (!loc.file)
 		return loc.name ? loc.name : "";
 	for (uint32_t line = loc.line; line <= loc.end_line; line++) {

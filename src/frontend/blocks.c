@@ -8,12 +8,12 @@
 void add_cmd(struct parser *p, struct ast_cmd *c, struct loc loc)
 {
 	c->loc = loc;
-	*vec_push(p->arena, &p->script->cmds) = c;
+	*vec_push(p->nodes, &p->script->cmds) = c;
 }
 
 struct ast_cmd *new_cmd(struct parser *p, enum ast_op op)
 {
-	struct ast_cmd *c = arena_new_of(p->arena, struct ast_cmd);
+	struct ast_cmd *c = arena_new_of(p->nodes, struct ast_cmd);
 
 	c->op = op;
 	return c;
@@ -48,7 +48,7 @@ void cmd_object(struct parser *p, struct ast_cmd *c, const struct ast_cmd *kind,
 {
 	c->obj_kind = kind->obj_kind;
 	if (!p->obj)
-		p->obj = arena_new_of(p->arena, struct ast_object);
+		p->obj = arena_new_of(p->nodes, struct ast_object);
 	c->obj = p->obj;
 	name_object(p, c->obj_kind, c->ref.name, c->ref.name_loc, loc);
 }
@@ -83,7 +83,7 @@ struct ast_cmd *query(struct parser *p, struct tok t, struct loc loc)
 struct ast_ref *new_ref(struct parser *p, const char *family, struct loc floc, const char *table,
 			struct loc tloc)
 {
-	struct ast_ref *r = arena_new_of(p->arena, struct ast_ref);
+	struct ast_ref *r = arena_new_of(p->nodes, struct ast_ref);
 
 	r->family = family;
 	r->family_loc = floc;
@@ -121,7 +121,7 @@ void check_ip(struct parser *p, struct loc loc, const char *s)
 
 struct ast_table *new_table(struct parser *p)
 {
-	return arena_new_of(p->arena, struct ast_table);
+	return arena_new_of(p->nodes, struct ast_table);
 }
 
 void table_flag(struct parser *p, const char *s, struct loc loc)
@@ -198,7 +198,7 @@ static int32_t offset_of(struct parser *p, struct loc loc, struct tok t, bool ne
 /* A plain number: the offset from 0. */
 struct ast_prio *prio_num(struct parser *p, struct loc loc, struct tok t, bool neg)
 {
-	struct ast_prio *pr = arena_new_of(p->arena, struct ast_prio);
+	struct ast_prio *pr = arena_new_of(p->nodes, struct ast_prio);
 
 	pr->loc = loc;
 	pr->expr = mk_text(p, AX_NUMBER, loc, "0");
@@ -209,7 +209,7 @@ struct ast_prio *prio_num(struct parser *p, struct loc loc, struct tok t, bool n
 struct ast_prio *prio_name(struct parser *p, struct loc loc, struct ast_expr *e,
 			   const struct tok *off, bool neg)
 {
-	struct ast_prio *pr = arena_new_of(p->arena, struct ast_prio);
+	struct ast_prio *pr = arena_new_of(p->nodes, struct ast_prio);
 
 	pr->loc = loc;
 	pr->expr = e;
@@ -239,12 +239,12 @@ struct ast_set *name_set(struct parser *p, const char *name, struct loc nloc, st
 struct ast_type *type_add(struct parser *p, struct ast_type *t, const char *name, struct loc loc)
 {
 	if (!t) {
-		t = arena_new_of(p->arena, struct ast_type);
+		t = arena_new_of(p->nodes, struct ast_type);
 		t->loc = loc;
 	}
 	t->loc = loc_span(t->loc, loc);
-	*vec_push(p->arena, &t->names) = name;
-	*vec_push(p->arena, &t->name_locs) = loc;
+	*vec_push(p->nodes, &t->names) = name;
+	*vec_push(p->nodes, &t->name_locs) = loc;
 	return t;
 }
 
@@ -263,7 +263,7 @@ static void check_typeof(struct parser *p, const struct ast_expr *e)
 
 struct ast_type *typeof_type(struct parser *p, struct ast_expr *e)
 {
-	struct ast_type *t = arena_new_of(p->arena, struct ast_type);
+	struct ast_type *t = arena_new_of(p->nodes, struct ast_type);
 
 	check_typeof(p, e);
 	t->typeof_expr = e;
@@ -358,7 +358,7 @@ struct ast_cmd *obj_is(struct parser *p, enum ast_obj_kind k)
 {
 	struct ast_cmd *c = new_cmd(p, ACMD_ADD);
 
-	p->obj = arena_new_of(p->arena, struct ast_object);
+	p->obj = arena_new_of(p->nodes, struct ast_object);
 	p->obj->kind = k;
 	c->obj_kind = k;
 	return c;
@@ -387,7 +387,7 @@ void add_object(struct parser *p, enum ast_obj_kind k, const char *name, struct 
 {
 	name_object(p, k, name, nloc, loc);
 	p->obj->body = body;
-	*vec_push(p->arena, &p->table->objs) = p->obj;
+	*vec_push(p->nodes, &p->table->objs) = p->obj;
 }
 
 static void l4proto(struct parser *p, const char *s, struct loc loc)
@@ -431,5 +431,5 @@ void ct_word(struct parser *p, const char *word, struct loc loc, const char *s, 
 
 void ct_state(struct parser *p, const char *state, struct loc loc, uint64_t secs)
 {
-	*vec_push(p->arena, &p->obj->ct.policy) = (struct ast_timeout_state){ state, loc, secs };
+	*vec_push(p->nodes, &p->obj->ct.policy) = (struct ast_timeout_state){ state, loc, secs };
 }

@@ -20,7 +20,7 @@ void p_error(struct parser *p, struct loc loc, const char *fmt, ...)
 
 struct ast_expr *mk(struct parser *p, enum ast_expr_kind k, struct loc loc)
 {
-	struct ast_expr *e = arena_new_of(p->arena, struct ast_expr);
+	struct ast_expr *e = arena_new_of(p->nodes, struct ast_expr);
 
 	e->kind = k;
 	e->loc = loc;
@@ -96,12 +96,12 @@ struct ast_expr *mk_list(struct parser *p, enum ast_expr_kind k, struct loc loc,
 
 	if (l->kind != k || !l->open) {
 		e = mk(p, k, loc);
-		e->list = arena_new_of(p->arena, struct ast_list_body);
+		e->list = arena_new_of(p->nodes, struct ast_list_body);
 		e->open = true;
-		*vec_push(p->arena, &e->list->items) = l;
+		*vec_push(p->nodes, &e->list->items) = l;
 		holds(p, e, l);
 	}
-	*vec_push(p->arena, &e->list->items) = r;
+	*vec_push(p->nodes, &e->list->items) = r;
 	e->loc = loc;
 	holds(p, e, r);
 	return e;
@@ -151,7 +151,7 @@ struct ast_expr *mk_ext(struct parser *p, enum ast_expr_kind k, struct loc loc, 
 {
 	struct ast_expr *e = mk(p, k, loc);
 
-	e->ext = arena_new_of(p->arena, struct ast_ext);
+	e->ext = arena_new_of(p->nodes, struct ast_ext);
 	e->ext->hdr = hdr;
 	e->ext->field = field;
 	e->ext->present = !field;
@@ -172,27 +172,27 @@ struct ast_expr *mk_set(struct parser *p, struct loc loc)
 {
 	struct ast_expr *e = mk(p, AX_SET, loc);
 
-	e->set = arena_new_of(p->arena, struct ast_set_body);
+	e->set = arena_new_of(p->nodes, struct ast_set_body);
 	return e;
 }
 
 void set_add(struct parser *p, struct ast_expr *set, struct ast_elem el)
 {
-	*vec_push(p->arena, &set->set->elems) = el;
+	*vec_push(p->nodes, &set->set->elems) = el;
 	holds(p, set, el.key);
 	holds(p, set, el.data);
 }
 
 struct ast_elem_opts *opts_get(struct parser *p, struct ast_elem_opts *o)
 {
-	return o ? o : arena_new_of(p->arena, struct ast_elem_opts);
+	return o ? o : arena_new_of(p->nodes, struct ast_elem_opts);
 }
 
 /* -- statements ------------------------------------------------------------------------------------------------ */
 
 struct ast_stmt *mk_stmt(struct parser *p, enum ast_stmt_kind k, struct loc loc)
 {
-	struct ast_stmt *s = arena_new_of(p->arena, struct ast_stmt);
+	struct ast_stmt *s = arena_new_of(p->nodes, struct ast_stmt);
 
 	s->kind = k;
 	s->loc = loc;

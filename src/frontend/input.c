@@ -15,28 +15,6 @@ static const char etc_dir[] = "/etc";
 
 /* -- reading ---------------------------------------------------------------------------------------------------- */
 
-/* The whole stream in the arena, with a NUL behind. NULL: an error, in errno. */
-static char *slurp(struct arena *a, FILE *f, size_t *len)
-{
-	size_t cap = 1 << 16, n = 0, got;
-	char *buf = arena_alloc(a, cap + 1), *more;
-
-	while ((got = fread(buf + n, 1, cap - n, f)) > 0) {
-		n += got;
-		if (n < cap)
-			continue;
-		more = arena_alloc(a, cap * 2 + 1);
-		memcpy(more, buf, n);
-		buf = more;
-		cap *= 2;
-	}
-	if (ferror(f))
-		return NULL;
-	buf[n] = 0;
-	*len = n;
-	return buf;
-}
-
 static void push_text(struct parser *p, const char *path, const char *text, size_t len,
 		      struct loc from)
 {
@@ -46,11 +24,8 @@ static void push_text(struct parser *p, const char *path, const char *text, size
 	in->file = diag_add_source(p->diag, path, text, len, from);
 	in->text = text;
 	in->line = in->col = 1;
-	in->copy = malloc(len + 2);
-	if (!in->copy)
-		BUG("out of memory");
+	in->copy = arena_alloc(p->nodes, len + 2);
 	memcpy(in->copy, text, len);
-	in->copy[len] = in->copy[len + 1] = 0;
 	scan_push(p, in, len);
 }
 
@@ -59,7 +34,6 @@ static void pop_input(struct parser *p)
 	struct input *in = &p->in[p->n_in - 1];
 
 	scan_pop(p, in);
-	free(in->copy);
 	p->n_in--;
 }
 
@@ -131,7 +105,7 @@ static bool push_file(struct parser *p, const char *path, struct loc from)
 				return false;
 			}
 	}
-	text = slurp(p->arena, f, &len);
+	text = arena_read(p->arena, f, &len);
 	if (!is_stdin)
 		fclose(f);
 	if (!text) {
@@ -238,16 +212,18 @@ static void define_options(struct parser *p)
 	}
 }
 
-static struct parser *parser_new(struct arena *a, struct diag *d, const struct parse_opts *opts)
+static struct parser *parser_new(struct arena *a, struct arena *nodes, struct diag *d,
+				 const struct parse_opts *opts)
 {
 	struct parser *p = arena_new_of(a, struct parser);
 
 	p->arena = a;
+	p->nodes = nodes;
 	p->diag = d;
 	p->opts = opts;
 	p->main_dir = ".";
-	p->script = arena_new_of(a, struct ast_script);
-	p->script->arena = a;
+	p->script = arena_new_of(nodes, struct ast_script);
+	p->script->arena = nodes;
 	p->script->diag = d;
 	lex_init(p);
 	scope_push(p);
@@ -266,19 +242,20 @@ static struct ast_script *run(struct parser *p)
 	return p->errors ? NULL : p->script;
 }
 
-struct ast_script *ast_parse_text(struct arena *a, struct diag *d, const char *path,
-				  const char *text, size_t len, const struct parse_opts *opts)
+struct ast_script *ast_parse_text(struct arena *a, struct arena *nodes, struct diag *d,
+				  const char *path, const char *text, size_t len,
+				  const struct parse_opts *opts)
 {
-	struct parser *p = parser_new(a, d, opts);
+	struct parser *p = parser_new(a, nodes, d, opts);
 
 	push_text(p, path, text, len, (struct loc){ 0 });
 	return run(p);
 }
 
-struct ast_script *ast_parse(struct arena *a, struct diag *d, const char *path,
+struct ast_script *ast_parse(struct arena *a, struct arena *nodes, struct diag *d, const char *path,
 			     const struct parse_opts *opts)
 {
-	struct parser *p = parser_new(a, d, opts);
+	struct parser *p = parser_new(a, nodes, d, opts);
 	const char *slash = strrchr(path, '/');
 
 	if (slash)

@@ -17,7 +17,7 @@ static struct expr *add(struct low *c, enum expr_kind k, struct loc loc)
 {
 	struct expr *e = expr_new(c->s->arena, k, loc);
 
-	*vec_push(c->s->arena, &c->rule->exprs) = e;
+	*vec_push(c->s->tmp, &c->rule->exprs) = e;
 	return e;
 }
 
@@ -489,7 +489,7 @@ static void gen_rel(struct low *c, struct tx *rel)
 
 static struct expr *put_ready(struct low *c, struct ts *t)
 {
-	*vec_push(c->s->arena, &c->rule->exprs) = t->ready;
+	*vec_push(c->s->tmp, &c->rule->exprs) = t->ready;
 	return t->ready;
 }
 
@@ -830,4 +830,6 @@ void lower_rule(struct sema *s, struct rule *r)
 	vec_foreach(&s->out, it)
 		if (!(*it)->gone)
 			gen_stmt(&c, *it);
+	r->exprs.v = arena_dup(s->arena, r->exprs.v, r->exprs.n * sizeof(*r->exprs.v));
+	r->exprs.cap = r->exprs.n;
 }

@@ -246,9 +246,9 @@ obj_kind:
 /* -- blocks -- */
 
 table_open: '{'				{ p->table = new_table(p); block_open(p, @1, false); } ;
-chain_open: '{'				{ p->chain = arena_new_of(p->arena, struct ast_chain); block_open(p, @1, false); } ;
-set_open: '{'				{ p->set = arena_new_of(p->arena, struct ast_set); block_open(p, @1, false); } ;
-ft_open: '{'				{ p->ft = arena_new_of(p->arena, struct ast_flowtable); block_open(p, @1, false); } ;
+chain_open: '{'				{ p->chain = arena_new_of(p->nodes, struct ast_chain); block_open(p, @1, false); } ;
+set_open: '{'				{ p->set = arena_new_of(p->nodes, struct ast_set); block_open(p, @1, false); } ;
+ft_open: '{'				{ p->ft = arena_new_of(p->nodes, struct ast_flowtable); block_open(p, @1, false); } ;
 obj_open: '{'				{ block_open(p, @1, false); } ;
 block_end: '}'				{ block_close(p); } ;
 
@@ -260,13 +260,13 @@ table_block:
 |	table_block T_FLAGS table_flags sep
 |	table_block T_COMMENT string sep	{ set_comment(p, &p->table->comment, @3, $3.a); }
 |	table_block T_CHAIN identifier chain_open chain_block block_end sep
-					{ *vec_push(p->arena, &p->table->chains) = name_chain(p, $3.a, @3, loc_span(@2, @6)); }
+					{ *vec_push(p->nodes, &p->table->chains) = name_chain(p, $3.a, @3, loc_span(@2, @6)); }
 |	table_block T_SET identifier set_open set_block block_end sep
-					{ *vec_push(p->arena, &p->table->sets) = name_set(p, $3.a, @3, loc_span(@2, @6), false); }
+					{ *vec_push(p->nodes, &p->table->sets) = name_set(p, $3.a, @3, loc_span(@2, @6), false); }
 |	table_block T_MAP identifier set_open set_block block_end sep
-					{ *vec_push(p->arena, &p->table->sets) = name_set(p, $3.a, @3, loc_span(@2, @6), true); }
+					{ *vec_push(p->nodes, &p->table->sets) = name_set(p, $3.a, @3, loc_span(@2, @6), true); }
 |	table_block T_FLOWTABLE identifier ft_open ft_block block_end sep
-					{ *vec_push(p->arena, &p->table->flowtables) = name_ft(p, $3.a, @3, loc_span(@2, @6)); }
+					{ *vec_push(p->nodes, &p->table->flowtables) = name_ft(p, $3.a, @3, loc_span(@2, @6)); }
 |	table_block obj_kind identifier obj_open obj_block block_end sep
 					{ add_object(p, $2->obj_kind, $3.a, @3, loc_span(@2, @6), loc_span(@4, @6)); }
 |	table_block tunnel_head identifier obj_open tunnel_block block_end sep
@@ -288,7 +288,7 @@ chain_block:
 |	chain_block T_FLAGS T_OFFLOAD sep	{ p->chain->hw_offload = true; }
 |	chain_block T_COMMENT string sep	{ set_comment(p, &p->chain->comment, @3, $3.a); }
 |	chain_block T_DEVICES '=' dev_expr sep	{ p->chain->devices = $4; }
-|	chain_block rule sep		{ *vec_push(p->arena, &p->chain->rules) = $2; }
+|	chain_block rule sep		{ *vec_push(p->nodes, &p->chain->rules) = $2; }
 ;
 hook_spec:
 	T_TYPE T_WORD T_HOOK T_WORD dev_spec T_PRIORITY prio
@@ -304,9 +304,9 @@ dev_expr:
 |	T_VAR				{ $$ = scope_var(p, @1, $1.a); }
 ;
 dev_list:
-	nls dev_item nls		{ $$ = mk(p, AX_LIST, @2); $$->list = arena_new_of(p->arena, struct ast_list_body); *vec_push(p->arena, &$$->list->items) = $2; }
+	nls dev_item nls		{ $$ = mk(p, AX_LIST, @2); $$->list = arena_new_of(p->nodes, struct ast_list_body); *vec_push(p->nodes, &$$->list->items) = $2; }
 |	dev_list ',' nls		{ $$ = $1; }
-|	dev_list ',' nls dev_item nls	{ $$ = $1; *vec_push(p->arena, &$$->list->items) = $4; }
+|	dev_list ',' nls dev_item nls	{ $$ = $1; *vec_push(p->nodes, &$$->list->items) = $4; }
 ;
 dev_item:
 	T_WORD				{ $$ = mk_text(p, AX_STRING, @1, $1.a); }
@@ -352,8 +352,8 @@ set_block:
 |	set_block stateful_list sep
 ;
 stateful_list:
-	stateful			{ *vec_push(p->arena, &p->set->stmts) = $1; }
-|	stateful_list stateful		{ *vec_push(p->arena, &p->set->stmts) = $2; }
+	stateful			{ *vec_push(p->nodes, &p->set->stmts) = $1; }
+|	stateful_list stateful		{ *vec_push(p->nodes, &p->set->stmts) = $2; }
 ;
 obj_word:
 	T_COUNTER			{ $$ = $1.a; }
@@ -454,8 +454,8 @@ rule:
 |	stmts T_COMMENT string		{ $$ = $1; $$->loc = @$; $$->comment_loc = @3; set_comment(p, &$$->comment, @3, $3.a); }
 ;
 stmts:
-	stmt				{ $$ = arena_new_of(p->arena, struct ast_rule); *vec_push(p->arena, &$$->stmts) = $1; }
-|	stmts stmt			{ $$ = $1; *vec_push(p->arena, &$$->stmts) = $2; }
+	stmt				{ $$ = arena_new_of(p->nodes, struct ast_rule); *vec_push(p->nodes, &$$->stmts) = $1; }
+|	stmts stmt			{ $$ = $1; *vec_push(p->nodes, &$$->stmts) = $2; }
 ;
 
 stmt:
@@ -498,7 +498,7 @@ stmt:
 chain_stmt:
 	verdict_jump anon_open chain_block block_end	{ $$ = anon_chain(p, @$, $1); }
 ;
-anon_open: '{'				{ block_open(p, @1, true); p->chain = arena_new_of(p->arena, struct ast_chain); p->chain->loc = @1; } ;
+anon_open: '{'				{ block_open(p, @1, true); p->chain = arena_new_of(p->nodes, struct ast_chain); p->chain->loc = @1; } ;
 verdict_jump:
 	T_JUMP				{ $$ = 0; }
 |	T_GOTO				{ $$ = 1; }
@@ -567,9 +567,9 @@ limit_cfg:
 |	T_RATE T_OVER limit_rate T_BURST T_NUM T_WORD	{ $$ = limit_burst(p, $3, @$, $5.num, $6.a, @6); $$->over = true; }
 ;
 limit_rate:
-	T_NUM '/' T_WORD		{ $$ = arena_new_of(p->arena, struct ast_limit); $$->rate = $1.num; $$->unit = parse_unit(p, @3, $3.a); }
-|	T_NUM T_WORD			{ $$ = arena_new_of(p->arena, struct ast_limit); parse_rate(p, @2, $1.num, $2.a, $$); }
-|	T_NUM T_WORD '/' T_WORD		{ $$ = arena_new_of(p->arena, struct ast_limit); $$->bytes = true; $$->unit = parse_unit(p, @4, $4.a); parse_bytes(p, @2, $1.num, $2.a, &$$->rate); }
+	T_NUM '/' T_WORD		{ $$ = arena_new_of(p->nodes, struct ast_limit); $$->rate = $1.num; $$->unit = parse_unit(p, @3, $3.a); }
+|	T_NUM T_WORD			{ $$ = arena_new_of(p->nodes, struct ast_limit); parse_rate(p, @2, $1.num, $2.a, $$); }
+|	T_NUM T_WORD '/' T_WORD		{ $$ = arena_new_of(p->nodes, struct ast_limit); $$->bytes = true; $$->unit = parse_unit(p, @4, $4.a); parse_bytes(p, @2, $1.num, $2.a, &$$->rate); }
 ;
 
 obj_name: T_NAME ;
@@ -923,7 +923,7 @@ elem_opts:
 |	elem_opts T_TIMEOUT T_WORD	{ $$ = opts_get(p, $1); timeout_word(p, $$, @3, $3.a); }
 |	elem_opts T_EXPIRES time_ms	{ $$ = opts_get(p, $1); $$->expires = $3; $$->has_expires = true; }
 |	elem_opts T_COMMENT string	{ $$ = opts_get(p, $1); $$->comment_loc = @3; set_comment(p, &$$->comment, @3, $3.a); }
-|	elem_opts stateful		{ $$ = opts_get(p, $1); *vec_push(p->arena, &$$->stmts) = $2; }
+|	elem_opts stateful		{ $$ = opts_get(p, $1); *vec_push(p->nodes, &$$->stmts) = $2; }
 ;
 
 /* -- expressions: what a statement sets -- */

@@ -63,7 +63,7 @@ enum assign_state { ASSIGN_NONE, ASSIGN_START, ASSIGN_OPERAND };
 struct input {
 	uint32_t file; /* index into the diag's sources */
 	const char *text;
-	char *copy; /* what flex scans (it writes into it); freed at its end */
+	char *copy; /* what flex scans (it writes into it); with the tree */
 	void *flex; /* YY_BUFFER_STATE */
 	uint32_t line, col;
 	size_t off;
@@ -96,7 +96,8 @@ struct lex_ctx_level {
 };
 
 struct parser {
-	struct arena *arena;
+	struct arena *arena; /* texts, and all that stays */
+	struct arena *nodes; /* the tree */
 	struct diag *diag;
 	struct ast_script *script;
 	const struct parse_opts *opts;

@@ -339,11 +339,21 @@ static bool translate_match(struct xt *x, const struct rule *r, uint32_t at)
 	return !(writes & live_behind(r, at));
 }
 
+static bool has_match(const struct rule *r)
+{
+	vec_foreach(&r->exprs, e)
+		if ((*e)->kind == EX_MATCH)
+			return true;
+	return false;
+}
+
 static void translate_rule(struct xt *x, struct rule *r)
 {
 	VEC(struct expr *) out = { 0 };
 	bool any = false;
 
+	if (!has_match(r))
+		return;
 	for (uint32_t i = 0; i < r->exprs.n; i++) {
 		struct expr *e = r->exprs.v[i];
 

@@ -25,7 +25,7 @@ int main(int argc, char **argv)
 	if (optind + 1 != argc)
 		return 2;
 	diag_init(&d, a);
-	s = ast_parse(a, &d, argv[optind], &o);
+	s = ast_parse(a, a, &d, argv[optind], &o);
 	if (s)
 		ast_print(s, stdout);
 	diag_flush(&d, stdout);

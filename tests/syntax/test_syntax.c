@@ -25,7 +25,7 @@ static int teardown(void **state)
 
 static struct ast_script *parse(const char *text)
 {
-	return ast_parse_text(arena, &diag, "t.nft", text, strlen(text), NULL);
+	return ast_parse_text(arena, arena, &diag, "t.nft", text, strlen(text), NULL);
 }
 
 /* The one rule of a chain. */
