@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* The manifest as JSON, both ways, by jansson: tables of fields say what its lists hold. */
+/* The manifest as JSON, both ways, read by jansson: tables of fields say what its lists hold. */
 #include <jansson.h>
 
 #include "manifest.h"
@@ -116,126 +116,204 @@ static const struct list lists[] = {
 
 /* -- writing ------------------------------------------------------------------------------------- */
 
-static json_t *str(const char *s)
+/* By hand: the texts of a large ruleset are many megabytes, which a tree of values would hold once more each. */
+
+static void put_escape(struct sbuf *out, unsigned char c)
 {
-	return s ? json_string(s) : json_null();
+	static const char shorts[][2] = { { '"', '"' },	 { '\\', '\\' }, { '\b', 'b' },
+					  { '\f', 'f' }, { '\n', 'n' },	 { '\r', 'r' },
+					  { '\t', 't' } };
+
+	for (size_t i = 0; i < ARRAY_SIZE(shorts); i++)
+		if (shorts[i][0] == (char)c) {
+			sb_add(out, (const char[]){ '\\', shorts[i][1] }, 2);
+			return;
+		}
+	sb_printf(out, "\\u%04X", c);
 }
 
-static json_t *hex(const uint8_t *p, size_t n)
+static bool is_plain(unsigned char c)
+{
+	return c >= 0x20 && c != '"' && c != '\\';
+}
+
+static void put_string(struct sbuf *out, const char *s)
+{
+	const unsigned char *p = (const unsigned char *)s, *from = p;
+
+	if (!text_is_utf8(s, strlen(s)))
+		BUG("the manifest holds text that is not UTF-8");
+	sb_add(out, "\"", 1);
+	for (; *p; from = ++p) {
+		while (is_plain(*p))
+			p++;
+		sb_add(out, (const char *)from, (size_t)(p - from));
+		if (!*p)
+			break;
+		put_escape(out, *p);
+	}
+	sb_add(out, "\"", 1);
+}
+
+static void put_key(struct sbuf *out, const char *key)
+{
+	char c = out->s[out->n - 1];
+
+	if (c != '{' && c != '[')
+		sb_add(out, ",", 1);
+	if (!key)
+		return;
+	put_string(out, key);
+	sb_add(out, ":", 1);
+}
+
+static void put_hex(struct sbuf *out, const uint8_t *p, size_t n)
 {
 	static const char digits[] = "0123456789abcdef";
-	char *s = malloc((size_t)n * 2 + 1);
-	json_t *j;
+	char buf[512];
 
-	BUG_ON(!s);
-	for (size_t i = 0; i < n; i++) {
-		s[2 * i] = digits[p[i] >> 4];
-		s[2 * i + 1] = digits[p[i] & 15];
+	sb_add(out, "\"", 1);
+	for (size_t i = 0, k; i < n; i += k) {
+		for (k = 0; k < sizeof(buf) / 2 && i + k < n; k++) {
+			buf[2 * k] = digits[p[i + k] >> 4];
+			buf[2 * k + 1] = digits[p[i + k] & 15];
+		}
+		sb_add(out, buf, 2 * k);
 	}
-	s[(size_t)n * 2] = '\0';
-	j = json_string(s);
-	free(s);
-	return j;
+	sb_add(out, "\"", 1);
 }
 
-static json_t *write_vec(const struct field *f, const void *p)
+static void put_strings(struct sbuf *out, const struct strings *v)
 {
-	json_t *a = json_array();
-
-	if (f->kind == STRS)
-		vec_foreach((const struct strings *)p, s)
-			json_array_append_new(a, json_string(*s));
-	else
-		vec_foreach((const struct numbers *)p, n)
-			json_array_append_new(a, json_integer(*n));
-	return a;
+	sb_add(out, "[", 1);
+	vec_foreach(v, s) {
+		put_key(out, NULL);
+		put_string(out, *s);
+	}
+	sb_add(out, "]", 1);
 }
 
-static json_t *write_field(const struct field *f, const void *rec)
+static void put_numbers(struct sbuf *out, const struct numbers *v)
+{
+	sb_add(out, "[", 1);
+	vec_foreach(v, n) {
+		put_key(out, NULL);
+		sb_printf(out, "%u", *n);
+	}
+	sb_add(out, "]", 1);
+}
+
+static void put_field(struct sbuf *out, const struct field *f, const void *rec)
 {
 	const void *p = (const char *)rec + f->off;
 	const struct mf_elems *e = rec; /* of KEYS and VALUES */
+	const char *s;
 
 	switch (f->kind) {
 	case STR:
 	case OPT:
-		return str(*(const char *const *)p);
+		s = *(const char *const *)p;
+		if (s)
+			put_string(out, s);
+		else
+			sb_puts(out, "null");
+		return;
 	case I32:
-		return json_integer(*(const int32_t *)p);
+		sb_printf(out, "%d", *(const int32_t *)p);
+		return;
 	case U32:
-		return json_integer(*(const uint32_t *)p);
-	case U64:
-		return json_integer((json_int_t) * (const uint64_t *)p);
+		sb_printf(out, "%u", *(const uint32_t *)p);
+		return;
+	case U64: /* as jansson reads it */
+		sb_printf(out, "%lld", (long long)*(const uint64_t *)p);
+		return;
 	case FLAG:
-		return json_boolean(*(const bool *)p);
+		sb_puts(out, *(const bool *)p ? "true" : "false");
+		return;
 	case KIND:
-		return json_string(state_kinds[*(const enum mf_state_kind *)p]);
+		put_string(out, state_kinds[*(const enum mf_state_kind *)p]);
+		return;
 	case U32S:
+		put_numbers(out, p);
+		return;
 	case STRS:
-		return write_vec(f, p);
+		put_strings(out, p);
+		return;
 	case KEYS:
-		return hex(e->keys, e->n * (size_t)e->key_len);
+		put_hex(out, e->keys, e->n * (size_t)e->key_len);
+		return;
 	case VALUES:
-		return hex(e->values, e->n * (size_t)e->value_len);
+		put_hex(out, e->values, e->n * (size_t)e->value_len);
+		return;
 	}
 	BUG("field of kind %d", f->kind);
 }
 
-static void write_record(const struct list *l, const void *rec, json_t *out)
-{
-	json_t *j = l->fields[0].key ? json_object() : json_array();
-
-	for (uint32_t i = 0; i < l->n; i++) {
-		const struct field *f = &l->fields[i];
-		json_t *v = write_field(f, rec);
-
-		if (!v ||
-		    (f->key ? json_object_set_new(j, f->key, v) : json_array_append_new(j, v)))
-			BUG("the manifest holds text that is not UTF-8");
-	}
-	json_array_append_new(out, j);
-}
-
-static json_t *write_list(const struct list *l, const struct manifest *m)
+static void put_list(struct sbuf *out, const struct list *l, const struct manifest *m)
 {
 	const struct records *v = (const struct records *)((const char *)m + l->off);
-	json_t *a = json_array();
+	bool named = l->fields[0].key;
 
-	for (uint32_t i = 0; i < v->n; i++)
-		write_record(l, v->v + i * l->size, a);
-	return a;
+	sb_add(out, "[", 1);
+	for (uint32_t i = 0; i < v->n; i++) {
+		put_key(out, NULL);
+		sb_add(out, named ? "{" : "[", 1);
+		for (uint32_t k = 0; k < l->n; k++) {
+			put_key(out, l->fields[k].key);
+			put_field(out, &l->fields[k], v->v + i * l->size);
+		}
+		sb_add(out, named ? "}" : "]", 1);
+	}
+	sb_add(out, "]", 1);
+}
+
+static void put_text(struct sbuf *out, const char *key, const char *s)
+{
+	put_key(out, key);
+	put_string(out, s);
+}
+
+static void put_head(struct sbuf *out, const struct manifest *m)
+{
+	sb_printf(out, "{\"version\":%d", MANIFEST_VERSION);
+	put_text(out, "compiler", m->compiler);
+	put_text(out, "ruleset", m->ruleset);
+	put_text(out, "preamble", m->preamble);
+	put_text(out, "fallback", m->fallback);
+	put_key(out, "fallback_empty");
+	sb_puts(out, m->fallback_empty ? "true" : "false");
+	put_key(out, "tables");
+	put_strings(out, (const struct strings *)&m->tables);
+	if (!m->prefix || !*m->prefix)
+		return;
+	put_text(out, "prefix", m->prefix);
+	put_key(out, "asleep");
+	put_strings(out, (const struct strings *)&m->asleep);
+}
+
+/* About how long the text will be. */
+static size_t size_of(const struct manifest *m)
+{
+	size_t n = 4096 + strlen(m->ruleset) + strlen(m->fallback);
+
+	vec_foreach(&m->elems, e)
+		n += 2 * (size_t)e->n * (e->key_len + e->value_len);
+	return n + n / 8;
 }
 
 const char *manifest_write(struct arena *a, const struct manifest *m, size_t *len)
 {
-	json_t *tables = json_array(), *j;
-	const char *out;
-	char *text;
+	struct sbuf out;
 
-	vec_foreach(&m->tables, t)
-		json_array_append_new(tables, json_string(*t));
-	j = json_pack("{si ss ss ss ss sb so}", "version", MANIFEST_VERSION, "compiler",
-		      m->compiler, "ruleset", m->ruleset, "preamble", m->preamble, "fallback",
-		      m->fallback, "fallback_empty", (int)m->fallback_empty, "tables", tables);
-	if (j && m->prefix && *m->prefix) {
-		json_t *asleep = json_array();
-
-		vec_foreach(&m->asleep, t)
-			json_array_append_new(asleep, json_string(*t));
-		json_object_set_new(j, "prefix", json_string(m->prefix));
-		json_object_set_new(j, "asleep", asleep);
+	sb_init_room(&out, a, size_of(m));
+	put_head(&out, m);
+	for (size_t i = 0; i < ARRAY_SIZE(lists); i++) {
+		put_key(&out, lists[i].key);
+		put_list(&out, &lists[i], m);
 	}
-	if (!j)
-		BUG("the manifest holds text that is not UTF-8");
-	for (size_t i = 0; i < ARRAY_SIZE(lists); i++)
-		json_object_set_new(j, lists[i].key, write_list(&lists[i], m));
-	text = json_dumps(j, JSON_COMPACT);
-	BUG_ON(!text);
-	*len = strlen(text);
-	out = arena_dup(a, text, *len + 1);
-	free(text);
-	json_decref(j);
-	return out;
+	sb_add(&out, "}", 1);
+	*len = out.n;
+	return out.s;
 }
 
 /* -- reading ------------------------------------------------------------------------------------- */
