@@ -72,6 +72,9 @@ struct fb_print_opts {
 	bool elements; /* element values of named sets (always for anonymous ones) */
 };
 bool fb_print_rule(const struct rule *r, const struct fb_print_opts *o, struct sbuf *out);
+/* The same for one rule of many: what it takes to find its words goes to tmp, which is empty before and after. */
+bool fb_print_line(const struct rule *r, const struct fb_print_opts *o, struct arena *tmp,
+		   struct sbuf *out);
 /* The expressions [0, n) of a rule, which must end on a whole match; no verdict added. */
 bool fb_print_match(const struct rule *r, uint32_t n, struct sbuf *out);
 bool fb_print_set(const struct set *s, const struct fb_print_opts *o, struct sbuf *out);

@@ -133,6 +133,20 @@ bool fb_print_rule(const struct rule *rule, const struct fb_print_opts *o, struc
 	return true;
 }
 
+bool fb_print_line(const struct rule *r, const struct fb_print_opts *o, struct arena *tmp,
+		   struct sbuf *out)
+{
+	struct sbuf line;
+	bool ok;
+
+	sb_init_room(&line, tmp, 256);
+	ok = fb_print_rule(r, o, &line);
+	if (ok)
+		sb_add(out, line.s, line.n);
+	arena_reset(tmp);
+	return ok;
+}
+
 bool fb_print_match(const struct rule *r, uint32_t n, struct sbuf *out)
 {
 	static const struct fb_print_opts o = { .zero = true };
@@ -348,6 +362,20 @@ static bool own_base(const struct chain *c, const struct fb_print_opts *o, struc
 			  policy, out);
 }
 
+static bool print_rules(const struct chain *c, const struct fb_print_opts *o, struct sbuf *out)
+{
+	struct arena *tmp = arena_new();
+	bool ok = true;
+
+	for (uint32_t i = 0; ok && i < c->rules.n; i++) {
+		sb_puts(out, "\t\t");
+		ok = fb_print_line(c->rules.v[i], o, tmp, out);
+		sb_puts(out, "\n");
+	}
+	arena_free(tmp);
+	return ok;
+}
+
 bool fb_print_chain(const struct chain *c, const struct fb_print_opts *o, struct sbuf *out)
 {
 	sb_puts(out, "\tchain ");
@@ -355,14 +383,8 @@ bool fb_print_chain(const struct chain *c, const struct fb_print_opts *o, struct
 	sb_puts(out, " {\n");
 	if (c->comment)
 		sb_printf(out, "\t\tcomment \"%s\"\n", c->comment);
-	if (!own_base(c, o, out))
+	if (!own_base(c, o, out) || !print_rules(c, o, out))
 		return false;
-	vec_foreach(&c->rules, it) {
-		sb_puts(out, "\t\t");
-		if (!fb_print_rule(*it, o, out))
-			return false;
-		sb_puts(out, "\n");
-	}
 	sb_puts(out, "\t}\n");
 	return true;
 }

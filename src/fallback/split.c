@@ -128,10 +128,17 @@ static void rule_init(struct split *s, struct sp_base *b, const struct rule *r)
 	if (vmap && !(vmap->flags & (SET_ANONYMOUS | SET_CONSTANT)) && !s->opt->static_sets)
 		x->impure = true; /* its verdicts may change under the residual chain's copy */
 	x->decisive = vmap ? vmap_decides(vmap) : v.code != V_DROP && v.code != V_CONTINUE;
-	fb_facts_of(s->arena, r, x->n_pure, &x->facts);
 	x->known = true;
 	if (x->punt)
 		find_match(s->arena, x);
+}
+
+const struct fb_facts *sp_rule_facts(struct arena *a, struct sp_rule *x)
+{
+	if (!x->has_facts)
+		fb_facts_of(a, x->r, x->n_pure, &x->facts);
+	x->has_facts = true;
+	return &x->facts;
 }
 
 static void reach(struct split *s, struct sp_base *b, struct chain *c)
@@ -208,7 +215,7 @@ static bool walk(struct split *s, struct sp_base *b, struct sp_ctx *x)
 		*vec_push(s->arena, &b->steps) = (struct sp_step){ x, i };
 		if (sr->punt || (!v.chain && !vmap))
 			continue;
-		f = arena_dup(s->arena, &sr->facts, sizeof(*f));
+		f = arena_dup(s->arena, sp_rule_facts(s->arena, sr), sizeof(*f));
 		f->outer = x->facts;
 		if (v.chain && !walk_kid(s, b, x, i, &v, f))
 			return false;
@@ -223,8 +230,8 @@ static bool walk(struct split *s, struct sp_base *b, struct sp_ctx *x)
 
 struct fb_facts sp_facts(struct arena *a, const struct sp_base *b, const struct sp_step *st)
 {
-	const struct sp_rule *x = sp_rule(b, st->ctx->chain->rules.v[st->index]);
-	struct fb_facts f = x->punt ? x->pfacts : x->facts;
+	struct sp_rule *x = sp_rule(b, st->ctx->chain->rules.v[st->index]);
+	struct fb_facts f = x->punt ? x->pfacts : *sp_rule_facts(a, x);
 
 	f.outer = st->ctx->facts;
 	return f;
@@ -387,7 +394,7 @@ static void residue_chain(struct split *s, struct sp_base *b, const struct chain
 		const struct set *vmap;
 		struct verdict v = sp_verdict(r, &vmap);
 
-		if (f && fb_disjoint(f, &x->facts))
+		if (f && fb_disjoint(f, sp_rule_facts(s->arena, x)))
 			continue;
 		residue_rule(s, x);
 		if (v.chain)

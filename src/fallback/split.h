@@ -48,6 +48,7 @@ struct sp_rule { /* a rule within one base chain */
 	bool printed;
 	const char *why;
 	enum fb_reason reason;
+	bool has_facts;		/* facts were asked for: sp_rule_facts() */
 	struct fb_facts facts;	/* of the first n_pure expressions; outer unset */
 	struct fb_facts pfacts; /* of the first n_match */
 };
@@ -119,10 +120,13 @@ struct split {
 	struct strmap in_nft;  /* resources that nftables keeps: key is the address's bytes */
 	struct strmap written; /* sets that rules change */
 	struct strmap printed; /* rules that the fallback has already */
+	struct arena *line;    /* while a rule is printed */
 	bool changed;
 };
 
 struct sp_rule *sp_rule(const struct sp_base *b, const struct rule *r);
+/* Facts of a rule, of all that is pure at its begin. */
+const struct fb_facts *sp_rule_facts(struct arena *a, struct sp_rule *x);
 /* Facts of a rule in a context: its own and those of the way there. */
 struct fb_facts sp_facts(struct arena *a, const struct sp_base *b, const struct sp_step *s);
 

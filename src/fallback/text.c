@@ -173,7 +173,7 @@ static void print_rule(struct split *s, const struct rule *r, const char *chain,
 	struct fb_print_opts o = { .zero = before || in_bpf(s, r), .elements = true };
 
 	sb_puts(out, "\t\t");
-	if (!fb_print_rule(r, &o, out))
+	if (!fb_print_line(r, &o, s->line, out))
 		diag_error(s->rs->diag, r->loc,
 			   "rule %u of chain %s must stay in nftables, but nft has no words for it",
 			   r->index, r->chain->name);
@@ -493,6 +493,7 @@ void sp_fallback(struct split *s)
 	size_t body;
 
 	sb_init(&out, s->arena);
+	s->line = arena_new();
 	for (i = 0; i < rs->tables.n; i++) {
 		needs[i].t = rs->tables.v[i];
 		needs[i].chains = arena_alloc(s->arena, needs[i].t->chains.n + 1);
@@ -514,6 +515,7 @@ void sp_fallback(struct split *s)
 		print_table(s, &needs[i], carrier, &out);
 		empty = false;
 	}
+	arena_free(s->line);
 	if (empty)
 		sb_puts(&out, "# Nothing: every base chain runs in BPF.\n");
 	s->plan->fallback_body = out.s + body;
