@@ -10,7 +10,7 @@
 
 #include "base.h"
 
-#define MANIFEST_VERSION 1
+#define MANIFEST_VERSION 2
 #define MANIFEST_SECTION ".nft2bpf"
 
 struct mf_prog {
@@ -43,6 +43,7 @@ struct mf_set {
 	const char *family, *table, *set;
 	const char *map;    /* NULL: constant, compiled in */
 	const char *layout; /* "hash", "lpm", "index" (setindex.h), "const" */
+	bool only_map; /* its elements are left out of the manifest's texts: the map has them all */
 	bool timeouts;
 	bool catchall;		     /* map "<map>_all" holds the catch-all element under key 0 */
 	VEC(uint32_t) fields;	     /* bytes of each field */
@@ -52,11 +53,13 @@ struct mf_set {
 	verdicts; /* verdict maps: "accept", "jump x", by index; object maps: the objects' names */
 };
 
-/* Initial elements of a map: n keys, n values. */
+/*
+ * Initial elements of a map: n keys and n values in the section OBJ_ELEMS_SECTION (obj.h), which begin at these bytes of it; a
+ * value follows value_step bytes behind the one before (0: all have the same). Only in an object: what is loaded has them in its maps.
+ */
 struct mf_elems {
 	const char *map;
-	uint32_t key_len, value_len, n;
-	uint8_t *keys, *values;
+	uint32_t key_len, value_len, n, keys_at, values_at, value_step;
 };
 
 struct mf_rule { /* where rules run that stand in a row, as in --report */
@@ -89,6 +92,7 @@ struct manifest {
 	const char *preamble; /* commands on what the kernel held before ("flush ruleset"), or "" */
 	const char *fallback; /* what goes to nft beside the programs */
 	bool fallback_empty;  /* only comments in it */
+	bool fallback_idle; /* nothing in it runs for a packet: no base chain, only what switches conntrack on */
 	VEC(struct mf_prog) progs;
 	VEC(struct mf_state) states;
 	VEC(struct mf_set) sets;

@@ -14,6 +14,7 @@ struct nlw {
 	struct arena *arena;
 	struct diag *diag;
 	struct sbuf out;	/* the messages */
+	bool no_elements;	/* only to see whether all can be written */
 	uint32_t seq, last_id;	/* ids of sets and chains without a name */
 	VEC(const char *) what; /* by sequence number: what the message is about; NULL: not said */
 	struct strmap ids;	/* set or chain, by the bytes of its address: its id */

@@ -18,6 +18,9 @@ enum obj_rel_kind {
 	OBJ_REL_MAP,	/* ld_imm64: address of map `id` (obj->maps) */
 	OBJ_REL_RODATA, /* ld_imm64: address of byte `addend` of read-only blob `id` (obj->rodata) */
 	OBJ_REL_CALL,	/* call: function `id` (obj->fns) */
+	OBJ_REL_FN,	/* ld_imm64: function `id`, for helpers that call it back */
+	OBJ_REL_ELEMS,	/* ld_imm64: address of byte `addend` of obj->elems */
+	OBJ_REL_WORDS,	/* ld_imm64: address of word `addend` of .data: enum obj_word */
 	OBJ_REL_RT,	/* call: runtime function `name` of bpf/ */
 	OBJ_REL_KFUNC,	/* call: kernel function `name` */
 	OBJ_REL_CORE_FIELD, /* load (its offset) or ALU add / mov immediate: byte offset of field `id` (fields.def) + addend */
@@ -67,7 +70,10 @@ struct obj_line {
 struct obj_fn {
 	const char *name;
 	bool is_prog; /* in section "netfilter", one argument struct bpf_nf_ctx *ctx; else in .text */
-	bool is_global;	    /* verified on its own: `int name(struct bpf_nf_ctx *ctx)` */
+	bool is_entry;	  /* of programs: it is attached, so it tests OBJ_FORCE first (obj_fill) */
+	bool is_fill;	  /* in section "tc": fills the maps */
+	bool is_callback; /* static: int name(int, void *) */
+	bool is_global;	  /* verified on its own: `int name(struct bpf_nf_ctx *ctx)` */
 	uint32_t n_numbers; /* not 0: so many arguments, all of them int, and no context */
 	VEC(struct bpf_insn) insns;
 	VEC(struct obj_reloc) relocs;
@@ -87,7 +93,10 @@ struct obj_map {
 	const char *role;
 	VEC(struct obj_elem) elems;
 	VEC(uint32_t) progs; /* PROG_ARRAY: functions (in obj->fns), by element */
-	bool derived;	     /* the loader makes the elements, from other maps' */
+	bool expires; /* values begin with a time that the loader adds the clock to, if it is not 0 */
+	bool counters; /* its elements only count: programs may run without them */
+	/* obj_fill(): where the elements are in obj->elems: keys, then values; value_step 0: all have one value. */
+	uint32_t keys_at, values_at, value_step;
 };
 
 struct obj_rodata { /* blobs are laid out in one .rodata in order, each aligned */
@@ -109,7 +118,9 @@ struct obj_place {
 /*
  * A set of the IR module. Values of a mutable one: u64 expiry (ns of the monotonic clock, 0: never), data in words (of a verdict
  * map: the verdict's index), the states of its elements. Keys: the set's key padded to words; lpm: u32 number of bits, then the key.
+ * lpm: where a range is several prefixes, those behind the first have an odd expiry, EL_GOES_ON for never; others' are even.
  */
+#define EL_GOES_ON UINT64_MAX
 struct obj_set {
 	bool is_mutable;	   /* else in read-only data, and the rest is nothing */
 	uint32_t map;		   /* in obj_file.maps, as are the next */
@@ -120,6 +131,24 @@ struct obj_set {
 	bool catchall;		   /* map "setN_all" holds the catch-all element under key 0 */
 	uint32_t data_words, expr_off;
 };
+
+/*
+ * Words of .data, which change while programs are loaded. OBJ_FORCE is what each attached program tests first: may it run, or is its
+ * verdict to be drop (a map has not got its initial elements) or accept (others filter)? OBJ_SINCE, beside it, is the time of its last
+ * change (CLOCK_MONOTONIC, ns >> OBJ_SINCE_SHIFT), so that both change as one.
+ *
+ * An object that is to replace another shares its words (nft2bpfctl) and runs on OBJ_FORCE_OTHER. Where its programs come before
+ * the others on a hook, a packet may have passed them before the change and come to the others behind it: so those go on for a
+ * while, OBJ_SINCE_MAX. A packet that both look at gets the verdict of one of them, as either is accept or drop.
+ */
+enum obj_word { OBJ_FORCE, OBJ_SINCE, OBJ_FILLED, OBJ_WORD_COUNT = 4 };
+enum obj_force { OBJ_FORCE_DROP, OBJ_FORCE_RUN, OBJ_FORCE_OTHER, OBJ_FORCE_ACCEPT };
+#define OBJ_SINCE_SHIFT	  24 /* 17 ms */
+#define OBJ_SINCE_MAX	  4
+#define OBJ_GUARD_RUN	  3 /* the instruction of the test that compares with OBJ_FORCE_RUN */
+#define OBJ_ELEMS_SECTION ".data.elems"
+#define OBJ_WORDS_NAME	  "n2b_words"
+#define OBJ_FILL_NAME	  "nft2bpf_fill"
 
 struct obj_file {
 	struct arena *arena;
@@ -133,6 +162,9 @@ struct obj_file {
 	const char *
 		manifest; /* JSON text for the section .nft2bpf: what nft2bpfctl needs (man page, section OBJECT) */
 	size_t manifest_len;
+	struct sbuf elems; /* obj_fill(): initial elements of maps, the section OBJ_ELEMS_SECTION */
+	bool has_words;	   /* obj_fill(): there is .data, and programs that are attached test it */
+	uint32_t words[OBJ_WORD_COUNT];
 };
 
 /* -- depth.c: the stack that programs need ----------------------------------------------------------------------------- */
@@ -161,6 +193,12 @@ struct obj_rules {
 };
 void obj_frame_rules(const struct obj_fn *fn, uint32_t depth, struct arena *a,
 		     struct obj_rules *out);
+
+/*
+ * Initial elements into obj->elems, and a program that puts them into the maps (section "tc"), for who has no nft2bpfctl; the words
+ * that say whether the programs may run. Before the manifest is made and the object written.
+ */
+void obj_fill(struct obj_file *o);
 
 /* Writes obj to path (through a temporary file beside it, renamed when whole). 0, or -errno after diag_error(). */
 int obj_write(struct obj_file *o, const char *path);

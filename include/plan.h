@@ -104,6 +104,7 @@ struct plan {
 	const char
 		*fallback_body; /* the same without the commands on what the kernel held before */
 	bool fallback_empty;	/* nothing in it but comments */
+	bool fallback_idle;	/* nothing in it runs for a packet */
 	uint32_t n_bpf, n_both, n_nft, n_none; /* rules, by where */
 };
 

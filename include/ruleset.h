@@ -418,6 +418,7 @@ struct set {
 	struct expr **states;
 	uint32_t n_states;
 	bool states_known, states_differ;
+	bool left_out; /* printed without its elements: a map has them (manifest.h) */
 	/* Sets of ranges in maps: why there is no index of the elements (setindex.h), once asked; NULL: there is one. */
 	bool index_known;
 	const char *index_why;

@@ -8,14 +8,43 @@ static const char *fam(const struct table *t)
 	return family_name(t->family);
 }
 
+#define LEFT_OUT_FROM 256 /* elements from which on the text does without them */
+
+/* Whether the set's map tells all that its elements say. */
+static bool map_tells_all(const struct set *s)
+{
+	if (s->flags & SET_TIMEOUT || s->states_differ)
+		return false;
+	vec_foreach(&s->elems, e)
+		if ((*e)->comment || (*e)->n_exprs)
+			return false;
+	return true;
+}
+
+/* Elements of large sets in maps are left out of the text: who reads it takes them from there. */
+static bool leave_out(struct run *r, const struct set *s)
+{
+	if (s->elems.n < LEFT_OUT_FROM || !map_tells_all(s))
+		return false;
+	for (uint32_t i = 0; i < r->ir->sets.n; i++)
+		if (r->ir->sets.v[i].set == s)
+			return r->obj->sets.v[i].is_mutable;
+	return false;
+}
+
 /* The printed original; where nft has no words for it, what it was read from cannot be listed later. */
 static const char *ruleset_text(struct run *r)
 {
 	struct fb_print_opts opts = { .elements = true };
 	struct sbuf s;
+	bool good;
 
+	vec_foreach(&r->rs->tables, t)
+		vec_foreach(&(*t)->sets, it)
+			(*it)->left_out = leave_out(r, *it);
 	sb_init(&s, r->arena);
-	return fb_print_ruleset(r->rs, &opts, &s) ? s.s : "";
+	good = fb_print_ruleset(r->rs, &opts, &s);
+	return good ? s.s : "";
 }
 
 static const char *preamble_text(struct run *r)
@@ -152,6 +181,7 @@ static void add_sets(struct run *r, struct manifest *m)
 		if (!map)
 			continue;
 		s->map = map->name;
+		s->only_map = is->set->left_out;
 		s->timeouts = at->timeouts;
 		s->catchall = at->catchall;
 		if (is->set->n_fields < 2)
@@ -174,21 +204,17 @@ static void add_elems(struct run *r, struct manifest *m)
 	vec_foreach(&r->obj->maps, it) {
 		const struct obj_map *map = *it;
 		struct mf_elems *e;
-		uint32_t i = 0;
 
-		if (!map->elems.n || map->derived)
+		if (!map->elems.n || !strcmp(map->role, "counters") || !strcmp(map->role, "states"))
 			continue;
 		e = vec_push(r->arena, &m->elems);
 		e->map = map->name;
 		e->n = map->elems.n;
 		e->key_len = map->key_size;
 		e->value_len = map->value_size;
-		e->keys = arena_array(r->arena, uint8_t, (size_t)e->n * e->key_len);
-		e->values = arena_array(r->arena, uint8_t, (size_t)e->n * e->value_len);
-		vec_foreach(&map->elems, el) {
-			memcpy(e->keys + (size_t)i * e->key_len, el->key, e->key_len);
-			memcpy(e->values + (size_t)i++ * e->value_len, el->value, e->value_len);
-		}
+		e->keys_at = map->keys_at;
+		e->values_at = map->values_at;
+		e->value_step = map->value_step;
 	}
 }
 
@@ -198,13 +224,15 @@ const char *driver_manifest(struct run *r, size_t *len)
 			      .ruleset = "",
 			      .preamble = "",
 			      .fallback = "",
-			      .fallback_empty = true };
+			      .fallback_empty = true,
+			      .fallback_idle = true };
 
 	if (r->plan) {
 		m.ruleset = ruleset_text(r);
 		m.preamble = preamble_text(r);
 		m.fallback = r->plan->fallback_body;
 		m.fallback_empty = r->plan->fallback_empty;
+		m.fallback_idle = r->plan->fallback_idle;
 		vec_foreach(&r->rs->tables, t)
 			*vec_push(r->arena, &m.tables) = arena_printf(r->arena, "%s %s", fam(*t),
 								      (*t)->name);

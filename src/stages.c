@@ -243,6 +243,7 @@ int stage_write(struct run *r)
 {
 	const char *tmp = NULL;
 
+	obj_fill(r->obj);
 	r->obj->manifest = driver_manifest(r, &r->obj->manifest_len);
 	if (r->plan) {
 		tmp = write_beside(r, r->o->fallback, r->plan->fallback);

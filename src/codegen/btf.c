@@ -121,6 +121,27 @@ static int add_number_proto(struct ow *w, uint32_t n)
 	return proto < 0 || err ? ow_fail(w, "BTF", -ENOMEM) : proto;
 }
 
+/* int fn(void *), int fn(int, void *): programs of other types, and what helpers call back */
+static int add_void_proto(struct ow *w, bool number)
+{
+	int i32 = btf__find_by_name_kind(w->btf, "int", BTF_KIND_INT),
+	    ptr = btf__add_ptr(w->btf, 0);
+	int proto = btf__add_func_proto(w->btf, i32), err = 0;
+
+	if (number)
+		err = btf__add_func_param(w->btf, "n", i32);
+	if (!err)
+		err = btf__add_func_param(w->btf, "arg", ptr);
+	return proto < 0 || err ? ow_fail(w, "BTF", -ENOMEM) : proto;
+}
+
+static int fn_proto(struct ow *w, const struct obj_fn *fn, int ctx_proto)
+{
+	if (fn->n_numbers)
+		return add_number_proto(w, fn->n_numbers);
+	return fn->is_fill || fn->is_callback ? add_void_proto(w, fn->is_callback) : ctx_proto;
+}
+
 static int add_fns(struct ow *w)
 {
 	int ctx_proto = add_ctx_proto(w), proto, id;
@@ -130,11 +151,12 @@ static int add_fns(struct ow *w)
 	for (uint32_t i = 0; i < w->o->fns.n; i++) {
 		const struct obj_fn *fn = w->o->fns.v[i];
 
-		proto = fn->n_numbers ? add_number_proto(w, fn->n_numbers) : ctx_proto;
+		proto = fn_proto(w, fn, ctx_proto);
 		if (proto < 0)
 			return proto;
 		id = btf__add_func(w->btf, fn->name,
-				   fn->is_prog || fn->is_global ? BTF_FUNC_GLOBAL : BTF_FUNC_STATIC,
+				   fn->is_prog || fn->is_fill || fn->is_global ? BTF_FUNC_GLOBAL
+									       : BTF_FUNC_STATIC,
 				   proto);
 		if (id < 0)
 			return ow_fail(w, fn->name, id);
@@ -324,6 +346,20 @@ static int add_rodata(struct ow *w)
 	return id < 0 || err ? ow_fail(w, ".rodata", err ? err : id) : 0;
 }
 
+/* A section that is one variable: `elem name[n]`. */
+static int add_data(struct ow *w, const char *sec, const char *name, const char *elem,
+		    uint32_t size, uint32_t n, uint32_t linkage)
+{
+	int type = ow_btf_type(w, elem, BTF_KIND_INT),
+	    u32 = ow_btf_type(w, "unsigned int", BTF_KIND_INT), id, err;
+
+	type = btf__add_array(w->btf, u32, type, n);
+	type = btf__add_var(w->btf, name, (int)linkage, type);
+	id = btf__add_datasec(w->btf, sec, size * n);
+	err = type < 0 ? type : id < 0 ? id : btf__add_datasec_var_info(w->btf, type, 0, size * n);
+	return err < 0 ? ow_fail(w, sec, err) : 0;
+}
+
 int ow_btf(struct ow *w)
 {
 	int err = add_fns(w);
@@ -332,6 +368,13 @@ int ow_btf(struct ow *w)
 		err = add_maps(w);
 	if (!err)
 		err = add_rodata(w);
+	if (!err && w->o->elems.n)
+		err = add_data(w, OBJ_ELEMS_SECTION, "n2b_elems", "unsigned char", 1,
+			       (uint32_t)w->o->elems.n, BTF_VAR_STATIC);
+	if (!err && w->o->has_words)
+		err = add_data(
+			w, ".data", OBJ_WORDS_NAME, "unsigned int", 4, OBJ_WORD_COUNT,
+			BTF_VAR_GLOBAL_ALLOCATED); /* which libbpf lets be mapped into memory */
 	return err;
 }
 

@@ -29,7 +29,7 @@ struct func {
 	uint32_t insn_off, type_id;
 };
 
-static const char *const sec_names[OW_CODE_COUNT] = { "netfilter", ".text" };
+static const char *const sec_names[OW_CODE_COUNT] = { "netfilter", ".text", "tc" };
 
 static uint32_t str(struct ow *w, const char *s)
 {
@@ -90,20 +90,20 @@ static void put_line(struct ow *w, struct sbuf *b, uint32_t insn_off, const stru
 static void fn_lines(struct ow *w, struct sbuf *b, uint32_t i)
 {
 	const struct obj_fn *fn = w->o->fns.v[i];
-	uint32_t at = 0;
+	uint32_t guard = OW_GUARD(w, fn), at = 0;
 
-	if (!fn->lines.n || fn->lines.v[0].insn) {
+	if (!fn->lines.n || fn->lines.v[0].insn || guard) {
 		struct obj_line l = { .file = fn->lines.n ? fn->lines.v[0].file : "",
 				      .text = fn->name };
 
 		put_line(w, b, w->fn_off[i], &l);
-		at = 1;
+		at = guard ? 0 : 1;
 	}
 	vec_foreach(&fn->lines, l) {
 		if (l->insn < at || l->insn >= fn->insns.n)
 			BUG("line information of %s goes back or past the end at instruction %u",
 			    fn->name, l->insn);
-		put_line(w, b, w->fn_off[i] + l->insn * 8, l);
+		put_line(w, b, w->fn_off[i] + (guard + l->insn) * 8, l);
 		at = l->insn + 1;
 	}
 }
@@ -135,7 +135,7 @@ static int by_insn(const void *a, const void *b)
 static void core_relos(struct ow *w, struct sbuf *out)
 {
 	if (!w->code[OW_NETFILTER].cores.n && !w->code[OW_TEXT].cores.n)
-		return;
+		return; /* the program that fills maps looks into no structure */
 	u32(out, sizeof(struct ow_core));
 	for (enum ow_code sec = 0; sec < OW_CODE_COUNT; sec++) {
 		struct ow_code_sec *c = &w->code[sec];

@@ -77,6 +77,7 @@ uint32_t cg_fn(struct cg *cg, struct ir_fn *ir)
 	cg->o->fns.v[ir->index] = out;
 	out->name = ir->name;
 	out->is_prog = ir->kind != IR_FN_CHAIN;
+	out->is_entry = ir->kind == IR_FN_PROG;
 	out->is_global = !out->is_prog;
 	cg->tmp = arena_new();
 	cg_tables(cg, ir);

@@ -18,9 +18,13 @@ enum sec {
 	SEC_NULL,
 	SEC_NETFILTER, /* + enum ow_code */
 	SEC_TEXT,
+	SEC_TC,
 	SEC_REL_NETFILTER,
 	SEC_REL_TEXT,
+	SEC_REL_TC,
 	SEC_RODATA,
+	SEC_ELEMS,
+	SEC_DATA,
 	SEC_MAPS,
 	SEC_REL_MAPS,
 	SEC_LICENSE,
@@ -32,7 +36,9 @@ enum sec {
 	SEC_COUNT
 };
 _Static_assert(SEC_TEXT - SEC_NETFILTER == OW_TEXT, "sections of code stand as enum ow_code does");
+_Static_assert(SEC_TC - SEC_NETFILTER == OW_TC, "all of them");
 _Static_assert(SEC_REL_TEXT - SEC_REL_NETFILTER == OW_TEXT, "so do their relocations");
+_Static_assert(SEC_REL_TC - SEC_REL_NETFILTER == OW_TC, "all of them");
 
 struct section {
 	const char *name;
@@ -71,12 +77,19 @@ static void describe(struct elf_state *e, const uint8_t *ext, size_t ext_len)
 				    .flags = SHF_ALLOC | SHF_EXECINSTR, .align = 8 },
 		[SEC_TEXT] = { ".text", .type = SHT_PROGBITS, .flags = SHF_ALLOC | SHF_EXECINSTR,
 			       .align = 8 },
+		[SEC_TC] = { "tc", .type = SHT_PROGBITS, .flags = SHF_ALLOC | SHF_EXECINSTR,
+			     .align = 8 },
 		[SEC_REL_NETFILTER] = { ".relnetfilter", .type = SHT_REL, .link = SEC_SYMTAB,
 					.info = SEC_NETFILTER },
 		[SEC_REL_TEXT] = { ".rel.text", .type = SHT_REL, .link = SEC_SYMTAB,
 				   .info = SEC_TEXT },
+		[SEC_REL_TC] = { ".reltc", .type = SHT_REL, .link = SEC_SYMTAB, .info = SEC_TC },
 		[SEC_RODATA] = { ".rodata", w->rodata.s, w->rodata.n, SHT_PROGBITS, w->rodata_align,
 				 SHF_ALLOC },
+		[SEC_ELEMS] = { OBJ_ELEMS_SECTION, w->o->elems.s, w->o->elems.n, SHT_PROGBITS, 8,
+				SHF_ALLOC | SHF_WRITE },
+		[SEC_DATA] = { ".data", w->o->words, w->o->has_words ? sizeof(w->o->words) : 0,
+			       SHT_PROGBITS, 8, SHF_ALLOC | SHF_WRITE },
 		[SEC_MAPS] = { ".maps", .type = SHT_PROGBITS, .flags = SHF_ALLOC | SHF_WRITE,
 			       .align = 8 },
 		[SEC_REL_MAPS] = { ".rel.maps", w->map_rels.v, w->map_rels.n * sizeof(Elf64_Rel),

@@ -26,6 +26,22 @@ static struct obj_place other_state(struct cg *cg)
 	return (struct obj_place){ cg->others_map, cg->others->max_entries++ };
 }
 
+/* The value that a state starts from: one or two numbers. */
+static void start_at(struct cg *cg, struct obj_map *m, uint32_t key, const uint64_t *a,
+		     const uint64_t *b)
+{
+	uint8_t *v;
+
+	if (!*a && (!b || !*b))
+		return;
+	v = arena_alloc(cg->o->arena, m->value_size);
+	memcpy(v, a, 8);
+	if (b)
+		memcpy(v + 8, b, 8);
+	*vec_push(cg->o->arena, &m->elems) = (struct obj_elem){ arena_dup(cg->o->arena, &key, 4),
+								v };
+}
+
 /* Counters are elements of one map, other states of another; element and map of each are noted. */
 static void place_state(struct cg *cg, const struct ir_state *st)
 {
@@ -33,6 +49,8 @@ static void place_state(struct cg *cg, const struct ir_state *st)
 
 	if (st->kind != ST_COUNTER) {
 		*p = other_state(cg);
+		if (st->kind == ST_QUOTA && st->expr)
+			start_at(cg, cg->others, p->key, &st->expr->quota.consumed, NULL);
 		return;
 	}
 	if (!cg->counters) {
@@ -40,8 +58,12 @@ static void place_state(struct cg *cg, const struct ir_state *st)
 				       &cg->counters_map);
 		cg->counters->value_size = 16;
 		cg->counters->role = "counters";
+		cg->counters->counters = true;
 	}
 	*p = (struct obj_place){ cg->counters_map, cg->counters->max_entries++ };
+	if (st->expr)
+		start_at(cg, cg->counters, p->key, &st->expr->counter.packets,
+			 &st->expr->counter.bytes);
 }
 
 uint32_t cg_next(struct cg *cg, uint32_t fn, uint32_t *map)
@@ -130,18 +152,33 @@ static void add_elem(struct cg *cg, struct obj_map *m, uint32_t bits, const uint
 	*vec_push(cg->o->arena, &m->elems) = (struct obj_elem){ k, value };
 }
 
+/* The value of prefixes behind the first of a range. */
+static const uint8_t *goes_on(struct cg *cg, const struct obj_map *m, const uint8_t *value)
+{
+	uint8_t *v = arena_dup(cg->o->arena, value, m->value_size);
+	uint64_t left;
+
+	memcpy(&left, v, 8);
+	left = left ? left | 1 : EL_GOES_ON;
+	memcpy(v, &left, 8);
+	return v;
+}
+
 /* A range is exactly a few prefixes. */
 static void add_range(struct cg *cg, struct obj_map *m, const struct set_elem *e,
 		      const uint8_t *value)
 {
 	const uint8_t *hi = e->key_end.len ? e->key_end.b : e->key.b;
 	uint32_t len = e->key.len, bits = 8 * len, low;
+	const uint8_t *more = NULL;
 	uint8_t lo[DATA_MAX];
 
 	memcpy(lo, e->key.b, len);
 	do {
 		low = range_block(lo, hi, bits);
 		add_elem(cg, m, bits - low, lo, len, value);
+		if (!more)
+			more = value = goes_on(cg, m, value);
 	} while (range_advance(lo, bits, low) && memcmp(lo, hi, len) <= 0);
 }
 
@@ -171,6 +208,7 @@ static void catchall_map(struct cg *cg, uint32_t n, const struct set_layout *l)
 	static const uint8_t zero[4];
 
 	m->value_size = l->value_size;
+	m->expires = l->timeouts;
 	m->max_entries = 1;
 	vec_foreach(&is->set->elems, e)
 		if ((*e)->catchall)
@@ -218,7 +256,6 @@ static void index_maps(struct cg *cg, uint32_t n)
 	m->key_size = sizeof(struct setindex_key);
 	m->value_size = 8;
 	m->max_entries = SETINDEX_NODES;
-	m->derived = true;
 	add_index(cg, m, s);
 	m = set_map_new(cg, n, "_v", BPF_MAP_TYPE_ARRAY, &changing);
 	m->value_size = 4;
@@ -247,6 +284,7 @@ static void set_map(struct cg *cg, uint32_t n)
 
 	m->key_size = l.key_size;
 	m->value_size = l.value_size;
+	m->expires = l.timeouts;
 	for (uint32_t i = 0; i < s->elems.n; i++) {
 		const struct set_elem *e = s->elems.v[i];
 		uint32_t number = i + 1;

@@ -10,7 +10,7 @@
 
 struct btf;
 
-enum ow_code { OW_NETFILTER, OW_TEXT, OW_CODE_COUNT }; /* sections of instructions */
+enum ow_code { OW_NETFILTER, OW_TEXT, OW_TC, OW_CODE_COUNT }; /* sections of instructions */
 
 struct ow_core { /* a CO-RE record */
 	uint32_t insn_off, type_id, access_off, kind;
@@ -68,9 +68,10 @@ struct ow {
 	uint32_t *rodata_off; /* by index in o->rodata: offset in .rodata */
 	struct sbuf rodata;
 	uint32_t rodata_align;
-	VEC(struct ow_sym) syms;       /* [0] the null symbol; locals first */
-	uint32_t n_local;	       /* of syms: how many are local */
-	uint32_t rodata_sym, text_sym; /* section symbols; 0: no such section */
+	VEC(struct ow_sym) syms; /* [0] the null symbol; locals first */
+	uint32_t n_local;	 /* of syms: how many are local */
+	uint32_t rodata_sym, text_sym, elems_sym,
+		data_sym;	       /* section symbols; 0: no such section */
 	uint32_t *fn_sym, *map_sym;    /* by index in o->fns, o->maps */
 	uint32_t *map_size;	       /* by index in o->maps: bytes in .maps */
 	VEC(Elf64_Rel) map_rels;       /* of .maps: programs in maps */
@@ -79,7 +80,10 @@ struct ow {
 	struct strmap core_types;      /* "struct x", "enum x.y" -> BTF id */
 };
 
-#define OW_FN_SEC(fn) ((fn)->is_prog ? OW_NETFILTER : OW_TEXT)
+#define OW_FN_SEC(fn) ((fn)->is_prog ? OW_NETFILTER : (fn)->is_fill ? OW_TC : OW_TEXT)
+/* Instructions of the test of OBJ_FORCE, in front of the function's own. */
+#define OW_GUARD_LEN	16
+#define OW_GUARD(w, fn) ((w)->o->has_words && (fn)->is_entry ? OW_GUARD_LEN : 0u)
 
 /* All return 0 or -errno after diag_error(). */
 

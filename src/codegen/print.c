@@ -38,7 +38,14 @@ static const char *reloc_text(const struct obj_file *o, const struct obj_reloc *
 	case OBJ_REL_RODATA:
 		snprintf(buf, n, "rodata[%s]+%d", o->rodata.v[r->id].name, r->addend);
 		break;
+	case OBJ_REL_ELEMS:
+		snprintf(buf, n, "elements+%d", r->addend);
+		break;
+	case OBJ_REL_WORDS:
+		snprintf(buf, n, "words+%d", 4 * r->addend);
+		break;
 	case OBJ_REL_CALL:
+	case OBJ_REL_FN:
 		snprintf(buf, n, "%s", o->fns.v[r->id]->name);
 		break;
 	case OBJ_REL_RT:

@@ -12,9 +12,44 @@
 #include "codegen/objint.h"
 
 /* enum sec of elf.c, as far as symbols are in these sections. */
-enum { SYM_NETFILTER = 1, SYM_TEXT = 2, SYM_RODATA = 5, SYM_MAPS = 6 };
+enum { SYM_NETFILTER = 1, SYM_TEXT, SYM_TC, SYM_RODATA = 7, SYM_ELEMS, SYM_DATA, SYM_MAPS };
 
 /* -- code ---------------------------------------------------------------------------------------------------- */
+
+/* What each attached program begins with (OBJ_FORCE); r1, the context, stays. */
+static void append_guard(struct ow *w, struct ow_code_sec *c)
+{
+	static const struct bpf_insn guard[OW_GUARD_LEN] = {
+		{ .code = BPF_LD | BPF_IMM | BPF_DW },
+		{ 0 },
+		{ .code = BPF_LDX | BPF_MEM | BPF_W, .dst_reg = 2, .off = 4 * OBJ_FORCE },
+		[OBJ_GUARD_RUN] = { .code = BPF_JMP32 | BPF_JEQ | BPF_K,
+				    .dst_reg = 2,
+				    .off = 12,
+				    .imm = OBJ_FORCE_RUN },
+		{ .code = BPF_ALU64 | BPF_MOV | BPF_X, .dst_reg = 6, .src_reg = 1 },
+		{ .code = BPF_LDX | BPF_MEM | BPF_W, .dst_reg = 7, .off = 4 * OBJ_SINCE },
+		{ .code = BPF_ALU | BPF_MOV | BPF_K, .imm = 0 },
+		{ .code = BPF_JMP32 | BPF_JEQ | BPF_K,
+		  .dst_reg = 2,
+		  .off = 7,
+		  .imm = OBJ_FORCE_DROP },
+		{ .code = BPF_JMP32 | BPF_JEQ | BPF_K,
+		  .dst_reg = 2,
+		  .off = 5,
+		  .imm = OBJ_FORCE_ACCEPT },
+		{ .code = BPF_JMP | BPF_CALL, .imm = BPF_FUNC_ktime_get_ns },
+		{ .code = BPF_ALU64 | BPF_RSH | BPF_K, .imm = OBJ_SINCE_SHIFT },
+		{ .code = BPF_ALU | BPF_SUB | BPF_X, .src_reg = 7 },
+		{ .code = BPF_ALU64 | BPF_MOV | BPF_X, .dst_reg = 1, .src_reg = 6 },
+		{ .code = BPF_JMP32 | BPF_JLT | BPF_K, .off = 2, .imm = OBJ_SINCE_MAX },
+		{ .code = BPF_ALU | BPF_MOV | BPF_K, .imm = 1 },
+		{ .code = BPF_JMP | BPF_EXIT },
+	};
+
+	for (uint32_t i = 0; i < OW_GUARD_LEN; i++)
+		*vec_push(w->a, &c->insns) = guard[i];
+}
 
 static void append_code(struct ow *w)
 {
@@ -24,6 +59,8 @@ static void append_code(struct ow *w)
 
 		BUG_ON(!fn->insns.n);
 		w->fn_off[i] = c->insns.n * 8;
+		if (OW_GUARD(w, fn))
+			append_guard(w, c);
 		vec_foreach(&fn->insns, in)
 			*vec_push(w->a, &c->insns) = *in;
 	}
@@ -45,10 +82,10 @@ static void add_fn_syms(struct ow *w, bool local)
 	for (uint32_t i = 0; i < w->o->fns.n; i++) {
 		const struct obj_fn *fn = w->o->fns.v[i];
 
-		if ((!fn->is_prog && !fn->is_global) == local)
+		if ((!fn->is_prog && !fn->is_fill && !fn->is_global) == local)
 			w->fn_sym[i] = add_sym(w, fn->name, local ? STB_LOCAL : STB_GLOBAL,
-					       STT_FUNC, fn->is_prog ? SYM_NETFILTER : SYM_TEXT,
-					       w->fn_off[i], fn->insns.n * 8);
+					       STT_FUNC, SYM_NETFILTER + OW_FN_SEC(fn),
+					       w->fn_off[i], (OW_GUARD(w, fn) + fn->insns.n) * 8);
 	}
 	vec_foreach(&w->rt_fns, f)
 		if (f->global != local)
@@ -65,8 +102,15 @@ static void add_syms(struct ow *w)
 		w->text_sym = add_sym(w, "", STB_LOCAL, STT_SECTION, SYM_TEXT, 0, 0);
 	if (w->rodata.n)
 		w->rodata_sym = add_sym(w, "", STB_LOCAL, STT_SECTION, SYM_RODATA, 0, 0);
+	if (w->o->elems.n)
+		w->elems_sym = add_sym(w, "", STB_LOCAL, STT_SECTION, SYM_ELEMS, 0, 0);
+	if (w->o->has_words)
+		w->data_sym = add_sym(w, "", STB_LOCAL, STT_SECTION, SYM_DATA, 0, 0);
 	add_fn_syms(w, true);
 	w->n_local = w->syms.n;
+	if (w->o->has_words)
+		add_sym(w, OBJ_WORDS_NAME, STB_GLOBAL, STT_OBJECT, SYM_DATA, 0,
+			sizeof(w->o->words));
 	add_fn_syms(w, false);
 	for (uint32_t i = 0; i < w->o->maps.n; i++) {
 		const struct obj_map *m = w->o->maps.v[i];
@@ -153,6 +197,13 @@ static int relocate(struct ow *w, const struct obj_fn *fn, uint32_t base, const 
 	case OBJ_REL_CALL:
 		BUG_ON(r->id >= w->o->fns.n || w->o->fns.v[r->id]->is_prog);
 		return ow_rel_call(w, sec, insn, w->fn_sym[r->id]);
+	case OBJ_REL_FN:
+		BUG_ON(r->id >= w->o->fns.n || OW_FN_SEC(w->o->fns.v[r->id]) != OW_TEXT);
+		return ow_rel_addr(w, sec, insn, w->text_sym, w->fn_off[r->id]);
+	case OBJ_REL_ELEMS:
+		return ow_rel_addr(w, sec, insn, w->elems_sym, (uint32_t)r->addend);
+	case OBJ_REL_WORDS:
+		return ow_rel_addr(w, sec, insn, w->data_sym, 4 * (uint32_t)r->addend);
 	case OBJ_REL_RT:
 		return ow_rel_call(w, sec, insn, ow_rt_fn(w, r->name)->sym);
 	case OBJ_REL_KFUNC:
@@ -175,14 +226,25 @@ static int by_offset(const void *a, const void *b)
 	return x->r_offset < y->r_offset ? -1 : x->r_offset > y->r_offset;
 }
 
+static int relocate_fn(struct ow *w, uint32_t i)
+{
+	const struct obj_reloc guard = { .kind = OBJ_REL_WORDS, .addend = OBJ_FORCE };
+	const struct obj_fn *fn = w->o->fns.v[i];
+	uint32_t base = w->fn_off[i] / 8;
+	int err = OW_GUARD(w, fn) ? relocate(w, fn, base, &guard) : 0;
+
+	vec_foreach(&fn->relocs, r)
+		if (!err)
+			err = relocate(w, fn, base + OW_GUARD(w, fn), r);
+	return err;
+}
+
 static int relocate_all(struct ow *w)
 {
 	int err = 0;
 
-	for (uint32_t i = 0; i < w->o->fns.n; i++)
-		vec_foreach(&w->o->fns.v[i]->relocs, r)
-			if (!err)
-				err = relocate(w, w->o->fns.v[i], w->fn_off[i] / 8, r);
+	for (uint32_t i = 0; i < w->o->fns.n && !err; i++)
+		err = relocate_fn(w, i);
 	if (!err)
 		err = ow_rt_relocate(w);
 	for (uint32_t i = 0; i < OW_CODE_COUNT && !err; i++)

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * batch: a transaction that holds extensions of iptables, which nft cannot load, sent to the kernel as netlink messages.
+ * batch: a transaction sent to the kernel as netlink messages: it holds extensions of iptables, which nft cannot load, or sets so
+ * large that nft takes seconds to read them.
  *
  * The script is one that this program has put together: commands on whole tables, a line each, then tables with what is in
- * them, as nft2bpf prints them. The lines become messages one by one; the tables are read into a ruleset, and that is written.
+ * them, as nft2bpf prints them, if they are not given as a ruleset. The lines become messages one by one; the tables are read into
+ * a ruleset, and that is written.
  */
 #include <errno.h>
 #include <libmnl/libmnl.h>
@@ -83,9 +85,9 @@ static const char *commands(struct ctl *c, struct nlw *w, const char *script)
 	return p;
 }
 
-static bool whole_batch(struct ctl *c, struct nlw *w, const char *script, bool commit)
+static bool whole_batch(struct ctl *c, struct nlw *w, const char *script, struct ruleset *rs,
+			bool commit)
 {
-	struct ruleset *rs;
 	struct diag d;
 	const char *tables;
 	bool good;
@@ -95,7 +97,9 @@ static bool whole_batch(struct ctl *c, struct nlw *w, const char *script, bool c
 	tables = commands(c, w, script);
 	if (!tables)
 		return false;
-	rs = frontend_read_buffer(c->arena, &d, "(the object's ruleset)", tables, strlen(tables));
+	if (!rs)
+		rs = frontend_read_buffer(c->arena, &d, "(the object's ruleset)", tables,
+					  strlen(tables));
 	good = rs && nlw_ruleset(w, rs);
 	if (!good) {
 		diag_flush(&d, stderr);
@@ -145,14 +149,25 @@ static int send_batch(const struct nlw *w, uint32_t *seq)
 	return err;
 }
 
-int batch_run(struct ctl *c, const char *script, bool commit)
+bool batch_can(struct ctl *c, const struct ruleset *rs)
+{
+	struct diag d;
+	struct nlw w;
+
+	diag_init(&d, c->arena);
+	nlw_begin(&w, c->arena, &d);
+	w.no_elements = true;
+	return nlw_ruleset(&w, rs);
+}
+
+int batch_run(struct ctl *c, const char *script, struct ruleset *tables, bool commit)
 {
 	const char *what;
 	uint32_t seq = 0;
 	struct nlw w;
 	int err;
 
-	if (!whole_batch(c, &w, script, commit))
+	if (!whole_batch(c, &w, script, tables, commit))
 		return 1;
 	err = send_batch(&w, &seq);
 	if (!err)

@@ -9,14 +9,22 @@
  *	<g>_map_NAME	maps of the object
  *	<g>_prog_NAME	programs
  *	<g>_link_NAME	links: unlinking one detaches its program
+ *	<g>_words	the object's section .data: whether its programs are in force
  *	<g>_ready	the manifest again: there when generation g is whole and in force
  *
  * On the nft side the tables of the manifest are ours while the marker table `inet nft2bpf-<name>` exists: it comes and goes in
  * the same transactions as they do. Its one chain, which no hook calls, says which generation they belong to and in which state they
  * are: "a" or "b", the fallback beside the programs; "a_whole" or "b_whole", the complete original ruleset.
  *
- * Nothing is ever half in force. Every change passes through the state "whole": the complete original ruleset in nftables,
- * which gives the new verdicts with any number of the programs attached:
+ * Nothing is ever half in force. Where the fallback filters nothing (manifest.fallback_idle) a change is one write to the words that
+ * every program tests first (obj.h), pinned as <g>_words, which an object shares with the one that it replaces:
+ *
+ *	load	none -> attach programs asleep -> fallback(new), idle -> wake them
+ *	unload	programs -> put them to sleep -> detach -> none
+ *	replace	programs(old) -> attach new ones asleep -> fallback(new) -> change to them -> detach old ones
+ *
+ * Every other change passes through the state "whole": the complete original ruleset in nftables, which gives the new verdicts with
+ * any number of the programs attached:
  *
  *	load	none -> whole(new) -> attach programs -> fallback(new)
  *	unload	fallback -> whole(old) -> detach programs -> none
@@ -32,6 +40,7 @@
 
 #include "base.h"
 #include "manifest.h"
+#include "obj.h"
 #include "ruleset.h"
 
 #define CTL_ROOT "/sys/fs/bpf/nft2bpf"
@@ -71,31 +80,67 @@ char pins_ready(const struct ctl *c); /* 'a', 'b', or 0 */
 /* -- object.c ------------------------------------------------------------------------------------- */
 
 struct ctl_obj {
+	char gen;    /* that it is to be */
+	bool beside; /* attach: only where others of its name are, or next to them; else 2 */
 	struct bpf_object *bpf;
 	struct manifest *mf;
 	const char *json;
 	size_t json_len;
 };
 /* Opens the object, reads its manifest, loads its programs and maps into the kernel, fills in initial values. */
-int object_load(struct ctl *c, const char *path, struct ctl_obj *o);
+int object_load(struct ctl *c, const char *path, char gen, struct ctl_obj *o);
 /* Attaches every program and pins links, programs and maps as generation gen. */
 int object_attach(struct ctl *c, struct ctl_obj *o, char gen);
 /* Links the pinned programs of a generation once more. */
 int object_reattach(struct ctl *c, const struct manifest *m, char gen);
 void object_close(struct ctl_obj *o);
+/*
+ * Puts the programs of a generation in force, in the place of another one's that share its words; or puts them to sleep: then they
+ * accept everything. One write does it for all of them.
+ */
+int object_force(struct ctl *c, char gen, bool run);
+/* Which generation the words of generation gen say is in force; 0: none. */
+char object_in_force(struct ctl *c, char gen);
+
+/* -- map.c ---------------------------------------------------------------------------------------- */
+
 /* Reads a value of a per-CPU or plain map of u64s: sums over CPUs for per-CPU ones. 0 or -errno. */
 int map_read_u64s(int fd, uint32_t key, uint64_t *v, uint32_t n);
-/* Puts elements into a map, many with one call. 0 or -errno. */
-int map_fill(int fd, const struct mf_elems *e);
 int map_write_u64s(int fd, uint32_t key, const uint64_t *v, uint32_t n);
+/* n keys and n values in a row. */
+struct map_elems {
+	uint32_t key_len, value_len, n;
+	uint8_t *keys, *values;
+};
+/* Puts elements into a map, many with one call. 0 or -errno. */
+int map_fill(int fd, const struct map_elems *e);
+/* Where maps are: pinned, as generation gen; or, before that, in an object (gen 0). */
+struct mapsrc {
+	char gen;
+	struct bpf_object *o;
+};
+/* A descriptor to be closed, or -errno. */
+int mapsrc_fd(struct ctl *c, const struct mapsrc *from, const char *map);
+/* Reads a map's elements, with lengths given, into the arena. 0 or -errno. */
+int map_dump(struct ctl *c, int fd, struct map_elems *e);
 
 /* -- nft.c ---------------------------------------------------------------------------------------- */
 
 /* Runs one nft transaction (`nft -f -`; $NFT names another nft). 0, or 1 after printing what nft said. */
 int nft_run(struct ctl *c, const char *script);
-int nft_check(struct ctl *c, const char *script); /* the same without changing anything */
-/* batch.c: both for a script with extensions of iptables, which nft cannot load. */
-int batch_run(struct ctl *c, const char *script, bool commit);
+/* A transaction: commands, then tables. */
+struct nft_script {
+	struct sbuf s;
+	struct ruleset *tables; /* NULL: they are text at the end of s, or there are none */
+};
+int nft_commit(struct ctl *c, const struct nft_script *s);
+int nft_check(struct ctl *c, const struct nft_script *s); /* the same without changing anything */
+/*
+ * batch.c: the same as netlink messages, for extensions of iptables, which nft cannot load, and for large sets. tables: what
+ * follows the script, or NULL.
+ */
+int batch_run(struct ctl *c, const char *script, struct ruleset *tables, bool commit);
+bool batch_can(struct ctl *c, const struct ruleset *rs); /* can all of it be said in messages? */
 /* What the marker says. */
 struct nft_force {
 	char gen; /* 0: nothing of ours is in nftables */
@@ -108,10 +153,11 @@ void nft_delete_marker(const struct ctl *c, struct sbuf *s);
 void nft_create_tables(struct ctl *c, const struct manifest *m, struct sbuf *s);
 void nft_delete_tables(struct ctl *c, const struct manifest *m, struct sbuf *s);
 /*
- * The whole ruleset rs, or the manifest's original if NULL; base chains that programs stand for without a residual chain one
- * priority later.
+ * The script's tables: the whole ruleset rs, or the manifest's original if NULL, whose left out elements the maps `from` have; base
+ * chains that programs stand for without a residual chain one priority later. rs is changed for it.
  */
-int nft_whole(struct ctl *c, const struct manifest *m, struct ruleset *rs, struct sbuf *s);
+int nft_whole(struct ctl *c, const struct manifest *m, struct ruleset *rs,
+	      const struct mapsrc *from, struct nft_script *s);
 
 /* The original ruleset, read back from the manifest; NULL after error lines. */
 struct ruleset *manifest_ruleset(struct ctl *c, const struct manifest *m, struct diag *d);
@@ -130,8 +176,8 @@ int aside_wake(struct ctl *c, const struct manifest *m, struct sbuf *s);
 
 /* -- live.c ---------------------------------------------------------------------------------------- */
 
-/* The ruleset of generation gen, which is in force beside its fallback, with live counters and elements; NULL after error lines. */
-struct ruleset *live_ruleset(struct ctl *c, char gen, const struct manifest *m);
+/* The ruleset of generation gen, which is in force beside its fallback, with live counters and, if `sets`, elements; NULL after error lines. */
+struct ruleset *live_ruleset(struct ctl *c, char gen, const struct manifest *m, bool sets);
 struct table *live_table(const struct ruleset *rs, const char *family, const char *name);
 
 /* -- setmap.c: sets in maps ------------------------------------------------------------------------ */
@@ -139,7 +185,10 @@ struct table *live_table(const struct ruleset *rs, const char *family, const cha
 /* The manifest's words on a set; NULL: the programs do not look it up. */
 const struct mf_set *setmap_find(const struct manifest *m, const struct set *s);
 /* Replaces the set's elements by those of the map. 0, or 1 after an error line. */
-int setmap_read(struct ctl *c, char gen, const struct mf_set *ms, struct set *s);
+int setmap_read(struct ctl *c, const struct mapsrc *from, const struct mf_set *ms, struct set *s);
+/* The same for each set whose elements the manifest leaves out. */
+int setmap_read_left_out(struct ctl *c, const struct mapsrc *from, const struct manifest *m,
+			 const struct ruleset *rs);
 /* The map's keys of an element; false: they do not fit. */
 struct setmap_key {
 	uint8_t b[80];
@@ -152,14 +201,14 @@ bool setmap_keys(struct ctl *c, const struct mf_set *ms, const struct set_elem *
 /* The map's value of a new element, expiry included; NULL after an error line. */
 uint8_t *setmap_value(struct ctl *c, const struct mf_set *ms, const struct set *s,
 		      const struct set_elem *e);
+/* The value of a range's prefixes behind the first, in the arena. */
+const uint8_t *setmap_goes_on(struct ctl *c, const struct mf_set *ms, const uint8_t *value);
 /* The name of a map beside the set's own. */
 const char *setmap_name(const struct mf_set *ms, const char *tail);
 uint64_t setmap_now(void); /* ns of the clock that expiries are told by */
 
 /* -- setidx.c: sets of ranges that an index finds (setindex.h) -------------------------------------- */
 
-/* Nodes for the elements that the object's maps hold. 0, or 1 after an error line. */
-int setidx_fill(struct ctl *c, struct bpf_object *o, const struct mf_set *ms);
 /* An element as its maps hold it, in the order of numbers. */
 struct setidx_elem {
 	uint32_t number;
@@ -175,7 +224,8 @@ struct setidx {
 	struct setindex *next;
 };
 /* Opens the maps and reads what they hold. 0, or 1 after an error line. */
-int setidx_open(struct ctl *c, char gen, const struct mf_set *ms, struct setidx *x);
+int setidx_open(struct ctl *c, const struct mapsrc *from, const struct mf_set *ms,
+		struct setidx *x);
 /* Makes the index of what will be: `now` without `remove`, then `add`. The first step of a change; nothing is in force yet. */
 int setidx_plan(struct ctl *c, const struct set *s, struct setidx *x);
 /* Brings it in force: a lookup sees all as it was or all as it will be. */
@@ -200,6 +250,8 @@ int carry_counters(struct ctl *c, const struct ruleset *live, struct ctl_obj *o)
 
 /* One command at a time in a network namespace; nft, when its parent was killed, counts as a part of it. */
 int state_lock(struct ctl *c);
+/* The generation that an object is to become. */
+char state_next(struct ctl *c);
 /* Is anything of the name there? */
 bool state_any(struct ctl *c);
 /* Finishes what an interrupted command left where that needs no object, so that what is ready is in force as it should be. */

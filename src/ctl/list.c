@@ -17,7 +17,7 @@ static int list_one(struct ctl *c, const char *name)
 		return ctl_error("%s: an earlier command was interrupted; unload or load it again",
 				 name);
 	m = pins_manifest(c, gen);
-	rs = m ? live_ruleset(c, gen, m) : NULL;
+	rs = m ? live_ruleset(c, gen, m, true) : NULL;
 	if (!rs)
 		return 1;
 	sb_init(&out, c->arena);

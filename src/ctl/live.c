@@ -238,13 +238,13 @@ static int fill_sets_from_maps(struct ctl *c, char gen, const struct manifest *m
 			const struct mf_set *ms = (*s)->flags & SET_ANONYMOUS ? NULL
 									      : setmap_find(m, *s);
 
-			if (ms && ms->map && setmap_read(c, gen, ms, *s))
+			if (ms && ms->map && setmap_read(c, &(struct mapsrc){ .gen = gen }, ms, *s))
 				return 1;
 		}
 	return 0;
 }
 
-struct ruleset *live_ruleset(struct ctl *c, char gen, const struct manifest *m)
+struct ruleset *live_ruleset(struct ctl *c, char gen, const struct manifest *m, bool sets)
 {
 	struct ruleset *rs, *live = NULL;
 	struct diag d, ld;
@@ -252,7 +252,7 @@ struct ruleset *live_ruleset(struct ctl *c, char gen, const struct manifest *m)
 	rs = manifest_ruleset(c, m, &d);
 	if (!rs)
 		return NULL;
-	if (!m->fallback_empty) {
+	if (!m->fallback_idle) {
 		diag_init(&ld, c->arena);
 		live = frontend_read_live(c->arena, &ld);
 		if (!live) {
@@ -269,5 +269,5 @@ struct ruleset *live_ruleset(struct ctl *c, char gen, const struct manifest *m)
 		fill_tables_from_nft(c, m, rs, live);
 	}
 	fill_carried(m, rs);
-	return fill_sets_from_maps(c, gen, m, rs) ? NULL : rs;
+	return sets && fill_sets_from_maps(c, gen, m, rs) ? NULL : rs;
 }

@@ -145,7 +145,7 @@ static bool in_nft(struct job *j, bool *has)
 	struct diag d;
 
 	*has = false;
-	if (j->m->fallback_empty)
+	if (j->m->fallback_idle)
 		return true;
 	diag_init(&d, j->c->arena);
 	live = frontend_read_live(j->c->arena, &d);
@@ -211,7 +211,7 @@ static int list_set(struct job *j, const char *name)
 {
 	struct fb_print_opts opts = { .elements = true };
 	const char *family = family_name(j->set->table->family), *table = j->set->table->name;
-	struct ruleset *rs = live_ruleset(j->c, j->gen, j->m);
+	struct ruleset *rs = live_ruleset(j->c, j->gen, j->m, true);
 	struct table *t = rs ? live_table(rs, family, table) : NULL;
 	struct set *s = t ? table_set(t, name) : NULL;
 	struct sbuf out;

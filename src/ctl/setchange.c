@@ -11,7 +11,8 @@
 #include "ctl.h"
 
 struct change {
-	uint8_t *key, *value;
+	uint8_t *key;
+	const uint8_t *value;
 	bool there; /* already */
 };
 
@@ -49,8 +50,8 @@ static bool other_data(const struct setchange *x, const uint8_t *was, const uint
 	return x->ms->data_words && memcmp(was + 8, v + 8, 4 * (size_t)x->ms->data_words) != 0;
 }
 
-static int plan_one(struct ctl *c, struct setchange *x, const struct setmap_key *k, uint8_t *v,
-		    uint8_t *was)
+static int plan_one(struct ctl *c, struct setchange *x, const struct setmap_key *k,
+		    const uint8_t *v, uint8_t *was)
 {
 	bool there = !bpf_map_lookup_elem(x->fd, k->b, was) && is_live(x, was);
 	struct change *ch;
@@ -88,15 +89,18 @@ static int plan_catchall(struct ctl *c, struct setchange *x, const struct set_el
 static int plan_elem(struct ctl *c, struct setchange *x, const struct set_elem *e, uint8_t *was)
 {
 	struct setmap_keys keys = { 0 };
-	uint8_t *v = NULL;
+	const uint8_t *v = NULL;
 
 	if (!setmap_keys(c, x->ms, e, &keys))
 		return ctl_error("set %s: the programs' map cannot hold this element", x->s->name);
 	if (x->op != SET_OP_DELETE && !(v = setmap_value(c, x->ms, x->s, e)))
 		return 1;
-	vec_foreach(&keys.k, k)
-		if (plan_one(c, x, k, v, was))
+	for (uint32_t i = 0; i < keys.k.n; i++) {
+		if (plan_one(c, x, &keys.k.v[i], v, was))
 			return 1;
+		if (v && !i && keys.k.n > 1)
+			v = setmap_goes_on(c, x->ms, v);
+	}
 	return 0;
 }
 
@@ -225,7 +229,7 @@ struct setchange *setchange_plan(struct ctl *c, char gen, const struct mf_set *m
 		return NULL;
 	}
 	if (!strcmp(ms->layout, "index")) {
-		if (setidx_open(c, gen, ms, &x->idx))
+		if (setidx_open(c, &(struct mapsrc){ .gen = gen }, ms, &x->idx))
 			return NULL;
 		x->indexed = true;
 	}
@@ -238,7 +242,7 @@ struct setchange *setchange_plan(struct ctl *c, char gen, const struct mf_set *m
 
 static int add_new(struct ctl *c, struct setchange *x)
 {
-	struct mf_elems e = { .key_len = x->ms->key_len, .value_len = x->ms->value_len };
+	struct map_elems e = { .key_len = x->ms->key_len, .value_len = x->ms->value_len };
 	int err;
 
 	e.keys = arena_array(c->arena, uint8_t, (size_t)x->v.n * e.key_len);

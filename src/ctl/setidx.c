@@ -19,23 +19,38 @@ static int by_number(const void *a, const void *b)
 	return x->number < y->number ? -1 : x->number > y->number;
 }
 
+/* What is in both maps: one call changes them one after the other. */
 static int read_now(struct ctl *c, struct setidx *x)
 {
-	uint32_t number;
-	void *prev = NULL;
+	struct map_elems keys = { .key_len = 4, .value_len = 2 * x->key_len },
+			 values = { .key_len = 4, .value_len = x->ms->value_len };
+	struct setidx_elem *e;
+	int err = map_dump(c, x->keys, &keys);
 
-	while (!bpf_map_get_next_key(x->keys, prev, &number)) {
-		struct setidx_elem e = { .number = number };
-
-		prev = &number;
-		e.key = arena_alloc(c->arena, 2 * (size_t)x->key_len);
-		e.value = arena_alloc(c->arena, x->ms->value_len);
-		if (!bpf_map_lookup_elem(x->keys, &number, e.key) &&
-		    !bpf_map_lookup_elem(x->main, &number, e.value))
-			*vec_push(c->arena, &x->now) = e;
+	if (!err)
+		err = map_dump(c, x->main, &values);
+	if (err)
+		return ctl_error("cannot read the maps of set %s: %s", x->ms->set, strerror(-err));
+	for (uint32_t i = 0; i < keys.n; i++) {
+		e = vec_push(c->arena, &x->now);
+		memcpy(&e->number, keys.keys + 4 * (size_t)i, 4);
+		e->key = keys.values + (size_t)i * keys.value_len;
 	}
 	if (x->now.n)
 		qsort(x->now.v, x->now.n, sizeof(*x->now.v), by_number);
+	for (uint32_t i = 0; i < values.n && x->now.n; i++) {
+		struct setidx_elem at = { 0 };
+
+		memcpy(&at.number, values.keys + 4 * (size_t)i, 4);
+		e = bsearch(&at, x->now.v, x->now.n, sizeof(at), by_number);
+		if (e)
+			e->value = values.values + (size_t)i * values.value_len;
+	}
+	keys.n = x->now.n;
+	x->now.n = 0;
+	for (uint32_t i = 0; i < keys.n; i++)
+		if (x->now.v[i].value)
+			x->now.v[x->now.n++] = x->now.v[i];
 	return 0;
 }
 
@@ -64,7 +79,7 @@ static const char *make(struct ctl *c, const struct setidx *x, const struct seti
 
 /* Nodes for one call. */
 struct nodes {
-	struct mf_elems e;
+	struct map_elems e;
 	uint32_t cap;
 };
 
@@ -88,7 +103,7 @@ static void nodes_add(struct nodes *n, const struct setindex_node *node)
 	memcpy(n->e.values + (size_t)n->e.n++ * 8, &node->to, 8);
 }
 
-static void take_out(int fd, const struct mf_elems *e)
+static void take_out(int fd, const struct map_elems *e)
 {
 	uint32_t n = e->n;
 
@@ -98,52 +113,23 @@ static void take_out(int fd, const struct mf_elems *e)
 		bpf_map_delete_elem(fd, e->keys + (size_t)i * e->key_len);
 }
 
-static int map_of(struct bpf_object *o, const struct mf_set *ms, const char *tail)
-{
-	struct bpf_map *m = bpf_object__find_map_by_name(o, setmap_name(ms, tail));
-
-	return m ? bpf_map__fd(m) : -1;
-}
-
-int setidx_fill(struct ctl *c, struct bpf_object *o, const struct mf_set *ms)
-{
-	struct setidx x = { .ms = ms };
-	struct setindex idx = { 0 };
-	struct nodes nodes;
-	const char *why;
-
-	x.main = map_of(o, ms, "");
-	x.keys = map_of(o, ms, "_k");
-	x.index = map_of(o, ms, "_i");
-	set_key_len(&x);
-	if (x.main < 0 || x.keys < 0 || x.index < 0)
-		return ctl_error("the object lacks maps of set %s", ms->set);
-	read_now(c, &x);
-	why = make(c, &x, x.now.v, x.now.n, &idx);
-	if (why)
-		return ctl_error("set %s: %s", ms->set, why);
-	nodes = nodes_new(c, idx.nodes.n);
-	vec_foreach(&idx.nodes, n)
-		nodes_add(&nodes, n);
-	return map_fill(x.index, &nodes.e)
-		       ? ctl_error("cannot fill the index of set %s: %s", ms->set, strerror(errno))
-		       : 0;
-}
-
-int setidx_open(struct ctl *c, char gen, const struct mf_set *ms, struct setidx *x)
+int setidx_open(struct ctl *c, const struct mapsrc *from, const struct mf_set *ms, struct setidx *x)
 {
 	memset(x, 0, sizeof(*x));
 	x->ms = ms;
-	x->main = pins_map_fd(c, gen, setmap_name(ms, ""));
-	x->keys = pins_map_fd(c, gen, setmap_name(ms, "_k"));
-	x->index = pins_map_fd(c, gen, setmap_name(ms, "_i"));
-	x->version = pins_map_fd(c, gen, setmap_name(ms, "_v"));
+	x->main = mapsrc_fd(c, from, setmap_name(ms, ""));
+	x->keys = mapsrc_fd(c, from, setmap_name(ms, "_k"));
+	x->index = mapsrc_fd(c, from, setmap_name(ms, "_i"));
+	x->version = mapsrc_fd(c, from, setmap_name(ms, "_v"));
 	set_key_len(x);
 	if (x->main < 0 || x->keys < 0 || x->index < 0 || x->version < 0) {
 		setidx_close(x);
 		return ctl_error("cannot open the maps of set %s", ms->set);
 	}
-	return read_now(c, x);
+	if (!read_now(c, x))
+		return 0;
+	setidx_close(x);
+	return 1;
 }
 
 void setidx_close(struct setidx *x)
@@ -189,8 +175,8 @@ static void wait_for_programs(void)
 
 static int add_values(struct ctl *c, struct setidx *x)
 {
-	struct mf_elems v = { .key_len = 4, .value_len = x->ms->value_len, .n = x->add.n };
-	struct mf_elems k;
+	struct map_elems v = { .key_len = 4, .value_len = x->ms->value_len, .n = x->add.n };
+	struct map_elems k;
 	int err;
 
 	v.keys = arena_array(c->arena, uint8_t, (size_t)v.n * 4);
@@ -242,21 +228,23 @@ static const struct setindex_node *find(const struct setindex *x, const struct s
 }
 
 /* What the trie really holds, as nodes: a command before this one did not come to its end. */
-static void read_nodes(struct ctl *c, const struct setidx *x, struct setindex *out)
+static int read_nodes(struct ctl *c, const struct setidx *x, struct setindex *out)
 {
-	struct setindex_key k;
-	void *prev = NULL;
+	struct map_elems v = { .key_len = sizeof(struct setindex_key), .value_len = 8 };
+	int err = map_dump(c, x->index, &v);
 
-	for (; !bpf_map_get_next_key(x->index, prev, &k); prev = &k) {
+	for (uint32_t i = 0; i < v.n && !err; i++) {
 		struct setindex_node *n = vec_push(c->arena, &out->nodes);
+		struct setindex_key k;
 
+		memcpy(&k, v.keys + i * sizeof(k), sizeof(k));
 		n->field = k.field;
 		n->class = k.class;
 		n->bits = k.prefix_len - SETINDEX_KEY_BITS;
 		memcpy(n->value, k.value, sizeof(n->value));
-		n->to = UINT64_MAX;
-		bpf_map_lookup_elem(x->index, &k, &n->to);
+		memcpy(&n->to, v.values + 8 * (size_t)i, 8);
 	}
+	return err;
 }
 
 /* Nodes that come (of class 0 or of the others), and that go. */
@@ -302,16 +290,18 @@ int setidx_apply(struct ctl *c, const struct set *s, struct setidx *x)
 {
 	uint32_t zero = 0, one = 1, was = 0;
 	struct setindex old = { 0 };
-	int err;
+	int err = 0;
 
 	bpf_map_lookup_elem(x->version, &zero, &was);
 	if (was)
-		read_nodes(c, x, &old);
+		err = read_nodes(c, x, &old);
 	else
 		make(c, x, x->now.v, x->now.n, &old);
 	sort(&old);
 	sort(x->next);
-	err = bpf_map_update_elem(x->version, &zero, &one, BPF_ANY) ? -errno : add_values(c, x);
+	if (!err)
+		err = bpf_map_update_elem(x->version, &zero, &one, BPF_ANY) ? -errno
+									    : add_values(c, x);
 	if (!err)
 		err = change_nodes(c, x, &old);
 	if (err)

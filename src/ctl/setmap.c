@@ -8,7 +8,8 @@
 
 #include "ctl.h"
 
-#define EXPIRY_LEN 8 /* before the data in a value */
+#define EXPIRY_LEN 8  /* before the data in a value */
+#define GOES_ON	   1u /* bit of an expiry: of a range's prefixes not the first (struct obj_set) */
 
 uint64_t setmap_now(void)
 {
@@ -72,7 +73,7 @@ uint8_t *setmap_value(struct ctl *c, const struct mf_set *ms, const struct set *
 	uint64_t left = e->expires ? e->expires : e->has_timeout ? e->timeout : s->timeout;
 
 	if (ms->timeouts && left) {
-		left = left * 1000000 + setmap_now();
+		left = (left * 1000000 + setmap_now()) & ~(uint64_t)GOES_ON;
 		memcpy(v, &left, 8);
 	}
 	if (s->is_vmap || s->flags & SET_OBJECT) {
@@ -91,6 +92,17 @@ uint8_t *setmap_value(struct ctl *c, const struct mf_set *ms, const struct set *
 	} else {
 		memcpy(v + EXPIRY_LEN, e->data.b, MIN(e->data.len, 4 * ms->data_words));
 	}
+	return v;
+}
+
+const uint8_t *setmap_goes_on(struct ctl *c, const struct mf_set *ms, const uint8_t *value)
+{
+	uint8_t *v = arena_dup(c->arena, value, ms->value_len);
+	uint64_t expiry;
+
+	memcpy(&expiry, v, 8);
+	expiry = expiry ? expiry | GOES_ON : EL_GOES_ON;
+	memcpy(v, &expiry, 8);
 	return v;
 }
 
@@ -160,6 +172,8 @@ static struct set_elem *take_elem(struct ctl *c, const struct mf_set *ms, const 
 	uint64_t expiry, now = setmap_now();
 
 	memcpy(&expiry, v, 8);
+	if (expiry == EL_GOES_ON)
+		expiry = 0;
 	if (expiry && expiry <= now)
 		return NULL;
 	e->expires = expiry ? MAX((expiry - now) / 1000000, 1u) : 0;
@@ -191,30 +205,47 @@ static struct set_elem *take_elem(struct ctl *c, const struct mf_set *ms, const 
 	return e;
 }
 
-static int by_key(const void *a, const void *b)
-{
-	const struct set_elem *x = *(struct set_elem *const *)a, *y = *(struct set_elem *const *)b;
+/* An element as a map has it. */
+struct got {
+	struct set_elem *e;
+	bool goes_on; /* a prefix that belongs to the element before it */
+};
 
-	return memcmp(x->key.b, y->key.b, x->key.len);
+/* Bytes in a row that are sorted by: what of a key counts. */
+struct sort_key {
+	const uint8_t *keys;
+	uint32_t step, skip, len;
+};
+
+static int by_key(const void *a, const void *b, void *arg)
+{
+	const struct sort_key *k = arg;
+	const uint8_t *base = k->keys + k->skip;
+
+	return memcmp(base + *(const uint32_t *)a * (size_t)k->step,
+		      base + *(const uint32_t *)b * (size_t)k->step, k->len);
 }
 
-/* Does b go on where a ends, as the same? */
-static bool joins(const struct set_elem *a, const struct set_elem *b)
+/* The order of n keys, as their numbers. */
+static uint32_t *order_of(struct ctl *c, const struct map_elems *v, uint32_t skip, uint32_t len)
 {
-	uint8_t next[DATA_MAX];
+	struct sort_key k = { v->keys, v->key_len, skip, len };
+	uint32_t *order = arena_array(c->arena, uint32_t, v->n);
 
-	memcpy(next, a->key_end.b, a->key_end.len);
-	return range_advance(next, 8u * a->key.len, 0) && !memcmp(next, b->key.b, b->key.len) &&
-	       data_eq(&a->data, &b->data) && a->verdict.code == b->verdict.code &&
-	       a->verdict.chain == b->verdict.chain && !a->expires == !b->expires;
+	for (uint32_t i = 0; i < v->n; i++)
+		order[i] = i;
+	if (v->n)
+		qsort_r(order, v->n, sizeof(*order), by_key, &k);
+	return order;
 }
 
 /* The elements of a set's maps, as they are read. */
 struct reading {
 	struct set *s;
 	uint64_t rule_timeout;
+	bool lpm;
 	const struct set_elem *all; /* the catch-all element as it was written; NULL: none */
-	VEC(struct set_elem *) got;
+	VEC(struct got) got;
 };
 
 /* nft wants to know of what an expiry is the rest. */
@@ -255,67 +286,67 @@ static const struct set_elem *known(const struct strmap *old, const struct set_e
 }
 
 /* Elements of the map in order of their keys, prefixes of one range as one; old elements of the set lend comment and timeout. */
-static void settle(struct ctl *c, struct set *s, struct set_elem **v, uint32_t n, bool lpm)
+static void settle(struct ctl *c, struct set *s, const struct reading *r)
 {
+	const struct got *v = r->got.v;
+	uint32_t n = r->got.n;
 	struct strmap old;
 
 	note_known(c, s, &old);
 	memset(&s->elems, 0, sizeof(s->elems));
-	if (n && !(s->flags & SET_INTERVAL && s->n_fields > 1)) /* these keep their order */
-		qsort(v, n, sizeof(*v), by_key);
 	for (uint32_t i = 0; i < n; i++) {
-		struct set_elem *e = v[i];
-		const struct set_elem *was = known(&old, e);
+		struct set_elem *e = v[i].e;
+		const struct set_elem *was = old.n ? known(&old, e) : NULL;
 
 		if (was) {
 			e->comment = was->comment;
 			e->has_timeout = was->has_timeout;
 			e->timeout = was->timeout;
 		}
-		while (lpm && i + 1 < n && joins(e, v[i + 1]) &&
-		       (was ? was->key_end.len &&
-					memcmp(e->key_end.b, was->key_end.b, e->key.len) < 0
-			    : !known(&old, v[i + 1]))) {
-			e->key_end = v[++i]->key_end;
-			add_states(e, v[i]);
+		for (; i + 1 < n && v[i + 1].goes_on; i++) {
+			e->key_end = v[i + 1].e->key_end;
+			add_states(e, v[i + 1].e);
 		}
 		note_timeout(s, e);
-		if (lpm && data_eq(&e->key, &e->key_end))
+		if (r->lpm && data_eq(&e->key, &e->key_end))
 			e->key_end.len = 0;
 		*vec_push(c->arena, &s->elems) = e;
 	}
 }
 
-/* Calls take() for each element of a map. */
-static int read_map(struct ctl *c, char gen, const struct mf_set *ms, const char *map,
-		    uint32_t key_len, struct reading *r)
+/* Takes each element of a map, in the order of keys. */
+static int read_map(struct ctl *c, const struct mapsrc *from, const struct mf_set *ms,
+		    const char *map, uint32_t key_len, struct reading *r)
 {
-	uint8_t *key = arena_alloc(c->arena, key_len), *v;
-	void *prev = NULL;
-	int fd = pins_map_fd(c, gen, map);
+	struct map_elems v = { .key_len = key_len, .value_len = ms->value_len };
+	int fd = mapsrc_fd(c, from, map), err;
+	uint32_t *order;
 
 	if (fd < 0)
 		return ctl_error("cannot open map %s of set %s: %s", map, ms->set, strerror(-fd));
-	v = arena_alloc(c->arena, ms->value_len);
-	while (!bpf_map_get_next_key(fd, prev, key)) {
-		struct set_elem *e;
-
-		prev = key;
-		if (bpf_map_lookup_elem(fd, key, v))
-			continue;
-		e = take_elem(c, ms, r->s, r->rule_timeout, key, v);
-		if (e)
-			*vec_push(c->arena, &r->got) = e;
-	}
+	err = map_dump(c, fd, &v);
 	close(fd);
+	if (err)
+		return ctl_error("cannot read map %s of set %s: %s", map, ms->set, strerror(-err));
+	order = order_of(c, &v, r->lpm ? 4 : 0, r->s->key_len);
+	for (uint32_t i = 0; i < v.n; i++) {
+		const uint8_t *value = v.values + (size_t)order[i] * v.value_len;
+		struct set_elem *e = take_elem(c, ms, r->s, r->rule_timeout,
+					       v.keys + (size_t)order[i] * key_len, value);
+
+		if (e)
+			*vec_push(c->arena, &r->got) = (struct got){ e,
+								     r->lpm && value[0] & GOES_ON };
+	}
 	return 0;
 }
 
-static int read_index(struct ctl *c, char gen, const struct mf_set *ms, struct reading *r)
+static int read_index(struct ctl *c, const struct mapsrc *from, const struct mf_set *ms,
+		      struct reading *r)
 {
 	struct setidx x;
 
-	if (setidx_open(c, gen, ms, &x))
+	if (setidx_open(c, from, ms, &x))
 		return 1;
 	vec_foreach(&x.now, n) {
 		struct set_elem *e = take_elem(c, ms, r->s, r->rule_timeout, n->key, n->value);
@@ -323,16 +354,17 @@ static int read_index(struct ctl *c, char gen, const struct mf_set *ms, struct r
 		if (!e)
 			continue;
 		e->key_end = data_bytes(n->key + x.key_len, r->s->key_len);
-		*vec_push(c->arena, &r->got) = e;
+		*vec_push(c->arena, &r->got) = (struct got){ e, false };
 	}
 	setidx_close(&x);
 	return 0;
 }
 
-static int read_catchall(struct ctl *c, char gen, const struct mf_set *ms, struct reading *r)
+static int read_catchall(struct ctl *c, const struct mapsrc *from, const struct mf_set *ms,
+			 struct reading *r)
 {
 	uint8_t key[DATA_MAX] = { 0 }, *v = arena_alloc(c->arena, ms->value_len);
-	int fd = pins_map_fd(c, gen, setmap_name(ms, "_all"));
+	int fd = mapsrc_fd(c, from, setmap_name(ms, "_all"));
 	struct set_elem *e;
 
 	if (fd < 0)
@@ -353,9 +385,9 @@ static int read_catchall(struct ctl *c, char gen, const struct mf_set *ms, struc
 	return 0;
 }
 
-int setmap_read(struct ctl *c, char gen, const struct mf_set *ms, struct set *s)
+int setmap_read(struct ctl *c, const struct mapsrc *from, const struct mf_set *ms, struct set *s)
 {
-	struct reading r = { .s = s };
+	struct reading r = { .s = s, .lpm = is_lpm(ms) };
 	bool index = !strcmp(ms->layout, "index");
 
 	if (s->states_differ)
@@ -365,8 +397,24 @@ int setmap_read(struct ctl *c, char gen, const struct mf_set *ms, struct set *s)
 	vec_foreach(&s->elems, e)
 		if ((*e)->catchall)
 			r.all = *e;
-	if (index ? read_index(c, gen, ms, &r) : read_map(c, gen, ms, ms->map, ms->key_len, &r))
+	if (index ? read_index(c, from, ms, &r) : read_map(c, from, ms, ms->map, ms->key_len, &r))
 		return 1;
-	settle(c, s, r.got.v, r.got.n, is_lpm(ms));
-	return ms->catchall ? read_catchall(c, gen, ms, &r) : 0;
+	settle(c, s, &r);
+	if (ms->catchall && read_catchall(c, from, ms, &r))
+		return 1;
+	return 0;
+}
+
+int setmap_read_left_out(struct ctl *c, const struct mapsrc *from, const struct manifest *m,
+			 const struct ruleset *rs)
+{
+	vec_foreach(&rs->tables, t)
+		vec_foreach(&(*t)->sets, s) {
+			const struct mf_set *ms = (*s)->flags & SET_ANONYMOUS ? NULL
+									      : setmap_find(m, *s);
+
+			if (ms && ms->only_map && setmap_read(c, from, ms, *s))
+				return 1;
+		}
+	return 0;
 }

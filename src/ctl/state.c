@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "ctl.h"
+#include "frontend.h"
 
 int state_lock(struct ctl *c)
 {
@@ -18,22 +19,22 @@ int state_lock(struct ctl *c)
 		       : 0;
 }
 
-static struct sbuf script(struct ctl *c)
+static struct nft_script script(struct ctl *c)
 {
-	struct sbuf s;
+	struct nft_script s = { 0 };
 
-	sb_init(&s, c->arena);
+	sb_init(&s.s, c->arena);
 	return s;
 }
 
 /* From anything that the manifest's tables hold to its whole ruleset, in one transaction. */
 static int to_whole(struct ctl *c, char gen, const struct manifest *m, struct ruleset *rs)
 {
-	struct sbuf s = script(c);
+	struct nft_script s = script(c);
 
-	nft_set_marker(c, gen, true, &s);
-	nft_delete_tables(c, m, &s);
-	return nft_whole(c, m, rs, &s) || nft_run(c, s.s);
+	nft_set_marker(c, gen, true, &s.s);
+	nft_delete_tables(c, m, &s.s);
+	return nft_whole(c, m, rs, &(struct mapsrc){ .gen = gen }, &s) || nft_commit(c, &s);
 }
 
 /* The same with live counters and elements; where nft does not take these, as it was written. */
@@ -49,21 +50,21 @@ static int to_live_whole(struct ctl *c, char gen, const struct manifest *m, stru
 /* From whole to the fallback beside the programs, in one transaction. */
 static int to_fallback(struct ctl *c, char gen, const struct manifest *m)
 {
-	struct sbuf s = script(c);
+	struct nft_script s = script(c);
 
-	nft_set_marker(c, gen, false, &s);
-	nft_delete_tables(c, m, &s);
-	sb_puts(&s, nft_fallback(c, m));
-	return nft_run(c, s.s);
+	nft_set_marker(c, gen, false, &s.s);
+	nft_delete_tables(c, m, &s.s);
+	sb_puts(&s.s, nft_fallback(c, m));
+	return nft_run(c, s.s.s);
 }
 
 static int drop_tables(struct ctl *c, const struct manifest *m)
 {
-	struct sbuf s = script(c);
+	struct nft_script s = script(c);
 
-	nft_delete_tables(c, m, &s);
-	nft_delete_marker(c, &s);
-	return aside_wake(c, m, &s) || nft_run(c, s.s);
+	nft_delete_tables(c, m, &s.s);
+	nft_delete_marker(c, &s.s);
+	return aside_wake(c, m, &s.s) || nft_run(c, s.s.s);
 }
 
 static int count_one(struct ctl *c, const char *file, void *arg)
@@ -103,14 +104,103 @@ bool state_any(struct ctl *c)
 	return !access(c->dir, F_OK) || nft_in_force(c).gen;
 }
 
+static int mark_ready(struct ctl *c, char gen)
+{
+	return link(pins_path(c, gen, "manifest", NULL), pins_path(c, gen, "ready", NULL))
+		       ? ctl_error("cannot mark %s ready: %s", c->name, strerror(errno))
+		       : 0;
+}
+
+/* From programs that stand for everything to none: one write. */
+static int fall_asleep(struct ctl *c, char gen)
+{
+	return pins_unlink(c, gen, "ready") || object_force(c, gen, false);
+}
+
+/* What is in force, of which a program may be a part, comes to be in nftables as a whole, or goes. */
+static int leave_programs(struct ctl *c, char gen, const struct manifest *m)
+{
+	struct ruleset *rs;
+
+	if (!count_pins(c, gen, "link") || object_in_force(c, gen) != gen)
+		return 0;
+	if (m->fallback_idle && !*m->prefix)
+		return fall_asleep(c, gen);
+	rs = pins_ready(c) == gen ? live_ruleset(c, gen, m, true) : NULL;
+	return to_live_whole(c, gen, m, rs);
+}
+
+/*
+ * A replacement by one write (switch_over) was interrupted when nftables knew of the new generation already, but the programs did
+ * not: back to the old one.
+ */
+static int undo_switch(struct ctl *c, struct nft_force *f)
+{
+	char now = f->gen && !f->whole ? object_in_force(c, f->gen) : 0;
+	struct manifest *m;
+
+	if (!now || now == f->gen || !pins_has(c, now, "manifest", NULL))
+		return 0;
+	m = pins_manifest(c, now);
+	if (!m || to_fallback(c, now, m) || unpin(c, f->gen))
+		return 1;
+	f->gen = now;
+	return 0;
+}
+
+/* To none from anything: first the whole ruleset or sleeping programs, then no program, then no table. */
+static int to_none(struct ctl *c)
+{
+	struct nft_force f = nft_in_force(c);
+	struct manifest *m;
+
+	if (undo_switch(c, &f))
+		return 1;
+	m = f.gen ? pins_manifest(c, f.gen) : NULL;
+	if (f.gen && !m)
+		return ctl_error(
+			"nftables holds a table inet nft2bpf-%s, but nothing of that name is "
+			"pinned below %s: delete the table, and those of its ruleset",
+			c->name, c->home);
+	if (m && !f.whole && leave_programs(c, f.gen, m))
+		return 1;
+	if (pins_unlink(c, 'a', "ready") || pins_unlink(c, 'b', "ready") ||
+	    pins_unlink(c, 'a', "link") || pins_unlink(c, 'b', "link"))
+		return 1;
+	return (m && drop_tables(c, m)) || unpin(c, 'a') || unpin(c, 'b') || remove_dir(c);
+}
+
+/* Nothing is marked ready: a command was interrupted just before or behind that, or somewhere on its way. */
+static int settle_unready(struct ctl *c, struct nft_force f)
+{
+	struct manifest *m;
+
+	if (!f.gen || f.whole)
+		return 0;
+	if (object_in_force(c, f.gen) != f.gen)
+		return to_none(c);
+	m = pins_manifest(c, f.gen);
+	return m && count_pins(c, f.gen, "link") == m->progs.n ? mark_ready(c, f.gen) : 0;
+}
+
+/* The programs of `now` are in force instead of those of `was`, which go. */
+static int end_switch(struct ctl *c, char was, char now)
+{
+	return pins_unlink(c, was, "ready") || mark_ready(c, now) || unpin(c, was);
+}
+
 int state_settle(struct ctl *c)
 {
 	char ready = pins_ready(c), other = ready == 'a' ? 'b' : 'a';
 	struct nft_force f = nft_in_force(c);
 	struct manifest *m;
 
+	if (undo_switch(c, &f))
+		return 1;
 	if (!ready)
-		return 0;
+		return settle_unready(c, f);
+	if (f.gen == other && !f.whole && object_in_force(c, other) == other)
+		return end_switch(c, ready, other);
 	if (count_pins(c, other, NULL) && unpin(c, other)) /* it was only being made ready */
 		return 1;
 	if (f.gen != ready || !f.whole)
@@ -119,27 +209,9 @@ int state_settle(struct ctl *c)
 	return m ? to_fallback(c, ready, m) : 1;
 }
 
-/* To none from anything: first the whole ruleset, then no program, then no table. */
-static int to_none(struct ctl *c)
+char state_next(struct ctl *c)
 {
-	struct nft_force f = nft_in_force(c);
-	struct manifest *m = f.gen ? pins_manifest(c, f.gen) : NULL;
-
-	if (f.gen && !m)
-		return ctl_error(
-			"nftables holds a table inet nft2bpf-%s, but nothing of that name is "
-			"pinned below %s: delete the table, and those of its ruleset",
-			c->name, c->home);
-	if (m && !f.whole && count_pins(c, f.gen, "link")) {
-		struct ruleset *rs = pins_ready(c) == f.gen ? live_ruleset(c, f.gen, m) : NULL;
-
-		if (to_live_whole(c, f.gen, m, rs))
-			return 1;
-	}
-	if (pins_unlink(c, 'a', "ready") || pins_unlink(c, 'b', "ready") ||
-	    pins_unlink(c, 'a', "link") || pins_unlink(c, 'b', "link"))
-		return 1;
-	return (m && drop_tables(c, m)) || unpin(c, 'a') || unpin(c, 'b') || remove_dir(c);
+	return nft_in_force(c).gen == 'a' ? 'b' : 'a';
 }
 
 int state_unload(struct ctl *c)
@@ -147,13 +219,6 @@ int state_unload(struct ctl *c)
 	if (!state_any(c))
 		return ctl_error("%s is not loaded in this network namespace", c->name);
 	return to_none(c);
-}
-
-static int mark_ready(struct ctl *c, char gen)
-{
-	return link(pins_path(c, gen, "manifest", NULL), pins_path(c, gen, "ready", NULL))
-		       ? ctl_error("cannot mark %s ready: %s", c->name, strerror(errno))
-		       : 0;
 }
 
 /* -- what the ruleset's first commands would do to others -------------------------------------------- */
@@ -206,31 +271,8 @@ static int spares_others(struct ctl *c, const char *preamble)
 /* From whole(new) to fallback(new). */
 static int finish(struct ctl *c, struct ctl_obj *o, char gen)
 {
-	return object_attach(c, o, gen) || to_fallback(c, gen, o->mf) || mark_ready(c, gen);
-}
-
-static int load_first(struct ctl *c, struct ctl_obj *o)
-{
-	struct sbuf s = script(c);
-
-	if (unpin(c, 'a') || unpin(c, 'b'))
-		return 1;
-	sb_puts(&s, o->mf->preamble);
-	aside_sleep(o->mf, NULL, &s);
-	nft_set_marker(c, 'a', true, &s);
-	nft_create_tables(c, o->mf, &s);
-	if (nft_whole(c, o->mf, NULL, &s) || pins_write_manifest(c, 'a', o->json, o->json_len) ||
-	    nft_run(c, s.s)) {
-		unpin(c, 'a');
-		remove_dir(c);
-		return 1;
-	}
-	if (finish(c, o, 'a')) {
-		if (to_none(c))
-			ctl_error("%s: what was begun could not be taken back", c->name);
-		return 1;
-	}
-	return 0;
+	return object_attach(c, o, gen) || object_force(c, gen, true) ||
+	       to_fallback(c, gen, o->mf) || mark_ready(c, gen);
 }
 
 static bool has_table(struct ctl *c, const struct manifest *m, const char *table)
@@ -241,19 +283,95 @@ static bool has_table(struct ctl *c, const struct manifest *m, const char *table
 	return false;
 }
 
+/*
+ * Whether nftables filters nothing of the ruleset: no chain of the fallback has a hook, no table is put to sleep or woken, and the
+ * commands that the ruleset begins with remove nothing but what `old` (NULL: nothing) has there.
+ */
+static bool without_nft(struct ctl *c, const struct manifest *m, const struct manifest *old)
+{
+	const char *marker = arena_printf(c->arena, "nft2bpf-%s", c->name);
+	struct ruleset *live;
+	struct diag d;
+
+	if (!m->fallback_idle || *m->prefix || (old && (!old->fallback_idle || *old->prefix)))
+		return false;
+	if (!m->preamble[0])
+		return true;
+	diag_init(&d, c->arena);
+	live = frontend_read_live(c->arena, &d);
+	if (!live)
+		return false;
+	vec_foreach(&live->tables, t) {
+		const char *fam = family_name((*t)->family), *name = (*t)->name;
+
+		if (strcmp(name, marker) != 0 &&
+		    !(old && has_table(c, old, arena_printf(c->arena, "%s %s", fam, name))))
+			return false;
+	}
+	return true;
+}
+
+/* none -> asleep -> in force. The tables are made and deleted, to see that they are nobody else's. */
+static int load_direct(struct ctl *c, struct ctl_obj *o)
+{
+	struct nft_script s = script(c);
+
+	nft_set_marker(c, 'a', false, &s.s);
+	nft_create_tables(c, o->mf, &s.s);
+	nft_delete_tables(c, o->mf, &s.s);
+	sb_puts(&s.s, nft_fallback(c, o->mf));
+	return pins_write_manifest(c, 'a', o->json, o->json_len) || object_attach(c, o, 'a') ||
+	       nft_run(c, s.s.s) || object_force(c, 'a', true) || mark_ready(c, 'a');
+}
+
+/* none -> whole -> fallback */
+static int load_by_whole(struct ctl *c, struct ctl_obj *o)
+{
+	struct nft_script s = script(c);
+
+	sb_puts(&s.s, o->mf->preamble);
+	aside_sleep(o->mf, NULL, &s.s);
+	nft_set_marker(c, 'a', true, &s.s);
+	nft_create_tables(c, o->mf, &s.s);
+	return nft_whole(c, o->mf, NULL, &(struct mapsrc){ .o = o->bpf }, &s) ||
+	       pins_write_manifest(c, 'a', o->json, o->json_len) || nft_commit(c, &s) ||
+	       finish(c, o, 'a');
+}
+
+static int load_first(struct ctl *c, struct ctl_obj *o)
+{
+	if (unpin(c, 'a') || unpin(c, 'b'))
+		return 1;
+	if (!(without_nft(c, o->mf, NULL) ? load_direct(c, o) : load_by_whole(c, o)))
+		return 0;
+	if (to_none(c))
+		ctl_error("%s: what was begun could not be taken back", c->name);
+	return 1;
+}
+
+/* Makes the tables that are new, so that it shows whether somebody else has them. */
+static void create_new_tables(struct ctl *c, const struct manifest *old, const struct manifest *m,
+			      struct sbuf *s)
+{
+	vec_foreach(&m->tables, t) {
+		const char *name = nft_full_table(c, m, *t);
+
+		if (!has_table(c, old, name))
+			sb_printf(s, "create table %s\n", name);
+	}
+}
+
 /* From whole(old) to whole(new), in one transaction; a table of the user's own stops it. */
 static int whole_to_whole(struct ctl *c, const struct manifest *old, const struct manifest *m,
-			  char gen, struct sbuf *s)
+			  const struct mapsrc *from, char gen, struct nft_script *s)
 {
 	*s = script(c);
-	sb_puts(s, m->preamble);
-	nft_set_marker(c, gen, true, s);
-	nft_delete_tables(c, old, s);
-	aside_sleep(m, old, s);
-	vec_foreach(&m->tables, t)
-		if (!has_table(c, old, nft_full_table(c, m, *t)))
-			sb_printf(s, "create table %s\n", nft_full_table(c, m, *t));
-	return nft_whole(c, m, NULL, s);
+	sb_puts(&s->s, m->preamble);
+	nft_set_marker(c, gen, true, &s->s);
+	nft_delete_tables(c, old, &s->s);
+	aside_sleep(m, old, &s->s);
+	create_new_tables(c, old, m, &s->s);
+	return nft_whole(c, m, NULL, from, s);
 }
 
 /* Detached, but whole in nftables: attach the programs again. */
@@ -264,19 +382,60 @@ static void back(struct ctl *c, char gen, const struct manifest *m)
 			  c->name);
 }
 
-static int load_over(struct ctl *c, struct ctl_obj *o, struct nft_force f)
+/* The last steps before the switch: counters go over as late as can be. */
+static int switch_now(struct ctl *c, struct ctl_obj *o, char was, const struct manifest *old)
 {
-	char was = f.gen, now = was == 'a' ? 'b' : 'a';
-	struct manifest *old = pins_manifest(c, was);
-	struct ruleset *live = NULL;
-	struct sbuf s;
+	struct ruleset *live = live_ruleset(c, was, old, false);
 
-	if (!old)
+	return !live || carry_counters(c, live, o) ||
+	       pins_write_manifest(c, o->gen, o->json, o->json_len) ||
+	       object_force(c, o->gen, true);
+}
+
+/*
+ * Direct to direct: the new programs are attached asleep beside the old ones, and one write changes from these to those. 2: there is
+ * no room beside the old ones on some hook.
+ */
+static int replace_directly(struct ctl *c, struct ctl_obj *o, char was, const struct manifest *old)
+{
+	struct nft_script s = script(c);
+	char now = o->gen;
+	int err;
+
+	nft_set_marker(c, now, false, &s.s);
+	nft_delete_tables(c, old, &s.s);
+	create_new_tables(c, old, o->mf, &s.s);
+	nft_delete_tables(c, o->mf, &s.s);
+	sb_puts(&s.s, nft_fallback(c, o->mf));
+	if (unpin(c, now))
 		return 1;
-	if (pins_ready(c) == was && !f.whole && !(live = live_ruleset(c, was, old)))
+	o->beside = true;
+	err = object_attach(c, o, now);
+	o->beside = false;
+	if (!err)
+		err = nft_run(c, s.s.s);
+	if (err) {
+		unpin(c, now);
+		return err;
+	}
+	if (!switch_now(c, o, was, old))
+		return end_switch(c, was, now);
+	if (to_fallback(c, was, old) || unpin(c, now))
+		ctl_error("%s: what was begun could not be taken back", c->name);
+	return 1;
+}
+
+static int replace_by_whole(struct ctl *c, struct ctl_obj *o, struct nft_force f,
+			    const struct manifest *old)
+{
+	char was = f.gen, now = o->gen;
+	struct ruleset *live = NULL;
+	struct nft_script s;
+
+	if (pins_ready(c) == was && !f.whole && !(live = live_ruleset(c, was, old, true)))
 		return 1;
-	if (aside_plan(c, o, old) || whole_to_whole(c, old, o->mf, now, &s) || nft_check(c, s.s) ||
-	    unpin(c, now) || (live && carry_counters(c, live, o)) ||
+	if (whole_to_whole(c, old, o->mf, &(struct mapsrc){ .o = o->bpf }, now, &s) ||
+	    nft_check(c, &s) || unpin(c, now) || (live && carry_counters(c, live, o)) ||
 	    pins_write_manifest(c, now, o->json, o->json_len))
 		return 1;
 	if (!f.whole && to_live_whole(c, was, old, live)) {
@@ -285,7 +444,7 @@ static int load_over(struct ctl *c, struct ctl_obj *o, struct nft_force f)
 	}
 	if (pins_unlink(c, was, "ready") || pins_unlink(c, was, "link"))
 		return 1;
-	if (nft_run(c, s.s)) {
+	if (nft_commit(c, &s)) {
 		unpin(c, now);
 		back(c, was, old);
 		return 1;
@@ -297,11 +456,26 @@ static int load_over(struct ctl *c, struct ctl_obj *o, struct nft_force f)
 	return 0;
 }
 
+static int load_over(struct ctl *c, struct ctl_obj *o, struct nft_force f)
+{
+	struct manifest *old = pins_manifest(c, f.gen);
+	int err = 2;
+
+	if (!old || aside_plan(c, o, old))
+		return 1;
+	if (pins_ready(c) == f.gen && !f.whole && without_nft(c, o->mf, old) &&
+	    object_in_force(c, f.gen) == f.gen)
+		err = replace_directly(c, o, f.gen, old);
+	return err == 2 ? replace_by_whole(c, o, f, old) : err;
+}
+
 int state_load(struct ctl *c, struct ctl_obj *o)
 {
 	struct nft_force f = nft_in_force(c);
 
 	if (!c->replace_tables && spares_others(c, o->mf->preamble))
+		return 1;
+	if (pins_open(c, true))
 		return 1;
 	if (mkdir(c->dir, 0700) && errno != EEXIST)
 		return ctl_error("cannot make %s: %s", c->dir, strerror(errno));

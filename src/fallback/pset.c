@@ -474,7 +474,7 @@ static bool print_set(const struct set *s, const struct fb_print_opts *o, struct
 	}
 	if (s->comment)
 		sb_printf(out, "\t\tcomment \"%s\"\n", s->comment);
-	if (s->elems.n && o->elements) {
+	if (s->elems.n && o->elements && !s->left_out) {
 		sb_puts(out, "\t\telements = ");
 		if (!pe_elems(s, o, NULL, 0, NULL, out))
 			return false;

@@ -488,7 +488,7 @@ void sp_fallback(struct split *s)
 	struct ruleset *rs = s->rs;
 	struct need *needs = arena_array(s->arena, struct need, rs->tables.n + 1);
 	uint32_t i, have = 0;
-	bool empty = true;
+	bool empty = true, idle = true;
 	struct sbuf out;
 	size_t body;
 
@@ -514,6 +514,7 @@ void sp_fallback(struct split *s)
 			continue;
 		print_table(s, &needs[i], carrier, &out);
 		empty = false;
+		idle &= !needs[i].any;
 	}
 	arena_free(s->line);
 	if (empty)
@@ -522,4 +523,5 @@ void sp_fallback(struct split *s)
 	s->plan->fallback = fb_has_xt(out.s) ? arena_printf(s->arena, "%s%s", xt_note, out.s)
 					     : out.s;
 	s->plan->fallback_empty = empty;
+	s->plan->fallback_idle = idle;
 }

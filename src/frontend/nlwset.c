@@ -197,7 +197,7 @@ bool nlw_set(struct nlw *w, const struct set *s)
 {
 	if (!put_set(w, s))
 		return false;
-	for (uint32_t at = 0; at < s->elems.n;)
+	for (uint32_t at = 0; at < s->elems.n && !w->no_elements;)
 		if (!put_elems(w, s, &at))
 			return false;
 	return true;

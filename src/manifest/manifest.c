@@ -12,10 +12,9 @@ static const char *const state_kinds[] = {
 /* -- what the lists hold ------------------------------------------------------------------------- */
 
 /*
- * STR must be there, OPT may be null; KIND is a word of state_kinds; U32S and STRS are vectors; KEYS and VALUES the bytes of
- * struct mf_elems in hexadecimal, whose lengths stand before them.
+ * STR must be there, OPT may be null; KIND is a word of state_kinds; U32S and STRS are vectors.
  */
-enum field_kind { STR, OPT, I32, U32, U64, FLAG, KIND, U32S, STRS, KEYS, VALUES };
+enum field_kind { STR, OPT, I32, U32, U64, FLAG, KIND, U32S, STRS };
 struct field {
 	enum field_kind kind;
 	const char *key; /* NULL: the record is a JSON array, its fields have places */
@@ -47,6 +46,7 @@ static const struct field set_fields[] = {
 	F(STR, set, "set"),
 	F(OPT, map, "map"),
 	F(STR, layout, "layout"),
+	F(FLAG, only_map, "only_map"),
 	F(FLAG, timeouts, "timeouts"),
 	F(FLAG, catchall, "catchall"),
 	F(U32S, fields, "fields"),
@@ -61,7 +61,8 @@ static const struct field set_fields[] = {
 static const struct field elems_fields[] = {
 	F(STR, map, "map"),	    F(U32, n, "n"),
 	F(U32, key_len, "key_len"), F(U32, value_len, "value_len"),
-	F(KEYS, keys, "keys"),	    F(VALUES, values, "values"),
+	F(U32, keys_at, "keys"),    F(U32, values_at, "values"),
+	F(U32, value_step, "step"),
 };
 #undef REC
 #define REC mf_rule
@@ -167,22 +168,6 @@ static void put_key(struct sbuf *out, const char *key)
 	sb_add(out, ":", 1);
 }
 
-static void put_hex(struct sbuf *out, const uint8_t *p, size_t n)
-{
-	static const char digits[] = "0123456789abcdef";
-	char buf[512];
-
-	sb_add(out, "\"", 1);
-	for (size_t i = 0, k; i < n; i += k) {
-		for (k = 0; k < sizeof(buf) / 2 && i + k < n; k++) {
-			buf[2 * k] = digits[p[i + k] >> 4];
-			buf[2 * k + 1] = digits[p[i + k] & 15];
-		}
-		sb_add(out, buf, 2 * k);
-	}
-	sb_add(out, "\"", 1);
-}
-
 static void put_strings(struct sbuf *out, const struct strings *v)
 {
 	sb_add(out, "[", 1);
@@ -206,7 +191,6 @@ static void put_numbers(struct sbuf *out, const struct numbers *v)
 static void put_field(struct sbuf *out, const struct field *f, const void *rec)
 {
 	const void *p = (const char *)rec + f->off;
-	const struct mf_elems *e = rec; /* of KEYS and VALUES */
 	const char *s;
 
 	switch (f->kind) {
@@ -238,12 +222,6 @@ static void put_field(struct sbuf *out, const struct field *f, const void *rec)
 		return;
 	case STRS:
 		put_strings(out, p);
-		return;
-	case KEYS:
-		put_hex(out, e->keys, e->n * (size_t)e->key_len);
-		return;
-	case VALUES:
-		put_hex(out, e->values, e->n * (size_t)e->value_len);
 		return;
 	}
 	BUG("field of kind %d", f->kind);
@@ -282,6 +260,8 @@ static void put_head(struct sbuf *out, const struct manifest *m)
 	put_text(out, "fallback", m->fallback);
 	put_key(out, "fallback_empty");
 	sb_puts(out, m->fallback_empty ? "true" : "false");
+	put_key(out, "fallback_idle");
+	sb_puts(out, m->fallback_idle ? "true" : "false");
 	put_key(out, "tables");
 	put_strings(out, (const struct strings *)&m->tables);
 	if (!m->prefix || !*m->prefix)
@@ -296,8 +276,6 @@ static size_t size_of(const struct manifest *m)
 {
 	size_t n = 4096 + strlen(m->ruleset) + strlen(m->fallback);
 
-	vec_foreach(&m->elems, e)
-		n += 2 * (size_t)e->n * (e->key_len + e->value_len);
 	return n + n / 8;
 }
 
@@ -330,31 +308,6 @@ static uint64_t num(json_t *j, const char *key)
 	return (uint64_t)json_integer_value(json_object_get(j, key));
 }
 
-static int nibble(char c)
-{
-	return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
-static bool unhex(struct arena *a, const char *s, uint8_t **p, uint32_t *n)
-{
-	size_t len = s ? strlen(s) : 1;
-	uint8_t *b;
-
-	if (len % 2 || len / 2 > UINT32_MAX)
-		return false;
-	b = arena_alloc(a, len / 2);
-	for (size_t i = 0; i < len / 2; i++) {
-		int h = nibble(s[2 * i]), l = nibble(s[2 * i + 1]);
-
-		if (h < 0 || l < 0)
-			return false;
-		b[i] = (uint8_t)(h << 4 | l);
-	}
-	*p = b;
-	*n = (uint32_t)(len / 2);
-	return true;
-}
-
 static bool read_kind(enum mf_state_kind *kind, const char *word)
 {
 	for (size_t k = 0; word && k < ARRAY_SIZE(state_kinds); k++)
@@ -382,18 +335,9 @@ static bool read_vec(struct arena *a, const struct field *f, void *p, json_t *li
 	return true;
 }
 
-/* Bytes: as many as the lengths say that were read before. */
-static bool read_bytes(struct arena *a, uint8_t **p, uint32_t n, uint32_t len, json_t *j)
-{
-	uint32_t got;
-
-	return unhex(a, json_string_value(j), p, &got) && (uint64_t)n * len == got;
-}
-
 static bool read_field(struct arena *a, const struct field *f, void *rec, json_t *j)
 {
 	void *p = (char *)rec + f->off;
-	struct mf_elems *e = rec; /* of KEYS and VALUES */
 	const char *s = json_string_value(j);
 
 	switch (f->kind) {
@@ -418,10 +362,6 @@ static bool read_field(struct arena *a, const struct field *f, void *rec, json_t
 	case U32S:
 	case STRS:
 		return read_vec(a, f, p, j);
-	case KEYS:
-		return read_bytes(a, &e->keys, e->n, e->key_len, j);
-	case VALUES:
-		return read_bytes(a, &e->values, e->n, e->value_len, j);
 	}
 	BUG("field of kind %d", f->kind);
 }
@@ -470,6 +410,7 @@ static bool read_all(struct arena *a, struct manifest *m, json_t *j)
 	m->preamble = take(a, j, "preamble");
 	m->fallback = take(a, j, "fallback");
 	m->fallback_empty = json_is_true(json_object_get(j, "fallback_empty"));
+	m->fallback_idle = json_is_true(json_object_get(j, "fallback_idle"));
 	m->prefix = take(a, j, "prefix");
 	m->prefix = m->prefix ? m->prefix : "";
 	json_array_foreach(json_object_get(j, "asleep"), i, t)

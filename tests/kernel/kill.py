@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""kill.py NFT2BPF NFT2BPFCTL [iptables]: kills nft2bpfctl at each of its system calls that change something.
+"""kill.py NFT2BPF NFT2BPFCTL [iptables|direct|messages]: kills nft2bpfctl at each of its system calls that change something.
 
 After each kill the namespace must filter as the old ruleset or as the new one, or not at all: never with a part of one. A
 second run must then succeed and clean up. Probes are datagrams on the loopback device: each ruleset stops one port at the input hook in
 BPF, one at the input hook in nftables, and one at the output hook; ports differ between the two rulesets. With "iptables" the
-second is an extension of iptables, so that the rulesets go to the kernel without nft. Prints TAP.
+second is an extension of iptables, so that the rulesets go to the kernel without nft; with "direct" all is in BPF, and is put in
+force and out of it by one write; with "messages" a set is so large that it goes to the kernel without nft. Prints TAP.
 """
 import os
 import shutil
@@ -13,11 +14,13 @@ import socket
 import subprocess
 import sys
 import tempfile
+import time
 
 import own
 
 CALLS = "bpf,mkdir,unlink,link,wait4,rmdir,mount,memfd_create,clone,vfork,fork,clone3"
-IPTABLES = sys.argv[3:] == ["iptables"]
+HOW = sys.argv[3] if len(sys.argv) > 3 else ""
+IPTABLES = HOW == "iptables"
 PORTS = {"old": (1101, 1102, 1103), "new": (1201, 1202, 1203)}
 
 
@@ -26,11 +29,17 @@ def ruleset(ports):
         port = ports[1].to_bytes(2, "little").hex()
         reject = 'meta l4proto udp xt match "multiport" = 1 48 "0101%s" counter xt target "REJECT" = 0 8 "03"' % port
     else:
-        reject = "udp dport %d reject" % ports[1]
+        reject = "udp dport %d %s" % (ports[1], "drop" if HOW == "direct" else "reject")
+    first = "udp dport %d counter drop" % ports[0]
+    many = ""
+    if HOW == "messages":
+        many = "\tset many {\n\t\ttype ipv4_addr\n\t\telements = { 127.0.0.1, %s }\n\t}\n" % ", ".join(
+            "10.0.%d.%d" % (i >> 8, i & 255) for i in range(5000))
+        first = "udp dport %d ip daddr @many counter drop" % ports[0]
     return """table %s {
-\tchain input {
+%s\tchain input {
 \t\ttype filter hook input priority filter; policy accept;
-\t\tudp dport %d counter drop
+\t\t%s
 \t\t%s
 \t}
 \tchain output {
@@ -38,7 +47,7 @@ def ruleset(ports):
 \t\tudp dport %d counter drop
 \t}
 }
-""" % ("ip filter" if IPTABLES else "inet kill", ports[0], reject, ports[2])
+""" % ("ip filter" if IPTABLES else "inet kill", many, first, reject, ports[2])
 
 
 class Bed:
@@ -107,7 +116,9 @@ class Bed:
                 break
         for _ in range(100):
             if subprocess.run(["pgrep", "-g", "0", "-x", "nft"], capture_output=True).returncode:
-                return
+                break
+        if HOW == "direct":
+            time.sleep(0.1)  # programs that were replaced by one write go on for 70 ms
 
     def reset(self):
         self.run("unload", "kill")
@@ -188,7 +199,7 @@ def aside(bed, killed):
 def main():
     if os.geteuid() or not shutil.which("strace"):
         return own.cannot("root and strace")
-    if IPTABLES:
+    if HOW in ("iptables", "messages"):
         global CALLS
         CALLS += ",sendto"
     bed = Bed(os.path.abspath(sys.argv[1]), os.path.abspath(sys.argv[2]))
@@ -199,7 +210,7 @@ def main():
         ("unload", [load], ("unload", "kill"), ("none", "old"), "none"),
         ("replace", [load], ("replace", new, "--name", "kill"), ("old", "new"), "new"),
     ]
-    asides = () if IPTABLES else ("load", "unload")  # nft itself cannot load the user's tables of the former
+    asides = () if HOW else ("load", "unload")  # nft itself cannot load the user's tables of iptables
     print("1..%d" % (len(cases) + 1 + len(asides)))
     bad = 0
     try:

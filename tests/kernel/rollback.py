@@ -47,7 +47,7 @@ def left():
 
 
 def break_program(path, out):
-    """The first instruction of the first program reads a register that holds nothing."""
+    """An early instruction of the first program, which no relocation changes, reads a register that holds nothing."""
     b = bytearray(open(path, "rb").read())
     shoff, = struct.unpack_from("<Q", b, 40)
     size, n, names = struct.unpack_from("<HHH", b, 58)
@@ -55,7 +55,7 @@ def break_program(path, out):
     for name, kind, flags, _, off, length in head:
         at = head[names][4] + name
         if kind == 1 and b[at:at + 9] == b"netfilter" and length:
-            b[off:off + 8] = bytes((0x79, 0x90, 0, 0, 0, 0, 0, 0))
+            b[off + 32:off + 40] = bytes((0x79, 0x90, 0, 0, 0, 0, 0, 0))
             break
     with open(out, "wb") as f:
         f.write(b)
