@@ -70,6 +70,8 @@ struct fb_print_opts {
 	bool listing; /* as `nft list` has it: blank lines between blocks, priorities by name */
 	bool zero; /* counters, quotas and last start from nothing instead of from their values */
 	bool elements; /* element values of named sets (always for anonymous ones) */
+	/* fb_print_table()'s own: it has given names to the nameless sets of rules that are written by their attributes */
+	bool named;
 };
 bool fb_print_rule(const struct rule *r, const struct fb_print_opts *o, struct sbuf *out);
 /* The same for one rule of many: what it takes to find its words goes to tmp, which is empty before and after. */

@@ -33,6 +33,8 @@ void nlw_flush(struct nlw *w, uint8_t family);
 void nlw_plain_chain(struct nlw *w, enum family f, const char *table, const char *name);
 /* What the message of a sequence number is about, in words; NULL: none such. */
 const char *nlw_what(const struct nlw *w, uint32_t seq);
+/* Sends the batch to the kernel, into this network namespace: 0, or the first error and the number of its message. */
+int nlw_send(const struct nlw *w, uint32_t *seq);
 /* Everything that the ruleset has. */
 bool nlw_ruleset(struct nlw *w, const struct ruleset *rs);
 

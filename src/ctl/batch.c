@@ -1,23 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * batch: a transaction sent to the kernel as netlink messages: it holds extensions of iptables, which nft cannot load, or sets so
- * large that nft takes seconds to read them.
+ * batch: a transaction sent to the kernel as netlink messages: it holds extensions of iptables, which nft cannot load, words that the
+ * nft at hand is too old for, or sets so large that nft takes seconds to read them.
  *
  * The script is one that this program has put together: commands on whole tables, a line each, then tables with what is in
  * them, as nft2bpf prints them, if they are not given as a ruleset. The lines become messages one by one; the tables are read into
  * a ruleset, and that is written.
  */
 #include <errno.h>
-#include <libmnl/libmnl.h>
-#include <linux/netfilter/nfnetlink.h>
 #include <stdlib.h>
-#include <sys/socket.h>
 
 #include "ctl.h"
 #include "frontend.h"
 #include "nlwrite.h"
-
-#define RECEIVE_MAX (1 << 16)
 
 static bool family_of(const char *word, enum family *f)
 {
@@ -77,8 +72,8 @@ static const char *commands(struct ctl *c, struct nlw *w, const char *script)
 	for (size_t n; *p && strncmp(p, "table ", 6) != 0; p += n + (p[n] == '\n')) {
 		n = strcspn(p, "\n");
 		if (n && *p != '#' && !command(w, arena_strndup(c->arena, p, n))) {
-			ctl_error("a ruleset with extensions of iptables cannot begin with: %.*s",
-				  (int)n, p);
+			ctl_error("a ruleset that nft cannot load cannot begin with: %.*s", (int)n,
+				  p);
 			return NULL;
 		}
 	}
@@ -109,46 +104,6 @@ static bool whole_batch(struct ctl *c, struct nlw *w, const char *script, struct
 	return good;
 }
 
-/* What the kernel answered, which it has by the time that the message is sent: 0, or the first error and the number of its message. */
-static int answers(struct mnl_socket *nl, uint32_t *seq)
-{
-	static char buf[RECEIVE_MAX];
-	ssize_t got;
-	int err = 0;
-
-	while ((got = recv(mnl_socket_get_fd(nl), buf, sizeof(buf), MSG_DONTWAIT)) > 0) {
-		const struct nlmsghdr *h = (const struct nlmsghdr *)buf;
-		int n = (int)got;
-
-		for (; mnl_nlmsg_ok(h, n); h = mnl_nlmsg_next(h, &n)) {
-			const struct nlmsgerr *e = mnl_nlmsg_get_payload(h);
-
-			if (h->nlmsg_type == NLMSG_ERROR &&
-			    mnl_nlmsg_get_payload_len(h) >= sizeof(*e) && e->error && !err) {
-				err = -e->error;
-				*seq = h->nlmsg_seq;
-			}
-		}
-	}
-	return err ? err : got < 0 && errno != EAGAIN ? errno : 0;
-}
-
-static int send_batch(const struct nlw *w, uint32_t *seq)
-{
-	struct mnl_socket *nl = mnl_socket_open2(NETLINK_NETFILTER, SOCK_CLOEXEC);
-	int size = (int)MIN(w->out.n * 2 + RECEIVE_MAX, INT32_MAX), err;
-
-	if (!nl || mnl_socket_bind(nl, 0, MNL_SOCKET_AUTOPID) < 0) {
-		err = errno;
-	} else {
-		setsockopt(mnl_socket_get_fd(nl), SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof(size));
-		err = mnl_socket_sendto(nl, w->out.s, w->out.n) < 0 ? errno : answers(nl, seq);
-	}
-	if (nl)
-		mnl_socket_close(nl);
-	return err;
-}
-
 bool batch_can(struct ctl *c, const struct ruleset *rs)
 {
 	struct diag d;
@@ -169,7 +124,7 @@ int batch_run(struct ctl *c, const char *script, struct ruleset *tables, bool co
 
 	if (!whole_batch(c, &w, script, tables, commit))
 		return 1;
-	err = send_batch(&w, &seq);
+	err = nlw_send(&w, &seq);
 	if (!err)
 		return 0;
 	what = nlw_what(&w, seq);

@@ -126,7 +126,7 @@ int map_dump(struct ctl *c, int fd, struct map_elems *e);
 
 /* -- nft.c ---------------------------------------------------------------------------------------- */
 
-/* Runs one nft transaction (`nft -f -`; $NFT names another nft). 0, or 1 after printing what nft said. */
+/* Runs one transaction (`nft -f -`; $NFT names another nft), by batch.c where nft does not read it. 0, or 1 after printing why. */
 int nft_run(struct ctl *c, const char *script);
 /* A transaction: commands, then tables. */
 struct nft_script {
@@ -136,8 +136,8 @@ struct nft_script {
 int nft_commit(struct ctl *c, const struct nft_script *s);
 int nft_check(struct ctl *c, const struct nft_script *s); /* the same without changing anything */
 /*
- * batch.c: the same as netlink messages, for extensions of iptables, which nft cannot load, and for large sets. tables: what
- * follows the script, or NULL.
+ * batch.c: the same as netlink messages, for what nft cannot load (extensions of iptables, words that it is too old for) and for
+ * large sets. tables: what follows the script, or NULL.
  */
 int batch_run(struct ctl *c, const char *script, struct ruleset *tables, bool commit);
 bool batch_can(struct ctl *c, const struct ruleset *rs); /* can all of it be said in messages? */

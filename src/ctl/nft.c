@@ -13,6 +13,7 @@
 #include "frontend.h"
 
 #define NFT_LARGE 4096 /* elements from which on nft is not asked to read them */
+#define KILLED 128 /* exit status of an nft that a signal ended */
 
 static const char *nft_program(void)
 {
@@ -59,44 +60,66 @@ static int spawn_nft(const char *const *args, int in, int err)
 	while (waitpid(pid, &status, 0) < 0)
 		if (errno != EINTR)
 			return -1;
-	return WIFEXITED(status) ? WEXITSTATUS(status) : 128;
+	return WIFEXITED(status) ? WEXITSTATUS(status) : KILLED;
 }
 
-static int run_script(const char *const *args, const char *script, const char *refused)
+/* All that a file holds, in the arena. */
+static char *contents(struct ctl *c, int fd)
 {
+	struct sbuf b;
+	char buf[4096];
+	ssize_t n;
+
+	sb_init(&b, c->arena);
+	lseek(fd, 0, SEEK_SET);
+	while ((n = read(fd, buf, sizeof(buf))) > 0)
+		sb_add(&b, buf, (size_t)n);
+	sb_puts(&b, "");
+	return b.s;
+}
+
+/*
+ * Whether it is nft that finds something wrong, an older one, which does not know all words of the script, or falls over what the
+ * kernel holds: the kernel has not refused the script then.
+ */
+static bool does_not_read(int rc, const char *said)
+{
+	return rc == KILLED ||
+	       (rc == 1 && strstr(said, "Error: ") && !strstr(said, "Could not process rule"));
+}
+
+static int run_script(struct ctl *c, const char *script, bool commit)
+{
+	const char *args[] = { nft_program(), commit ? "-f" : "-c", commit ? "-" : "-f",
+			       commit ? NULL : "-", NULL };
 	int in = memfile("nft2bpf-script", script, strlen(script));
 	int err = memfile("nft2bpf-nft-says", "", 0), rc;
-	char said[4096];
-	ssize_t n;
+	const char *said;
 
 	if (in < 0 || err < 0)
 		return ctl_error("cannot hand a script to nft: %s", strerror(errno));
 	rc = spawn_nft(args, in, err);
-	if (rc) {
-		ctl_error("%s (exit %d)", refused, rc);
-		lseek(err, 0, SEEK_SET);
-		while ((n = read(err, said, sizeof(said))) > 0)
-			fwrite(said, 1, (size_t)n, stderr);
-	}
+	said = contents(c, err);
 	close(in);
 	close(err);
-	return rc ? 1 : 0;
+	if (!rc || (does_not_read(rc, said) && !batch_run(c, script, NULL, commit)))
+		return 0;
+	ctl_error("%s (exit %d)",
+		  commit ? "nft refuses the transaction; nothing of it is in force"
+			 : "nft would refuse the transaction; nothing is changed",
+		  rc);
+	fputs(said, stderr);
+	return 1;
 }
 
 int nft_run(struct ctl *c, const char *script)
 {
-	if (fb_has_xt(script))
-		return batch_run(c, script, NULL, true);
-	return run_script((const char *[]){ nft_program(), "-f", "-", NULL }, script,
-			  "nft refuses the transaction; nothing of it is in force");
+	return fb_has_xt(script) ? batch_run(c, script, NULL, true) : run_script(c, script, true);
 }
 
 static int check(struct ctl *c, const char *script)
 {
-	if (fb_has_xt(script))
-		return batch_run(c, script, NULL, false);
-	return run_script((const char *[]){ nft_program(), "-c", "-f", "-", NULL }, script,
-			  "nft would refuse the transaction; nothing is changed");
+	return fb_has_xt(script) ? batch_run(c, script, NULL, false) : run_script(c, script, false);
 }
 
 /* Text of a million elements takes nft seconds; the kernel takes them in a fraction of one. */

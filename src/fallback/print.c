@@ -128,7 +128,7 @@ bool fb_print_rule(const struct rule *rule, const struct fb_print_opts *o, struc
 	}
 	cut(out, ps.start);
 	if (!r->text || !text_is_plain(r->text))
-		return !o->listing && pw_rule(r, out);
+		return !o->listing && pw_rule(r, o, out);
 	print_text(r, o, out);
 	return true;
 }
@@ -423,8 +423,32 @@ static bool block(const struct fb_print_opts *o, bool *any, struct sbuf *out)
 	return true;
 }
 
-bool fb_print_table(const struct table *t, const struct fb_print_opts *o, struct sbuf *out)
+/* The nameless sets of rules that only their attributes can say: with names, as those refer to them. */
+static bool print_nameless(const struct table *t, const struct fb_print_opts *o, struct sbuf *out)
 {
+	struct set s;
+
+	vec_foreach(&t->chains, c)
+		vec_foreach(&(*c)->rules, r) {
+			size_t start = out->n;
+			bool words = !pw_needs_names(*r) || fb_print_rule(*r, o, out);
+
+			cut(out, start);
+			vec_foreach(&(*r)->exprs, e) {
+				if (words || (*e)->kind != EX_LOOKUP ||
+				    !((*e)->lookup.set->flags & SET_ANONYMOUS))
+					continue;
+				s = pw_named_set(out->arena, (*e)->lookup.set);
+				if (!fb_print_set(&s, o, out))
+					return false;
+			}
+		}
+	return true;
+}
+
+bool fb_print_table(const struct table *t, const struct fb_print_opts *how, struct sbuf *out)
+{
+	struct fb_print_opts own = *how, *o = &own;
 	bool any = table_head(t, out);
 
 	vec_foreach(&t->objs, it)
@@ -434,6 +458,9 @@ bool fb_print_table(const struct table *t, const struct fb_print_opts *o, struct
 		if (!((*it)->flags & SET_ANONYMOUS) &&
 		    (!block(o, &any, out) || !fb_print_set(*it, o, out)))
 			return false;
+	if (!o->listing && !print_nameless(t, o, out))
+		return false;
+	own.named = !o->listing;
 	vec_foreach(&t->flowtables, it)
 		if (!block(o, &any, out) || !fb_print_flowtable(*it, out))
 			return false;

@@ -124,7 +124,10 @@ void ps_stateful(const struct expr *e, const struct fb_print_opts *o, struct sbu
 void ps_verdict(const struct fb_print_opts *o, struct verdict v, struct sbuf *out);
 
 /* praw.c: a rule by its attributes; false: it refers to something without a name. */
-bool pw_rule(const struct rule *r, struct sbuf *out);
+bool pw_rule(const struct rule *r, const struct fb_print_opts *o, struct sbuf *out);
+/* Whether that takes names for its sets; a nameless set with the name that it has there. */
+bool pw_needs_names(const struct rule *r);
+struct set pw_named_set(struct arena *a, const struct set *s);
 
 /* pset.c */
 bool pe_elems(const struct set *s, const struct fb_print_opts *o, struct pval **key, uint32_t n_key,

@@ -173,7 +173,7 @@ void nlw_plain_chain(struct nlw *w, enum family f, const char *table, const char
 static bool cannot(struct nlw *w, struct loc loc, const char *what, const char *name)
 {
 	diag_error(w->diag, loc,
-		   "%s %s and extensions of iptables in one ruleset cannot be loaded together",
+		   "%s %s cannot be loaded beside what nft has no words for, or is too old for",
 		   what, name);
 	return false;
 }
@@ -322,17 +322,19 @@ static uint8_t proto_reg(const struct expr *e, enum family f)
 static uint32_t asked_proto(const struct rule *r)
 {
 	enum family f = r->chain->table->family;
+	uint8_t reg = REG_NONE;
+	uint16_t type;
 
-	for (uint32_t i = 0; i + 1 < r->exprs.n; i++) {
-		const struct expr *c = r->exprs.v[i + 1];
-		uint8_t reg = proto_reg(r->exprs.v[i], f);
-		uint16_t type;
+	vec_foreach(&r->exprs, it) {
+		const struct expr *e = *it;
 
-		if (reg == REG_NONE || c->kind != EX_CMP || c->cmp.op != CMP_EQ ||
-		    c->cmp.sreg != reg || c->cmp.data.len != (f == FAM_BRIDGE ? 2 : 1))
-			continue;
-		memcpy(&type, c->cmp.data.b, sizeof(type));
-		return f == FAM_BRIDGE ? type : c->cmp.data.b[0];
+		if (e->kind == EX_CMP && e->cmp.op == CMP_EQ && e->cmp.sreg == reg &&
+		    e->cmp.data.len == (f == FAM_BRIDGE ? 2 : 1)) {
+			memcpy(&type, e->cmp.data.b, sizeof(type));
+			return f == FAM_BRIDGE ? type : e->cmp.data.b[0];
+		}
+		if (expr_regs(e).writes)
+			reg = proto_reg(e, f);
 	}
 	return 0;
 }

@@ -3,7 +3,7 @@
  * roundtrip FILE...: each ruleset is read, printed as nft text, and read again; both readings must have the same expressions. So
  * must what is read of the netlink messages that make it, unless it has something that cannot be written so.
  * Prints TAP. FILE.nl is a netlink stream.
- * roundtrip -p FILE: only prints the text.
+ * roundtrip -p FILE: only prints the text. roundtrip -l FILE: hands it to this network namespace's kernel, as messages.
  */
 #include <stdlib.h>
 
@@ -127,6 +127,30 @@ static int print(const char *path)
 	return !ok;
 }
 
+static int load(const char *path)
+{
+	struct arena *a = arena_new();
+	struct ruleset *rs;
+	uint32_t seq = 0;
+	struct diag d;
+	struct nlw w;
+	int err = -1;
+
+	diag_init(&d, a);
+	rs = read_any(a, &d, path);
+	nlw_begin(&w, a, &d);
+	if (rs && !d.errors && nlw_ruleset(&w, rs)) {
+		nlw_end(&w, true);
+		err = nlw_send(&w, &seq);
+	}
+	if (err > 0)
+		fprintf(stderr, "nf_tables refuses %s: %s\n", nlw_what(&w, seq) ?: "it",
+			strerror(err));
+	diag_flush(&d, stderr);
+	arena_free(a);
+	return err != 0;
+}
+
 static bool test(const char *path)
 {
 	struct arena *a = arena_new();
@@ -148,6 +172,8 @@ int main(int argc, char **argv)
 
 	if (argc == 3 && !strcmp(argv[1], "-p"))
 		return print(argv[2]);
+	if (argc == 3 && !strcmp(argv[1], "-l"))
+		return load(argv[2]);
 	printf("1..%d\n", argc - 1);
 	for (int i = 1; i < argc; i++) {
 		bool ok = test(argv[i]);
