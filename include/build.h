@@ -22,7 +22,7 @@ struct build_opts {
 	bool dispatch;	  /* runs of rules become lookups (-O2) */
 	bool plain;	  /* no passes will run (-O0) */
 	/*
-	 * Is handed each function when it is complete, with `arg`; how many instructions it has become. The function's IR ends with
+	 * Is handed each function when it is complete, with `arg`; how many steps it takes the verifier. The function's IR ends with
 	 * the call. NULL: the module keeps its functions.
 	 */
 	uint32_t (*done)(void *arg, struct ir_fn *fn);

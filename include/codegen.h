@@ -13,7 +13,7 @@
 struct obj_file *cg_module(struct ir_mod *m);
 /*
  * The same function by function, in any order, as the module is built; who calls may free a function's IR behind it. cg_fn: how
- * many instructions it has become. cg_close: the object; NULL after errors. *over: the programs that need more stack than
+ * many steps it takes the verifier, about. cg_close: the object; NULL after errors. *over: the programs that need more stack than
  * there is; with such the kernel refuses the object. cg_module does not look for them.
  */
 struct cg;

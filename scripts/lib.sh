@@ -4,6 +4,8 @@
 # Packages to build with, and those the tests need besides.
 BUILD_PACKAGES='gcc libc6-dev meson ninja-build pkg-config flex bison clang python3 libmnl-dev libnftnl-dev libelf-dev zlib1g-dev libjansson-dev libbpf-dev netbase'
 TEST_PACKAGES='libcmocka-dev nftables iptables iproute2 bpftool clang-format clang-tidy libclang-rt-dev util-linux strace'
+KERNELS_PACKAGES='qemu-system-x86 busybox-static kmod'
+KERNELS='6.12'
 LIBBPF_MIN=1.3
 
 say() { printf '%s\n' "$*" >&2; }
@@ -68,6 +70,20 @@ install_missing() {
 	export DEBIAN_FRONTEND=noninteractive
 	[ -z "$plain" ] || as_root apt-get -qq install -y --no-install-recommends $plain >/dev/null || die "apt-get install failed:$plain"
 	[ -z "$back" ] || as_root apt-get -qq install -y --no-install-recommends $release $back >/dev/null || die "apt-get install failed:$back"
+}
+
+# kernel VERSION DIR: the newest kernel of that version for virtual machines, as a package, unpacked into DIR. Nothing is installed.
+kernel() {
+	names="^linux-image-$1\\.[0-9.]*\\+deb[0-9.]*-cloud-amd64\$"
+	apt-cache search --names-only "$names" | grep -q . || as_root apt-get -qq update
+	package=$(apt-cache search --names-only "$names" | cut -d' ' -f1 | sort -V | tail -n 1)
+	[ -n "$package" ] || die "no kernel $1 for virtual machines among the distribution's packages"
+	[ ! -f "$2/$package" ] || return 0
+	say "fetching $package"
+	rm -rf "$2"
+	mkdir -p "$2"
+	(cd "$2" && apt-get -qq download "$package" 2>/dev/null && dpkg-deb -x ./*.deb . && rm -f ./*.deb && touch "$package") ||
+		die "cannot fetch $package"
 }
 
 # configure DIR [meson options]: makes the build folder, or gives an existing one the options.

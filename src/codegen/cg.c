@@ -68,6 +68,24 @@ struct cg *cg_open(struct ir_mod *m)
 	return cg;
 }
 
+/*
+ * What the verifier goes through: each instruction once, and behind each conditional jump, the second time, the way up to a place
+ * whose state it has kept. It keeps one when it has seen 8 instructions and 2 jumps since the last.
+ */
+static uint32_t verifier_steps(const struct obj_fn *fn)
+{
+	uint32_t n = fn->insns.n;
+
+	vec_foreach(&fn->insns, i) {
+		uint8_t class = BPF_CLASS(i->code), op = BPF_OP(i->code);
+
+		if ((class == BPF_JMP || class == BPF_JMP32) && op != BPF_JA && op != BPF_CALL &&
+		    op != BPF_EXIT)
+			n += 8;
+	}
+	return n;
+}
+
 uint32_t cg_fn(struct cg *cg, struct ir_fn *ir)
 {
 	struct obj_fn *out = arena_new_of(cg->o->arena, struct obj_fn);
@@ -85,7 +103,7 @@ uint32_t cg_fn(struct cg *cg, struct ir_fn *ir)
 	if (cg->failed || !function(cg, ir, out))
 		cg->failed = true;
 	arena_free(cg->tmp);
-	return out->insns.n;
+	return verifier_steps(out);
 }
 
 /* Calls of the function that counts get its number. */
