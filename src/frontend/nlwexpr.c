@@ -51,6 +51,8 @@ static bool zero_is_absent(enum expr_kind k, uint8_t attr)
 		return attr >= NFTA_PAYLOAD_CSUM_TYPE;
 	case EX_SOCKET:
 		return attr == NFTA_SOCKET_LEVEL;
+	case EX_EXTHDR:
+		return attr == NFTA_EXTHDR_FLAGS;
 	case EX_FWD:
 		return attr == NFTA_FWD_NFPROTO;
 	case EX_LAST:
@@ -66,9 +68,11 @@ static bool zero_is_absent(enum expr_kind k, uint8_t attr)
 	}
 }
 
-/* Whether the attribute has a flag of its own that says it is not there. */
+/* Whether the attribute has a flag of its own that says it is not there, or has no place in such an expression. */
 static bool absent(const struct expr *e, uint8_t attr)
 {
+	if (e->kind == EX_EXTHDR && e->exthdr.sreg == REG_NONE && e->exthdr.dreg == REG_NONE)
+		return attr == NFTA_EXTHDR_OFFSET || attr == NFTA_EXTHDR_LEN; /* reset: all of it */
 	for (size_t i = 0; i < nl_n_rows; i++)
 		if (nl_rows[i].kind == e->kind && nl_rows[i].attr == attr &&
 		    nl_rows[i].wire == W_HAS)

@@ -2,246 +2,40 @@
 /*
  * kdiff: does the loaded object treat packets as nf_tables treats them?
  *
- *	kdiff -b NFT2BPF -c NFT2BPFCTL -o OBSERVER [-l] [-n PACKETS] [-s SEED] [-a OPTION]... RULESET...
+ *	kdiff -b NFT2BPF -c NFT2BPFCTL -o OBSERVER [-l] [-C FILE] [-n PACKETS] [-s SEED] [-a OPTION]... RULESET...
  *
  * A ruleset is nft text, or, with the ending .xt, a shell script of iptables-nft and ip6tables-nft commands, which both
- * namespaces run, and whose result the compiler reads from the kernel. With -l it reads every ruleset from there. Of a text with
- * xt match "name" = ..., which nft does not read, one namespace gets the ruleset from nft2bpfctl, whole in nftables (--partial
- * never): such a text must have something in each base chain that BPF cannot do.
+ * namespaces run, and whose result the compiler reads from the kernel. With -l it reads every ruleset from there. What the nft at
+ * hand does not read (it is too old, or the text has xt match "name" = ...) goes to the kernel as the compiler's own expressions.
+ *
+ * With -C the kernel's side is told to count what its expressions do, and the table of that goes to FILE (cover.h): one more test.
  *
  * For each ruleset two network namespaces get the same packets (tests/diff/genpkt.h): one has the ruleset loaded by nft, the other
  * by nft2bpf and nft2bpfctl. Compared are, per packet and hook, whether it came and went on, its mark and its conntrack mark; and
  * afterwards every counter and quota of `nft list ruleset` with those of `nft2bpfctl list`. Prints TAP. Exit 77: not permitted here.
  */
-#include <bpf/bpf.h>
-#include <bpf/libbpf.h>
 #include <arpa/inet.h>
 #include <errno.h>
-#include <fcntl.h>
-#include <linux/if_packet.h>
-#include <net/if.h>
 #include <sched.h>
 #include <stdlib.h>
-#include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "../diff/genpkt.h"
+#include "cover.h"
 #include "frontend.h"
-
-#define PACKETS_MAX 60000
-
-struct seen { /* as in observer.bpf.c */
-	uint32_t sum;
-	uint8_t in[5], out[5];
-	uint16_t pad;
-	uint32_t mark[5], ctmark[5];
-};
-
-struct side {
-	char ns[64],
-		peers[64]; /* names of the namespace under test and of the one with the other ends */
-	struct bpf_object *obj;
-	struct bpf_link *links[20];
-	uint32_t n_links;
-	struct seen *seen;
-	int tx[8], raw4, raw6;
-};
+#include "kd.h"
 
 static struct {
 	const char *nft2bpf, *ctl, *observer, *args;
 	uint32_t packets;
 	uint64_t seed;
 	bool live;
+	const char *coverage; /* file; NULL: not asked for */
 } opt = { .packets = 3000, .seed = 1, .args = "" };
 
-static int home_ns = -1;
-
-/* -- running things -------------------------------------------------------------------------------- */
-
-/* Runs a shell command, in a namespace if ns; its output goes to the file `log` if given. */
-static int sh(const char *ns, const char *log, const char *fmt, ...) PRINTF(3, 4);
-static int sh(const char *ns, const char *log, const char *fmt, ...)
-{
-	char cmd[4096], full[8192];
-	va_list ap;
-	FILE *f;
-
-	va_start(ap, fmt);
-	vsnprintf(cmd, sizeof(cmd), fmt, ap);
-	va_end(ap);
-	snprintf(full, sizeof(full), "%s%s sh -s >%s 2>&1",
-		 ns ? "nsenter --net=/run/netns/" : "env", ns ? ns : "", log ? log : "/dev/null");
-	f = popen(full, "w");
-	if (!f)
-		return -1;
-	fputs(cmd, f);
-	return pclose(f);
-}
-
-static void print_log(const char *log)
-{
-	char line[512];
-	FILE *f = fopen(log, "r");
-	int n = 0;
-
-	while (f && fgets(line, sizeof(line), f) && n++ < 30)
-		printf("# %s", line);
-	if (f)
-		fclose(f);
-}
-
-static bool enter(const char *ns)
-{
-	char path[128];
-	int fd;
-
-	snprintf(path, sizeof(path), "/run/netns/%s", ns);
-	fd = ns[0] ? open(path, O_RDONLY | O_CLOEXEC) : home_ns;
-	if (fd < 0 || setns(fd, CLONE_NEWNET))
-		return false;
-	if (ns[0])
-		close(fd);
-	return true;
-}
-
-/* -- a side ---------------------------------------------------------------------------------------- */
-
-static const char setup[] =
-	"for w in all default; do\n"
-	" echo 0 >/proc/sys/net/ipv4/conf/$w/rp_filter\n"
-	" echo 0 >/proc/sys/net/ipv4/conf/$w/send_redirects\n"
-	" echo 1 >/proc/sys/net/ipv4/conf/$w/accept_local\n"
-	" echo 1 >/proc/sys/net/ipv4/conf/$w/route_localnet\n"
-	" echo 1 >/proc/sys/net/ipv6/conf/$w/forwarding\n"
-	" echo 0 >/proc/sys/net/ipv6/conf/$w/accept_dad\n"
-	" echo 0 >/proc/sys/net/ipv6/conf/$w/accept_ra\n"
-	" echo 0 >/proc/sys/net/ipv6/conf/$w/router_solicitations\n"
-	" echo 1 >/proc/sys/net/ipv6/conf/$w/addr_gen_mode\n"
-	" echo 1 >/proc/sys/net/ipv6/conf/$w/mldv1_unsolicited_report_interval\n"
-	" echo 1 >/proc/sys/net/ipv6/conf/$w/mldv2_unsolicited_report_interval\n"
-	"done\n"
-	"echo 1 >/proc/sys/net/ipv4/ip_forward\n"
-	"echo 0 >/proc/sys/net/ipv4/icmp_ratelimit\n"
-	"echo 0 >/proc/sys/net/ipv4/icmp_ratemask\n"
-	"for w in per_sec burst; do\n"
-	" echo 10000000 >/proc/sys/net/ipv4/icmp_msgs_$w\n"
-	"done\n"
-	"echo 0 >/proc/sys/net/ipv6/icmp/ratelimit\n"
-	"echo >/proc/sys/net/ipv6/icmp/ratemask\n"
-	"echo 0 >/proc/sys/net/ipv4/icmp_ratemask\n"
-	"echo 0 >/proc/sys/net/ipv6/auto_flowlabels\n"
-	"echo 1 >/proc/sys/net/netfilter/nf_conntrack_acct\n"
-	"ip link set lo up\n";
-
-static bool add_iface(struct side *s, const char *name, uint32_t i)
-{
-	return !sh(
-		NULL, NULL,
-		"set -e\n"
-		"ip -n %s link add %s mtu 9000 address 02:00:00:00:01:%02x type veth peer name p%u "
-		"netns %s mtu 9000 address 02:00:00:00:02:%02x\n"
-		"ip -n %s link set %s arp off up; ip -n %s link set p%u arp off up\n"
-		"ip -n %s addr add 10.%u.0.1/16 dev %s\n"
-		"ip -n %s -6 addr add fd00:0:0:%x::1/64 dev %s nodad\n",
-		s->ns, name, i, i, s->peers, i, s->ns, name, s->peers, i, s->ns, i, name, s->ns, i,
-		name);
-}
-
-static bool add_ifaces(struct side *s, const char *const *names, uint32_t n)
-{
-	for (uint32_t i = 0; i < n; i++)
-		if (!add_iface(s, names[i], i))
-			return false;
-	return !sh(NULL, NULL,
-		   "set -e\n"
-		   "ip -n %s route add default dev %s\n"
-		   "ip -n %s -6 route add default dev %s\n"
-		   "ip -n %s route add local default dev lo table 100\n"
-		   "ip -n %s -6 route add local default dev lo table 100\n",
-		   s->ns, names[n - 1], s->ns, names[n - 1], s->ns, s->ns);
-}
-
-static bool observe(struct side *s)
-{
-	static const char *const progs[] = { "observe_first", "observe_last" };
-	static const int32_t prios[] = { INT32_MIN + 9, INT32_MAX - 9 };
-	struct bpf_map *map;
-
-	s->obj = bpf_object__open_file(opt.observer, NULL);
-	if (!s->obj || bpf_object__load(s->obj) || !enter(s->ns))
-		return false;
-	for (uint32_t i = 0; i < 20; i++) {
-		LIBBPF_OPTS(bpf_netfilter_opts, o, .pf = i % 2 ? 10 : 2, .hooknum = i / 2 % 5,
-			    .priority = prios[i / 10]);
-
-		s->links[i] = bpf_program__attach_netfilter(
-			bpf_object__find_program_by_name(s->obj, progs[i / 10]), &o);
-		if (!s->links[i])
-			return false;
-		s->n_links = i + 1;
-	}
-	map = bpf_object__find_map_by_name(s->obj, "seen");
-	s->seen = mmap(NULL, 65536 * sizeof(struct seen), PROT_READ | PROT_WRITE, MAP_SHARED,
-		       bpf_map__fd(map), 0);
-	return s->seen != MAP_FAILED;
-}
-
-static bool open_sockets(struct side *s, uint32_t n)
-{
-	struct sockaddr_ll ll = { .sll_family = AF_PACKET };
-	char name[16];
-
-	s->raw4 = socket(AF_INET, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_RAW);
-	s->raw6 = socket(AF_INET6, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_RAW);
-	if (s->raw4 < 0 || s->raw6 < 0 || !enter(s->peers))
-		return false;
-	for (uint32_t i = 0; i < n; i++) {
-		s->tx[i] = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0);
-		snprintf(name, sizeof(name), "p%u", i);
-		ll.sll_ifindex = (int)if_nametoindex(name);
-		if (s->tx[i] < 0 || bind(s->tx[i], (struct sockaddr *)&ll, sizeof(ll)))
-			return false;
-	}
-	return true;
-}
-
-static bool side_open(struct side *s, const char *name, const char *const *ifaces, uint32_t n)
-{
-	memset(s, 0, sizeof(*s));
-	snprintf(s->ns, sizeof(s->ns), "kdiff%d%s", getpid(), name);
-	snprintf(s->peers, sizeof(s->peers), "kdiff%d%sp", getpid(), name);
-	s->raw4 = s->raw6 = -1;
-	for (int i = 0; i < 8; i++)
-		s->tx[i] = -1;
-	if (sh(NULL, NULL, "ip netns add %s && ip netns add %s", s->ns, s->peers))
-		return false;
-	sh(s->peers, NULL,
-	   "echo 1 >/proc/sys/net/ipv6/conf/all/disable_ipv6\n"
-	   "echo 1 >/proc/sys/net/ipv6/conf/default/disable_ipv6\n");
-	sh(s->ns, NULL, "%s", setup);
-	return add_ifaces(s, ifaces, n) && observe(s) && open_sockets(s, n);
-}
-
-static void side_close(struct side *s)
-{
-	for (int i = 0; i < 8; i++)
-		if (s->tx[i] >= 0)
-			close(s->tx[i]);
-	if (s->raw4 >= 0)
-		close(s->raw4);
-	if (s->raw6 >= 0)
-		close(s->raw6);
-	for (uint32_t i = 0; i < s->n_links; i++)
-		bpf_link__destroy(s->links[i]);
-	if (s->seen && s->seen != MAP_FAILED)
-		munmap(s->seen, 65536 * sizeof(struct seen));
-	if (s->obj)
-		bpf_object__close(s->obj);
-	enter("");
-	sh(NULL, NULL, "ip netns del %s; ip netns del %s", s->ns, s->peers);
-}
+static struct cover *cover; /* NULL: not asked for */
 
 /* -- packets --------------------------------------------------------------------------------------- */
 
@@ -319,7 +113,7 @@ static uint64_t hash_seen(const struct side *sides)
 
 	for (int i = 0; i < 2; i++)
 		for (const uint8_t *p = (const uint8_t *)sides[i].seen,
-				   *end = (const uint8_t *)(sides[i].seen + 65536);
+				   *end = (const uint8_t *)(sides[i].seen + opt.packets + 1);
 		     p < end; p += 8) {
 			uint64_t word;
 
@@ -359,20 +153,13 @@ static uint64_t lost_packets(void)
 /* Sends every packet to both sides, in the three ways one after another. Returns how many. */
 static uint32_t send_all(struct genpkt *g, struct side *sides, struct gp_packet *ps, bool no_late)
 {
-	static const char *const routing[] = {
-		[GP_IN] = "for d in $(ls /sys/class/net); do ip rule add pref 5 iif $d lookup 100;"
-			  " ip -6 rule add pref 5 iif $d lookup 100; done",
-		[GP_FWD] = "while ip rule del pref 5; do :; done; while ip -6 rule del pref 5; do "
-			   ":; done",
-		[GP_OUT] = "true",
-	};
 	const char *const *names;
 	uint32_t n = genpkt_ifaces(g, &names), id = 0;
 
-	(void)n;
 	for (int way = GP_IN; way <= GP_OUT; way++) {
-		for (int i = 0; i < 2; i++)
-			sh(NULL, NULL, "ip netns exec %s sh -c '%s'", sides[i].ns, routing[way]);
+		for (int i = 0; i < 2 && way != GP_OUT; i++)
+			if (!take_all_in(&sides[i], names, n, way == GP_IN))
+				printf("# the rules of routing cannot be changed\n");
 		for (uint32_t k = 0; k < opt.packets / 3; k++) {
 			struct gp_packet *p = &ps[id];
 
@@ -510,73 +297,27 @@ static bool same_counters(const char *dir)
 
 /* -- one ruleset ----------------------------------------------------------------------------------- */
 
-/* A text that says extensions of iptables in full. */
-static bool is_full(const char *ruleset)
+struct sought { /* the ruleset at hand */
+	const char *path;
+	struct ruleset *rs;
+	struct ruleset *counting; /* the same with the counters of cover.h; NULL: not asked for */
+	bool direct;		  /* the kernel's side has got it without nft */
+	char dir[32];
+};
+
+static bool load_both(struct side *sides, struct sought *s)
 {
-	FILE *f = fopen(ruleset, "r");
-	char line[8192];
-	bool full = false;
-
-	while (f && !full && fgets(line, sizeof(line), f))
-		full = strstr(line, "\txt match \"") || strstr(line, " xt match \"");
-	if (f)
-		fclose(f);
-	return full;
-}
-
-static bool is_xt(const char *ruleset)
-{
-	size_t n = strlen(ruleset);
-
-	return n > 3 && !strcmp(ruleset + n - 3, ".xt");
-}
-
-/* What a script of iptables' commands makes, from a namespace of its own. */
-static struct ruleset *read_xt(struct arena *a, struct diag *d, const char *script)
-{
-	struct ruleset *rs = NULL;
-	char ns[32], log[64];
-
-	snprintf(ns, sizeof(ns), "kdiff%dx", getpid());
-	snprintf(log, sizeof(log), "/tmp/%s.log", ns);
-	if (sh(NULL, log, "ip netns add %s", ns) || sh(ns, log, "set -e; . '%s'", script)) {
-		printf("# %s does not run\n", script);
-		print_log(log);
-	} else if (enter(ns)) {
-		rs = frontend_read_live(a, d);
-	}
-	enter("");
-	sh(NULL, NULL, "ip netns del %s", ns);
-	unlink(log);
-	return rs;
-}
-
-/* Into the kernel of one side, as it is. */
-static int load_plain(struct side *s, const char *ruleset, const char *dir)
-{
+	const char *ruleset = s->path, *dir = s->dir;
+	bool live = is_xt(ruleset) || (opt.live && !is_full(ruleset)), also = false;
 	char log[256];
 
-	snprintf(log, sizeof(log), "%s/log", dir);
-	if (is_xt(ruleset))
-		return sh(s->ns, log, "set -e; . '%s'", ruleset);
-	if (is_full(ruleset))
-		return sh(s->ns, log,
-			  "'%s' --partial never '%s' -o %s/n.o && '%s' load %s/n.o --name kdiff",
-			  opt.nft2bpf, ruleset, dir, opt.ctl, dir);
-	return sh(s->ns, log, "${NFT:-nft} -f '%s'", ruleset);
-}
-
-static bool load_both(struct side *sides, const char *ruleset, const char *dir)
-{
-	bool live = is_xt(ruleset) || (opt.live && !is_full(ruleset));
-	char log[256];
-
-	snprintf(log, sizeof(log), "%s/log", dir);
-	if (load_plain(&sides[0], ruleset, dir) || (live && load_plain(&sides[1], ruleset, dir))) {
+	s->direct = s->counting;
+	if (!ref_load(&sides[0], s->counting ?: s->rs, ruleset, dir, &s->direct) ||
+	    (live && !ref_load(&sides[1], s->rs, ruleset, dir, &also))) {
 		printf("# the kernel does not take the ruleset\n");
-		print_log(log);
 		return false;
 	}
+	snprintf(log, sizeof(log), "%s/log", dir);
 	if (sh(sides[1].ns, log,
 	       "'%s' %s %s%s%s -o %s/k.o && { test %d = 0 || ${NFT:-nft} flush ruleset; } && "
 	       "'%s' load %s/k.o --name kdiff",
@@ -589,47 +330,61 @@ static bool load_both(struct side *sides, const char *ruleset, const char *dir)
 	return true;
 }
 
-static bool run_loaded(struct genpkt *g, struct side *sides, const char *dir, bool no_late)
+static bool run_loaded(struct genpkt *g, struct side *sides, const struct sought *s)
 {
 	struct gp_packet *ps = calloc(opt.packets, sizeof(*ps));
 	uint32_t n, bad, stopped;
 	char log[256];
 	bool good;
 
-	n = send_all(g, sides, ps, no_late);
+	n = send_all(g, sides, ps, reads_transport(s->rs));
 	bad = compare(&sides[0], &sides[1], ps, n, &stopped);
 	free(ps);
-	snprintf(log, sizeof(log), "%s/nft.list", dir);
-	sh(sides[0].ns, log, "${NFT:-nft} list ruleset");
-	snprintf(log, sizeof(log), "%s/ours.list", dir);
-	good = !sh(sides[1].ns, log, "'%s' list kdiff", opt.ctl);
-	if (!good)
+	snprintf(log, sizeof(log), "%s/nft.list", s->dir);
+	good = ref_list(&sides[0], log, s->direct, cover, s->counting);
+	snprintf(log, sizeof(log), "%s/ours.list", s->dir);
+	if (sh(sides[1].ns, log, "'%s' list kdiff", opt.ctl)) {
 		print_log(log);
-	if (!same_counters(dir))
 		good = false;
+	}
+	if (!same_counters(s->dir))
+		good = false;
+	snprintf(log, sizeof(log), "%s/log", s->dir);
+	if (sh(sides[1].ns, log, "'%s' unload kdiff", opt.ctl)) {
+		printf("# unload fails\n");
+		print_log(log);
+		good = false;
+	}
 	printf("# %u packets, %u stopped, %u differ\n", n, stopped, bad);
 	return good && !bad;
 }
 
-static bool run(const char *ruleset)
+static struct ruleset *read_ruleset(struct arena *a, struct diag *d, const char *path)
 {
+	return is_xt(path) ? read_xt(a, d, path)
+			   : frontend_read_text(a, d, path, &(struct parse_opts){ 0 });
+}
+
+static bool run(struct side *sides, const char *path)
+{
+	struct sought s = { .path = path, .dir = "/tmp/kdiff.XXXXXX" };
 	struct arena *a = arena_new();
-	struct side sides[2];
-	struct ruleset *rs;
 	struct genpkt *g;
 	struct diag d;
-	char dir[] = "/tmp/kdiff.XXXXXX", log[64];
 	const char *const *names;
 	uint32_t n;
 	bool good = false;
 
 	diag_init(&d, a);
-	rs = is_xt(ruleset) ? read_xt(a, &d, ruleset)
-			    : frontend_read_text(a, &d, ruleset, &(struct parse_opts){ 0 });
+	s.rs = read_ruleset(a, &d, path);
+	if (cover && s.rs) {
+		s.counting = read_ruleset(a, &d, path);
+		cover_put(s.counting);
+	}
 	diag_flush(&d, stdout);
-	if (!rs || !mkdtemp(dir))
+	if (!s.rs || !mkdtemp(s.dir))
 		goto out;
-	g = genpkt_new(a, rs, opt.seed);
+	g = genpkt_new(a, s.rs, opt.seed);
 	genpkt_plain_tunnels(g);
 	n = genpkt_ifaces(g, &names);
 	good = side_open(&sides[0], "a", names, n);
@@ -637,55 +392,24 @@ static bool run(const char *ruleset)
 	if (!good)
 		printf("# the namespaces cannot be made: %s\n", strerror(errno));
 	usleep(50000); /* until the kernel has said what it says of new addresses */
-	good = good && load_both(sides, ruleset, dir);
-	if (good) {
-		good = run_loaded(g, sides, dir, reads_transport(rs));
-		snprintf(log, sizeof(log), "%s/log", dir);
-		if (sh(sides[1].ns, log, "'%s' unload kdiff", opt.ctl)) {
-			printf("# unload fails\n");
-			print_log(log);
-			good = false;
-		}
-	}
+	good = good && load_both(sides, &s) && run_loaded(g, sides, &s);
 	side_close(&sides[0]);
 	side_close(&sides[1]);
-	sh(NULL, NULL, "rm -rf %s", dir);
+	sh(NULL, NULL, "rm -rf %s", s.dir);
 out:
 	arena_free(a);
 	return good;
 }
 
-/* The number of "v1.0.6" and the like in a text, behind the word; 0: not there. */
-static uint32_t version_in(const char *text, const char *word)
+/* The table of what was covered; how much is amiss with it. */
+static uint32_t print_coverage(void)
 {
-	const char *at = strstr(text, word);
-	unsigned int a, b, c;
+	FILE *f = fopen(opt.coverage, "w");
+	uint32_t bad = f ? cover_print(cover, f) : 1;
 
-	if (!at || sscanf(at + strlen(word), "%u.%u.%u", &a, &b, &c) != 3)
-		return 0;
-	return a << 16 | b << 8 | c;
-}
-
-/* Whether the ruleset says "needs nft X.Y.Z" in its first line and the nft at hand is older. */
-static bool needs_newer(const char *ruleset)
-{
-	FILE *f = fopen(ruleset, "r"), *v;
-	char line[512] = "", have[128] = "";
-	uint32_t need;
-
-	if (f && !fgets(line, sizeof(line), f))
-		line[0] = '\0';
-	if (f)
-		fclose(f);
-	need = version_in(line, "needs nft ");
-	if (!need)
-		return false;
-	v = popen("${NFT:-nft} --version", "r");
-	if (v && !fgets(have, sizeof(have), v))
-		have[0] = '\0';
-	if (v)
-		pclose(v);
-	return version_in(have, " v") < need;
+	if (!f || fclose(f))
+		printf("# %s: %s\n", opt.coverage, strerror(errno));
+	return bad;
 }
 
 /* Pins of this test alone, gone with it. */
@@ -708,12 +432,16 @@ static int not_permitted(void)
 int main(int argc, char **argv)
 {
 	int c, failed = 0;
+	struct side sides[2] = { 0 };
 	cpu_set_t one;
 
-	while ((c = getopt(argc, argv, "ln:s:a:b:c:o:")) >= 0) {
+	while ((c = getopt(argc, argv, "lC:n:s:a:b:c:o:")) >= 0) {
 		switch (c) {
 		case 'l':
 			opt.live = true;
+			break;
+		case 'C':
+			opt.coverage = optarg;
 			break;
 		case 'n':
 			opt.packets = (uint32_t)MIN(strtoul(optarg, NULL, 10), PACKETS_MAX);
@@ -741,29 +469,25 @@ int main(int argc, char **argv)
 		fprintf(stderr, "kdiff: see the head of kdiff.c\n");
 		return 2;
 	}
-	home_ns = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
-	if (geteuid() || home_ns < 0 || !private_bpffs() ||
-	    sh(NULL, NULL, "ip netns add kdiff%d && ip netns del kdiff%d", getpid(), getpid()))
+	if (geteuid() || !home() || !private_bpffs() ||
+	    sh(NULL, NULL, "ip netns add kdiff%d && ip netns del kdiff%d", getpid(), getpid()) ||
+	    !side_observer(&sides[0], opt.observer) || !side_observer(&sides[1], opt.observer))
 		return not_permitted();
 	CPU_ZERO(
 		&one); /* sending and receiving on one processor: the order is the same on both sides */
 	CPU_SET(sched_getcpu(), &one);
 	sched_setaffinity(0, sizeof(one), &one);
 	setvbuf(stdout, NULL, _IOLBF, 0);
-	printf("1..%d\n", argc - optind);
+	printf("1..%d\n", argc - optind + !!opt.coverage);
+	cover = opt.coverage ? cover_new(arena_new()) : NULL;
 	for (int i = optind; i < argc; i++) {
 		const char *base = strrchr(argv[i], '/');
 		bool good = false;
 
-		if (needs_newer(argv[i])) {
-			printf("ok %d - %s # SKIP nft is too old for it\n", i - optind + 1,
-			       base ? base + 1 : argv[i]);
-			continue;
-		}
 		for (int tries = 3; tries; tries--) {
 			uint64_t lost = lost_packets();
 
-			good = run(argv[i]);
+			good = run(sides, argv[i]);
 			if (good || lost_packets() == lost)
 				break;
 			printf("# the kernel lost packets between the interfaces: once more\n");
@@ -771,6 +495,15 @@ int main(int argc, char **argv)
 		failed += !good;
 		printf("%s %d - %s %s\n", good ? "ok" : "not ok", i - optind + 1,
 		       base ? base + 1 : argv[i], opt.args);
+	}
+	if (cover) {
+		uint32_t bad = print_coverage();
+
+		failed += bad > 0;
+		printf("%s %d - every kind matches, does not match and breaks, or its reason is "
+		       "told: %u "
+		       "do not\n",
+		       bad ? "not ok" : "ok", argc - optind + 1, bad);
 	}
 	return failed ? 1 : 0;
 }
