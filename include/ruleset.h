@@ -422,6 +422,9 @@ struct set {
 	/* Sets of ranges in maps: why there is no index of the elements (setindex.h), once asked; NULL: there is one. */
 	bool index_known;
 	const char *index_why;
+	/* The field that leaves few elements (narrow.h), once asked. */
+	bool narrow_known;
+	uint32_t narrow;
 };
 
 struct obj {

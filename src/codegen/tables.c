@@ -5,10 +5,12 @@
  *	few elements		comparisons, joined (here)
  *	exact keys		perfect hash (tabhash.c)
  *	ranges of one field	sorted array, binary search (tabrange.c)
- *	ranges in several	a row of bits for each field, joined (tabconcat.c)
+ *	ranges in several	by a field that leaves few elements (tabnarrow.c), or a row of bits for each field, joined
+ *				(tabconcat.c)
  */
 #include <endian.h>
 
+#include "narrow.h"
 #include "tables.h"
 #include "isel.h"
 
@@ -357,7 +359,10 @@ static struct tabres search(struct tabcur *c)
 		return tab_small(c);
 	if (!t->ranges)
 		return tab_hash(c);
-	return t->set->n_fields > 1 ? tab_concat(c) : tab_search(c);
+	if (t->set->n_fields < 2)
+		return tab_search(c);
+	return narrow_field(t->set) < t->set->n_fields ? tab_narrow(c, narrow_field(t->set))
+						       : tab_concat(c);
 }
 
 struct user {

@@ -30,6 +30,7 @@ struct tabset {
 		uint32_t vals; /* numbers; concatenations: a row of bits for each point */
 	} range[16];
 	uint32_t row_bits, nums, ctz; /* concatenations: log2 of a row's 64-bit words; tables */
+	uint32_t depth; /* narrow ones: most elements of a point; row_bits: of 32-bit words */
 	bool hash_made, range_made;
 };
 
@@ -74,5 +75,7 @@ struct tabres tab_small(struct tabcur *c);
 struct tabres tab_hash(struct tabcur *c);
 struct tabres tab_search(struct tabcur *c);
 struct tabres tab_concat(struct tabcur *c);
+/* narrow: the field that leaves few elements (narrow.h). */
+struct tabres tab_narrow(struct tabcur *c, uint32_t narrow);
 
 #endif

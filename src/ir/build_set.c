@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* Lowering of sets, maps and verdict maps, and of expressions that keep state. */
 #include "lower.h"
+#include "narrow.h"
 
 /* Elements of a concatenation of ranges up to which rows of bits in read-only data serve. */
 #define ROWS_MAX 512
 
 bool set_is_large(const struct set *s)
 {
-	return s->flags & SET_INTERVAL && s->n_fields > 1 && s->elems.n > ROWS_MAX;
+	return s->flags & SET_INTERVAL && s->n_fields > 1 && s->elems.n > ROWS_MAX &&
+	       narrow_field(s) == s->n_fields;
 }
 
 bool set_is_const(const struct set *s, const struct build_opts *o)

@@ -103,7 +103,7 @@ struct drun {
 	uint32_t n, cap;
 	struct dfield fields[DISPATCH_UNITS];
 	uint32_t n_fields, key_len;
-	bool exact;
+	bool exact, narrow;
 	VEC(struct delem) elems;
 	VEC(struct dclass) classes;
 	uint32_t *class_of; /* by rule of the run */

@@ -14,9 +14,11 @@
 #include <stdlib.h>
 
 #include "dispatch.h"
+#include "narrow.h"
 
-#define PRODUCT_MAX 64	/* exact keys that one rule may have */
-#define CONCAT_MAX  512 /* elements of one concatenation of ranges: a bit each in every row */
+#define PRODUCT_MAX  64	 /* exact keys that one rule may have */
+#define CONCAT_MAX   512 /* elements of one concatenation of ranges: a bit each in every row ... */
+#define NARROW_ELEMS (1u << 20) /* ... or any number, if it is narrow */
 
 /* -- the key ----------------------------------------------------------------------------------------------------- */
 
@@ -282,17 +284,48 @@ static bool overlap(const struct drun *run, const struct delem *x, const struct 
 	return true;
 }
 
+/* Whether some field leaves few of the elements: then there may be any number of them. */
+static bool is_narrow(struct drun *run)
+{
+	const uint8_t **lo = arena_array(run->tmp, const uint8_t *, run->elems.n + 1);
+	const uint8_t **hi = arena_array(run->tmp, const uint8_t *, run->elems.n + 1);
+
+	for (uint32_t f = 0; f < run->n_fields; f++) {
+		for (uint32_t k = 0; k < run->elems.n; k++) {
+			lo[k] = run->elems.v[k].lo;
+			hi[k] = run->elems.v[k].hi;
+		}
+		if (narrow_most(lo, hi, run->elems.n, run->fields[f].off, run->fields[f].len) <=
+		    NARROW_MAX)
+			return true;
+	}
+	return false;
+}
+
+static bool all_final(const struct drun *run)
+{
+	for (uint32_t k = 0; k < run->n; k++)
+		if (!run->r[k]->final)
+			return false;
+	return true;
+}
+
 static uint32_t concat_elements(struct drun *run)
 {
+	bool final = all_final(run);
+	uint32_t max = final ? NARROW_ELEMS : CONCAT_MAX, fit = run->n;
+
 	for (uint32_t k = 0; k < run->n; k++) {
 		uint32_t n = product(run, k), was = run->elems.n;
 
 		if (was + n > CONCAT_MAX)
-			return k;
+			fit = MIN(fit, k);
+		if (was + n > max)
+			return fit;
 		for (uint32_t i = 0; i < n; i++) {
 			struct delem e = element(run, k, i);
 
-			for (uint32_t j = 0; j < was; j++)
+			for (uint32_t j = 0; j < was && !final; j++)
 				if (!run->r[run->elems.v[j].rule]->final &&
 				    overlap(run, &run->elems.v[j], &e)) {
 					run->elems.n = was;
@@ -301,7 +334,8 @@ static uint32_t concat_elements(struct drun *run)
 			*vec_push(run->tmp, &run->elems) = e;
 		}
 	}
-	return run->n;
+	run->narrow = is_narrow(run);
+	return run->narrow ? run->n : fit;
 }
 
 /* -- effects ----------------------------------------------------------------------------------------------------- */
@@ -644,24 +678,47 @@ bool dispatch_never(struct bld *b, struct dchain *dc, uint32_t at)
 /* A run that ends early is tried on few rules first, so that looking for runs stays in proportion. */
 #define FIRST_TRY 64
 
+/* The run that begins with rule `at`: how many rules; 0: none. */
+static uint32_t find_run(struct drun *run, struct dchain *dc, uint32_t at)
+{
+	uint32_t max = FIRST_TRY, n;
+
+	for (;; max = UINT32_MAX) {
+		collect(run, dc, at, max);
+		n = run->n < DISPATCH_MIN ? 0 : dispatch_elements(run);
+		if (n < DISPATCH_MIN)
+			return 0;
+		if (max == UINT32_MAX || n < FIRST_TRY)
+			return n;
+	}
+}
+
+/* Long, and found in one step: nothing is better. */
+static bool is_best(const struct drun *run, uint32_t n)
+{
+	return n >= FIRST_TRY && (run->exact || run->n_fields < 2 || run->narrow);
+}
+
 uint32_t dispatch_run(struct bld *b, struct dchain *dc, uint32_t at)
 {
 	struct drun run = { .b = b, .tmp = dc->tmp };
-	uint32_t max = FIRST_TRY, n;
+	uint32_t n, mixed;
 
-	if (!dc->tmp)
+	if (!dc->tmp || at + DISPATCH_MIN > dc->to)
 		return 0;
-	n = dispatch_mix(b, dc, at);
-	if (n || dc->mix || at + DISPATCH_MIN > dc->to)
-		return n;
-	for (;; max = UINT32_MAX) {
-		collect(&run, dc, at, max);
-		n = run.n < DISPATCH_MIN ? 0 : dispatch_elements(&run);
-		if (n < DISPATCH_MIN)
-			return dispatch_window(b, dc, at);
-		if (max == UINT32_MAX || n < FIRST_TRY)
-			break;
+	if (dc->mix) {
+		mixed = dispatch_mix(b, dc, at);
+		if (mixed || dc->mix)
+			return mixed;
 	}
+	n = find_run(&run, dc, at);
+	if (!is_best(&run, n) || build_mix_any) {
+		mixed = dispatch_mix(b, dc, at);
+		if (mixed || dc->mix)
+			return mixed;
+	}
+	if (!n)
+		return dispatch_window(b, dc, at);
 	if (!dispatch_effects(&run))
 		return 0;
 	b->pos->next = run.place[run.n - 1] + 1;
