@@ -249,7 +249,7 @@ static bool elem_text(const struct set *s, const struct etype *ty, const struct 
 		sb_puts(out, " ");
 		ps_stateful(el->exprs[i], o, out);
 	}
-	if (el->has_timeout) {
+	if (el->has_timeout && !(o->listing && el->timeout == s->timeout)) {
 		sb_puts(out, " timeout ");
 		pv_time(out, el->timeout);
 	}

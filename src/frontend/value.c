@@ -241,7 +241,8 @@ struct tx *ev_range(struct sema *s, struct ast_expr *e, bool may_wrap)
 			   ast_text(s->arena, s->diag, e->loc));
 		return NULL;
 	}
-	a->kind = a->val == b->val ? TX_VALUE : TX_RANGE; /* a range of one is that value to nft, too */
+	a->kind = a->val == b->val ? TX_VALUE
+				   : TX_RANGE; /* a range of one is that value to nft, too */
 	a->hi = b->val;
 	a->loc = e->loc;
 	return a;
