@@ -125,9 +125,9 @@ struct ir_fn {
 	int32_t prio;
 	VEC(struct ir_block *)
 	blocks; /* [0] is the entry; after ir_cfg() in reverse post-order, the unreachable gone */
-	uint32_t size;		  /* builder: the verifier's steps, about, those of callees included */
-	uint32_t prog;		  /* builder: which program of the plan it is, or serves */
-	bool sparing;		  /* stack is dear: loads are made anew rather than kept */
+	uint32_t size; /* builder: the verifier's steps, about, those of callees included */
+	uint32_t prog; /* builder: which program of the plan it is, or serves */
+	bool sparing;  /* stack is dear: loads are made anew rather than kept */
 	uint32_t n_ins, n_blocks; /* ids given out */
 	/*
 	 * What holds since the last ir_cfg() and ir_dominators(), which do nothing while it does; every change of edges by the

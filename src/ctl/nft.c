@@ -13,7 +13,7 @@
 #include "frontend.h"
 
 #define NFT_LARGE 4096 /* elements from which on nft is not asked to read them */
-#define KILLED 128 /* exit status of an nft that a signal ended */
+#define KILLED	  128  /* exit status of an nft that a signal ended */
 
 static const char *nft_program(void)
 {

@@ -47,8 +47,7 @@ bool lower_is_full(const struct bld *b)
 {
 	uint32_t n = b->c.fn->n_ins;
 
-	return n > b->part_max && !b->uncut &&
-	       (!b->level || n - b->part_max > b->part_max / 2);
+	return n > b->part_max && !b->uncut && (!b->level || n - b->part_max > b->part_max / 2);
 }
 
 static bool heavy_target(const struct bld *b, const struct verdict *v)
