@@ -81,6 +81,61 @@ static struct ruleset *in_nftables(struct ctl *c)
 	return live;
 }
 
+/* The table that the kernel wants a target of iptables to be in; NULL: any. */
+static const char *target_table(const struct expr *e)
+{
+	static const char *const names[][2] = {
+		{ "REJECT", "filter" }, { "MASQUERADE", "nat" }, { "SNAT", "nat" },
+		{ "DNAT", "nat" },	{ "REDIRECT", "nat" },	 { "NETMAP", "nat" },
+		{ "CT", "raw" },	{ "NOTRACK", "raw" },	 { "TPROXY", "mangle" },
+		{ "DSCP", "mangle" },	{ "TOS", "mangle" },	 { "TTL", "mangle" },
+		{ "HL", "mangle" },	{ "ECN", "mangle" },	 { "CHECKSUM", "mangle" },
+	};
+
+	for (size_t i = 0; e->kind == EX_TARGET && i < ARRAY_SIZE(names); i++)
+		if (!strcmp(e->xt.name, names[i][0]))
+			return names[i][1];
+	return NULL;
+}
+
+/* Beside the user's tables the object's have other names, which such targets do not bear. */
+static int check_rule(const struct rule *rule)
+{
+	struct rule own = rule_kernel(rule);
+	const struct table *t = rule->chain->table;
+
+	vec_foreach(&own.exprs, e) {
+		const char *table = target_table(*e);
+
+		if (table)
+			return ctl_error(
+				"--replace-tables: rule %u of chain %s %s %s: the kernel takes "
+				"target %s of iptables only in a table called %s, and beside it "
+				"the "
+				"object's table has another name: delete the table, and load "
+				"without "
+				"--replace-tables",
+				rule->index, family_name(t->family), t->name, rule->chain->name,
+				(*e)->xt.name, table);
+	}
+	return 0;
+}
+
+static int check_targets(struct ctl *c, const struct manifest *m)
+{
+	struct diag d;
+	const struct ruleset *rs = manifest_ruleset(c, m, &d);
+
+	if (!rs)
+		return 1;
+	vec_foreach(&rs->tables, t)
+		vec_foreach(&(*t)->chains, ch)
+			vec_foreach(&(*ch)->rules, r)
+				if (check_rule(*r))
+					return 1;
+	return 0;
+}
+
 int aside_plan(struct ctl *c, struct ctl_obj *o, const struct manifest *old)
 {
 	struct manifest *m = o->mf;
@@ -93,6 +148,8 @@ int aside_plan(struct ctl *c, struct ctl_obj *o, const struct manifest *old)
 	} else if (!c->replace_tables) {
 		return 0;
 	}
+	if (check_targets(c, m))
+		return 1;
 	m->preamble = ""; /* it would remove what is to stay */
 	if (c->replace_tables) {
 		m->prefix = arena_printf(c->arena, "nft2bpf-%s.", c->name);

@@ -46,6 +46,39 @@ ebtables-nft -A FORWARD -p 802_1Q --vlan-id 3 -j DROP
 nft flush ruleset
 """
 
+XT_ASIDE = """set -e
+iptables-nft -A INPUT -p tcp -m multiport --dports 22,80 -m comment --comment "two ports" -c 5 300 -j ACCEPT
+iptables-nft -A INPUT -m conntrack --ctstate INVALID -j DROP
+iptables-nft -A INPUT -m addrtype --dst-type LOCAL -c 3 90 -j LOG --log-prefix "x "
+iptables-nft -A FORWARD -p udp -m length --length 100:200 -m statistic --mode nth --every 3 --packet 1 -j DROP
+iptables-nft -P FORWARD DROP
+"""
+
+
+def replace_iptables(top, compiler, ctl, run, ok, clean):
+    """load --replace-tables of tables that hold extensions of iptables."""
+    obj = os.path.join(top, "xa.o")
+    saved = lambda: [x for x in run("iptables-nft-save", "-c")[1].splitlines() if x[:1] != "#"]
+    subprocess.run(["sh", "-c", XT_ASIDE], check=True)
+    ok("compile the tables of iptables-nft", compiler, "--live", "--partial", "always", "-o", obj)
+    before, listed = saved(), run("nft", "list", "ruleset")[1]
+    ok("load --replace-tables with extensions of iptables", ctl, "load", obj, "--name", "xa", "--replace-tables")
+    ok("its table sleeps", "nft", "list", "table", "ip", "filter", has="flags dormant")
+    ok("the object's has what nftables keeps", "nft", "--debug=netlink", "list", "table", "ip", "nft2bpf-xa.filter", has="target name LOG")
+    ok("list has the original's name and counters", ctl, "list", "xa", has="counter packets 5 bytes 300 accept")
+    ok("replace keeps it asleep", ctl, "replace", obj, "--name", "xa")
+    ok("as before", "nft", "list", "table", "ip", "filter", has="flags dormant")
+    ok("unload wakes it", ctl, "unload", "xa")
+    say(saved() == before and run("nft", "list", "ruleset")[1] == listed, "as it was", "\n".join(saved()))
+    subprocess.run(["iptables-nft", "-A", "INPUT", "-p", "tcp", "--dport", "99", "-j", "REJECT"], check=True)
+    ok("compile a target that wants the table's name", compiler, "--live", "--partial", "always", "-o", obj)
+    before = saved()
+    ok("which --replace-tables refuses", ctl, "load", obj, "--name", "xa", "--replace-tables", fails=True, has="target REJECT")
+    say(saved() == before, "and changes nothing", "\n".join(saved()))
+    run("nft", "flush ruleset")
+    say(clean(), "nothing is left of them", run("nft", "list", "ruleset"))
+
+
 def replace_tables(top, compiler, ctl, run, ok, clean):
     """load --replace-tables: the tables that the object was compiled from sleep meanwhile."""
     src, live = os.path.join(top, "mine.nft"), os.path.join(top, "live.o")
@@ -169,6 +202,7 @@ def main():
     say(rc == 1 and clean(), "a refused fallback takes everything back", out + err)
     if shutil.which("iptables-nft"):
         iptables()
+        replace_iptables(top, compiler, ctl, run, ok, clean)
     else:
         say(os.environ.get("CI") != "true", "iptables-nft is there")
     shutil.rmtree(top)
