@@ -8,6 +8,8 @@
 
 #include "tables.h"
 
+#define FORGET_STEPS 4 /* the verifier goes 2^4 ways between two times that it forgets */
+
 /* A point: the answer from here up to the next point. */
 struct point {
 	uint8_t key[DATA_MAX];
@@ -127,6 +129,18 @@ static struct ir_ins *not_above(struct tabcur *c, const struct tabrange *t,
 	return r;
 }
 
+/*
+ * Numbers of 64 bits are compared by branches, so the verifier knows the place that each way leads to, and would go through all that
+ * follows once for each: the same bits of the key, put in twice, leave the place as it is, and the verifier with a range.
+ */
+static struct ir_ins *forget(struct tabcur *c, struct ir_ins *at, struct ir_ins *key, uint32_t mask)
+{
+	struct ir_ins *bits = tab2(c, IR_AND, IR_W, tab1(c, IR_TRUNC, IR_W, key),
+				   tabk(c, IR_W, mask));
+
+	return tab2(c, IR_XOR, IR_W, tab2(c, IR_XOR, IR_W, at, bits), bits);
+}
+
 struct ir_ins *tab_find(struct tabcur *c, const struct tabrange *r)
 {
 	uint32_t scale = r->n_words == 1 ? 2 : 3;
@@ -137,6 +151,8 @@ struct ir_ins *tab_find(struct tabcur *c, const struct tabrange *r)
 		up = tab1(c, IR_B2W, IR_W, not_above(c, r, key, at, 1u << b));
 		up = tab2(c, IR_SHL, IR_W, up, tabk(c, IR_W, b + scale));
 		at = at->op == IR_CONST ? up : tab2(c, IR_ADD, IR_W, at, up);
+		if (scale == 3 && b % FORGET_STEPS == 0)
+			at = forget(c, at, key[0], ((1u << (r->bits - b)) - 1) << (b + scale));
 	}
 	return scale == 3 && at->op != IR_CONST ? tab2(c, IR_LSHR, IR_W, at, tabk(c, IR_W, 1)) : at;
 }
