@@ -80,8 +80,9 @@ struct obj_fn {
 	VEC(struct obj_line) lines;
 };
 
-struct obj_elem {
-	const uint8_t *key, *value;
+struct obj_elems {
+	uint8_t *keys, *values; /* key_size and value_size bytes for each, one behind the other */
+	uint32_t n, cap;
 };
 
 struct obj_map {
@@ -91,7 +92,7 @@ struct obj_map {
 	bool has_spin_lock; /* value is struct n2b_state with a lock first: BTF must say so */
 	/* For the loader's manifest: "counters", "set inet/filter/blocked" ... and its initial elements. */
 	const char *role;
-	VEC(struct obj_elem) elems;
+	struct obj_elems elems;
 	VEC(uint32_t) progs; /* PROG_ARRAY: functions (in obj->fns), by element */
 	bool expires; /* values begin with a time that the loader adds the clock to, if it is not 0 */
 	bool counters; /* its elements only count: programs may run without them */

@@ -41,8 +41,10 @@ static void align(struct obj_file *o)
 
 static bool one_value(const struct obj_map *m)
 {
-	vec_foreach(&m->elems, e)
-		if (memcmp(e->value, m->elems.v[0].value, m->value_size) != 0)
+	const uint8_t *v = m->elems.values;
+
+	for (uint32_t i = 1; i < m->elems.n; i++)
+		if (memcmp(v + (size_t)i * m->value_size, v, m->value_size) != 0)
 			return false;
 	return true;
 }
@@ -53,13 +55,11 @@ static void lay_out(struct obj_file *o, struct obj_map *m)
 
 	align(o);
 	m->keys_at = (uint32_t)o->elems.n;
-	vec_foreach(&m->elems, e)
-		sb_add(&o->elems, (const char *)e->key, m->key_size);
+	sb_add(&o->elems, (const char *)m->elems.keys, (size_t)m->elems.n * m->key_size);
 	align(o);
 	m->values_at = (uint32_t)o->elems.n;
 	m->value_step = n_values > 1 ? m->value_size : 0;
-	for (uint32_t i = 0; i < n_values; i++)
-		sb_add(&o->elems, (const char *)m->elems.v[i].value, m->value_size);
+	sb_add(&o->elems, (const char *)m->elems.values, (size_t)n_values * m->value_size);
 }
 
 /* -- code -------------------------------------------------------------------------------------------------------------- */

@@ -26,20 +26,43 @@ static struct obj_place other_state(struct cg *cg)
 	return (struct obj_place){ cg->others_map, cg->others->max_entries++ };
 }
 
+/* Room for n elements in all, whose sizes are known. */
+static void elems_room(struct cg *cg, struct obj_map *m, uint32_t n)
+{
+	struct obj_elems old = m->elems, *x = &m->elems;
+
+	x->keys = arena_alloc(cg->o->arena, (size_t)n * m->key_size);
+	x->values = arena_alloc(cg->o->arena, (size_t)n * m->value_size);
+	x->cap = n;
+	if (!old.n)
+		return;
+	memcpy(x->keys, old.keys, (size_t)old.n * m->key_size);
+	memcpy(x->values, old.values, (size_t)old.n * m->value_size);
+}
+
+static void add_elem(struct cg *cg, struct obj_map *m, uint32_t bits, const void *key, uint32_t len,
+		     const void *value)
+{
+	struct obj_elems *x = &m->elems;
+	uint32_t head = m->type == BPF_MAP_TYPE_LPM_TRIE ? 4 : 0;
+	uint8_t *k;
+
+	if (x->n == x->cap)
+		elems_room(cg, m, MAX(8u, 2 * x->cap));
+	k = x->keys + (size_t)x->n * m->key_size;
+	memcpy(k, &bits, head);
+	memcpy(k + head, key, len);
+	memcpy(x->values + (size_t)x->n++ * m->value_size, value, m->value_size);
+}
+
 /* The value that a state starts from: one or two numbers. */
 static void start_at(struct cg *cg, struct obj_map *m, uint32_t key, const uint64_t *a,
 		     const uint64_t *b)
 {
-	uint8_t *v;
+	uint64_t v[2] = { *a, b ? *b : 0 };
 
-	if (!*a && (!b || !*b))
-		return;
-	v = arena_alloc(cg->o->arena, m->value_size);
-	memcpy(v, a, 8);
-	if (b)
-		memcpy(v + 8, b, 8);
-	*vec_push(cg->o->arena, &m->elems) = (struct obj_elem){ arena_dup(cg->o->arena, &key, 4),
-								v };
+	if (v[0] || v[1])
+		add_elem(cg, m, 0, &key, 4, v);
 }
 
 /* Counters are elements of one map, other states of another; element and map of each are noted. */
@@ -121,14 +144,14 @@ static void put_states(uint8_t *v, const struct set_elem *e)
 	}
 }
 
-/* The value; its expiry is the time that is left, in ns: who loads it adds the clock. */
-static uint8_t *value_of(struct cg *cg, const struct ir_set *is, const struct set_layout *l,
-			 const struct set_elem *e)
+/* The value, into v; its expiry is the time that is left, in ns: who loads it adds the clock. */
+static uint8_t *value_of(const struct ir_set *is, const struct set_layout *l,
+			 const struct set_elem *e, uint8_t *v)
 {
-	uint8_t *v = arena_alloc(cg->o->arena, l->value_size);
 	uint64_t left = e->expires ? e->expires : e->has_timeout ? e->timeout : is->set->timeout;
 
 	left *= l->timeouts ? 1000000 : 0;
+	memset(v, 0, l->value_size);
 	memcpy(v, &left, 8);
 	if (is->verdicts.n || is->objs.n) {
 		uint32_t k = ir_set_index(is, e);
@@ -141,45 +164,34 @@ static uint8_t *value_of(struct cg *cg, const struct ir_set *is, const struct se
 	return v;
 }
 
-static void add_elem(struct cg *cg, struct obj_map *m, uint32_t bits, const uint8_t *key,
-		     uint32_t len, const uint8_t *value)
+/* Makes it the value of prefixes behind the first of a range. */
+static void goes_on(uint8_t *value)
 {
-	uint8_t *k = arena_alloc(cg->o->arena, m->key_size);
-	uint32_t head = m->type == BPF_MAP_TYPE_LPM_TRIE ? 4 : 0;
-
-	memcpy(k, &bits, head);
-	memcpy(k + head, key, len);
-	*vec_push(cg->o->arena, &m->elems) = (struct obj_elem){ k, value };
-}
-
-/* The value of prefixes behind the first of a range. */
-static const uint8_t *goes_on(struct cg *cg, const struct obj_map *m, const uint8_t *value)
-{
-	uint8_t *v = arena_dup(cg->o->arena, value, m->value_size);
 	uint64_t left;
 
-	memcpy(&left, v, 8);
+	memcpy(&left, value, 8);
 	left = left ? left | 1 : EL_GOES_ON;
-	memcpy(v, &left, 8);
-	return v;
+	memcpy(value, &left, 8);
 }
 
-/* A range is exactly a few prefixes. */
-static void add_range(struct cg *cg, struct obj_map *m, const struct set_elem *e,
-		      const uint8_t *value)
+/* A range is exactly a few prefixes: how many. value: they are added to m with it, and it changes; NULL: they are only counted. */
+static uint32_t add_range(struct cg *cg, struct obj_map *m, const struct set_elem *e,
+			  uint8_t *value)
 {
 	const uint8_t *hi = e->key_end.len ? e->key_end.b : e->key.b;
-	uint32_t len = e->key.len, bits = 8 * len, low;
-	const uint8_t *more = NULL;
+	uint32_t len = e->key.len, bits = 8 * len, low, n = 0;
 	uint8_t lo[DATA_MAX];
 
 	memcpy(lo, e->key.b, len);
 	do {
 		low = range_block(lo, hi, bits);
-		add_elem(cg, m, bits - low, lo, len, value);
-		if (!more)
-			more = value = goes_on(cg, m, value);
+		if (value)
+			add_elem(cg, m, bits - low, lo, len, value);
+		if (value && !n)
+			goes_on(value);
+		n++;
 	} while (range_advance(lo, bits, low) && memcmp(lo, hi, len) <= 0);
+	return n;
 }
 
 #define SET_ENTRIES  65536 /* when the set gives no size */
@@ -206,13 +218,15 @@ static void catchall_map(struct cg *cg, uint32_t n, const struct set_layout *l)
 	const struct ir_set *is = &cg->m->sets.v[n];
 	struct obj_map *m = set_map_new(cg, n, "_all", BPF_MAP_TYPE_HASH, &cg->o->sets.v[n].all);
 	static const uint8_t zero[4];
+	uint8_t *value = arena_alloc(cg->o->arena, l->value_size);
 
 	m->value_size = l->value_size;
 	m->expires = l->timeouts;
 	m->max_entries = 1;
+	elems_room(cg, m, is->set->elems.n);
 	vec_foreach(&is->set->elems, e)
 		if ((*e)->catchall)
-			add_elem(cg, m, 0, zero, 4, value_of(cg, is, l, *e));
+			add_elem(cg, m, 0, zero, 4, value_of(is, l, *e, value));
 }
 
 static void add_index(struct cg *cg, struct obj_map *m, const struct set *s)
@@ -222,12 +236,12 @@ static void add_index(struct cg *cg, struct obj_map *m, const struct set *s)
 
 	if (why)
 		BUG("set %s: %s, and yet it was to be lowered", s->name, why);
+	elems_room(cg, m, x.nodes.n);
 	vec_foreach(&x.nodes, node) {
-		struct setindex_key *k = arena_new_of(cg->o->arena, struct setindex_key);
+		struct setindex_key k = { 0 };
 
-		setindex_key(node, k);
-		*vec_push(cg->o->arena, &m->elems) =
-			(struct obj_elem){ (const uint8_t *)k, (const uint8_t *)&node->to };
+		setindex_key(node, &k);
+		add_elem(cg, m, k.prefix_len, (const uint8_t *)&k + 4, sizeof(k) - 4, &node->to);
 	}
 }
 
@@ -241,16 +255,16 @@ static void index_maps(struct cg *cg, uint32_t n)
 
 	m->value_size = 2 * ALIGN_UP(s->key_len, 4);
 	m->max_entries = cg->o->maps.v[maps->map]->max_entries;
+	elems_room(cg, m, s->elems.n);
 	for (uint32_t i = 0; i < s->elems.n; i++) {
 		const struct set_elem *e = s->elems.v[i];
-		uint8_t *v = arena_alloc(cg->o->arena, m->value_size);
+		uint8_t v[2 * DATA_MAX] = { 0 };
 		uint32_t number = i + 1;
 
 		memcpy(v, e->key.b, e->key.len);
 		memcpy(v + m->value_size / 2, e->key_end.len ? e->key_end.b : e->key.b, e->key.len);
 		if (!e->catchall)
-			*vec_push(cg->o->arena, &m->elems) =
-				(struct obj_elem){ arena_dup(cg->o->arena, &number, 4), v };
+			add_elem(cg, m, 0, &number, 4, v);
 	}
 	m = set_map_new(cg, n, "_i", BPF_MAP_TYPE_LPM_TRIE, &maps->nodes);
 	m->key_size = sizeof(struct setindex_key);
@@ -273,6 +287,17 @@ static uint32_t entries(const struct set *s, const struct set_layout *l, uint32_
 	return MAX(2 * n, SET_ENTRIES);
 }
 
+/* How many elements of a map the set's are. */
+static uint32_t count_elems(const struct set *s, const struct set_layout *l)
+{
+	uint32_t n = 0;
+
+	vec_foreach(&s->elems, e)
+		if (!(*e)->catchall)
+			n += l->lpm ? add_range(NULL, NULL, *e, NULL) : 1;
+	return n;
+}
+
 static void set_map(struct cg *cg, uint32_t n)
 {
 	const struct ir_set *is = &cg->m->sets.v[n];
@@ -281,22 +306,25 @@ static void set_map(struct cg *cg, uint32_t n)
 	struct obj_map *m = set_map_new(cg, n, "",
 					l.lpm ? BPF_MAP_TYPE_LPM_TRIE : BPF_MAP_TYPE_HASH,
 					&cg->o->sets.v[n].map);
+	uint8_t *v;
 
 	m->key_size = l.key_size;
 	m->value_size = l.value_size;
 	m->expires = l.timeouts;
+	v = arena_alloc(cg->o->arena, l.value_size);
+	elems_room(cg, m, count_elems(s, &l));
 	for (uint32_t i = 0; i < s->elems.n; i++) {
 		const struct set_elem *e = s->elems.v[i];
 		uint32_t number = i + 1;
-		const uint8_t *value;
+		uint8_t *value;
 
 		if (e->catchall)
 			continue;
-		value = value_of(cg, is, &l, e);
+		value = value_of(is, &l, e, v);
 		if (l.lpm)
 			add_range(cg, m, e, value);
 		else if (l.index)
-			add_elem(cg, m, 0, (const uint8_t *)&number, 4, value);
+			add_elem(cg, m, 0, &number, 4, value);
 		else
 			add_elem(cg, m, 0, e->key.b, e->key.len, value);
 	}

@@ -267,7 +267,7 @@ static bool elem_text(const struct set *s, const struct etype *ty, const struct 
 /* -- in which order and on which lines, as nft lists them --------------------------------------------------------- */
 
 struct sorted {
-	const struct set_elem *el;
+	struct set_elem *el;
 	uint32_t at;
 	uint8_t key[DATA_MAX]; /* numbers with their most significant byte first */
 };
@@ -302,19 +302,20 @@ static int sorted_cmp(const void *a, const void *b)
 	return c ? c : x->at < y->at ? -1 : 1;
 }
 
-static struct sorted *sorted_elems(const struct set *s, const struct etype *ty, bool sort,
-				   struct arena *a)
+static struct set_elem **sorted_elems(const struct set *s, const struct etype *ty, struct arena *a)
 {
+	struct set_elem **out = arena_array(a, struct set_elem *, s->elems.n + 1);
 	struct sorted *v = arena_array(a, struct sorted, s->elems.n + 1);
 
 	for (uint32_t i = 0; i < s->elems.n; i++) {
 		v[i] = (struct sorted){ .el = s->elems.v[i], .at = i };
-		if (sort)
-			sort_key(s, ty, &v[i]);
+		sort_key(s, ty, &v[i]);
 	}
-	if (sort && s->elems.n)
+	if (s->elems.n)
 		qsort(v, s->elems.n, sizeof(*v), sorted_cmp);
-	return v;
+	for (uint32_t i = 0; i < s->elems.n; i++)
+		out[i] = v[i].el;
+	return out;
 }
 
 /* How many elements of a type stand on a line. */
@@ -355,21 +356,20 @@ bool pe_elems(const struct set *s, const struct fb_print_opts *o, struct pval **
 	      struct pval *data, struct sbuf *out)
 {
 	struct etype ty[16];
-	struct sorted *v;
+	struct set_elem **v = s->elems.v;
 	uint32_t line;
-	bool sort;
 
 	memset(ty, 0, sizeof(ty));
 	if (!key_types(s, key, n_key, ty))
 		return false;
 	line = o->listing && !(s->flags & SET_ANONYMOUS) ? per_line(s, ty) : UINT32_MAX;
-	sort = o->listing && !(s->flags & SET_INTERVAL && s->n_fields > 1);
-	v = sorted_elems(s, ty, sort, out->arena);
+	if (o->listing && !(s->flags & SET_INTERVAL && s->n_fields > 1))
+		v = sorted_elems(s, ty, out->arena);
 	sb_puts(out, "{ ");
 	for (uint32_t i = 0; i < s->elems.n; i++) {
 		if (i)
 			sb_puts(out, i % line ? ", " : ",\n\t\t\t     ");
-		if (!elem_text(s, ty, v[i].el, o, data, out))
+		if (!elem_text(s, ty, v[i], o, data, out))
 			return false;
 	}
 	sb_puts(out, " }");

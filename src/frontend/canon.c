@@ -8,6 +8,7 @@
 struct elem_rank {
 	uint64_t first;
 	struct set_elem *e;
+	bool catchall, longer; /* longer: the key has more bytes than those */
 };
 
 /* The key with its host integers, field by field, turned to network order. */
@@ -35,11 +36,11 @@ static int by_rank(const void *a, const void *b, void *set)
 	const struct elem_rank *x = a, *y = b;
 	struct data p, q;
 
-	if (x->e->catchall != y->e->catchall)
-		return x->e->catchall ? 1 : -1;
+	if (x->catchall != y->catchall)
+		return x->catchall ? 1 : -1;
 	if (x->first != y->first)
 		return x->first < y->first ? -1 : 1;
-	if (x->e->key.len <= sizeof(x->first))
+	if (!x->longer)
 		return 0;
 	p = sort_key(set, x->e);
 	q = sort_key(set, y->e);
@@ -55,6 +56,8 @@ void set_sort_elems(struct arena *a, struct set *s)
 		struct data k = sort_key(s, s->elems.v[i]);
 
 		v[i].e = s->elems.v[i];
+		v[i].catchall = v[i].e->catchall;
+		v[i].longer = k.len > sizeof(v->first);
 		for (uint32_t b = 0; b < sizeof(v->first); b++)
 			v[i].first = v[i].first << 8 | k.b[b];
 		sorted = sorted && (!i || by_rank(&v[i - 1], &v[i], s) <= 0);

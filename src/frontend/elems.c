@@ -379,16 +379,50 @@ bool set_fill(struct sema *s, struct sset *set, struct telems *el)
 
 /* -- order and merging of intervals ------------------------------------------------------------------------------ */
 
+/* An element with the first bytes of its key: sorting a million of them rarely looks at one. */
+struct ranked {
+	uint64_t first;
+	struct set_elem *e;
+};
+
+static struct ranked rank(struct set_elem *e)
+{
+	struct ranked r = { .e = e };
+
+	for (uint32_t i = 0; i < sizeof(r.first); i++)
+		r.first = r.first << 8 | (e->catchall ? 0xff : e->key.b[i]);
+	return r;
+}
+
 static int by_key(const void *a, const void *b)
 {
-	const struct set_elem *x = *(struct set_elem *const *)a, *y = *(struct set_elem *const *)b;
+	const struct ranked *p = a, *q = b;
+	const struct set_elem *x = p->e, *y = q->e;
 	int d;
 
+	if (p->first != q->first)
+		return p->first < q->first ? -1 : 1;
 	if (x->catchall != y->catchall)
 		return x->catchall ? 1 : -1;
 	d = memcmp(x->key.b, y->key.b, x->key.len);
 	/* The wider of two with one start comes first, so that it swallows the other. */
 	return d ? d : -memcmp(x->key_end.b, y->key_end.b, x->key_end.len);
+}
+
+static void sort_by_key(struct sema *s, struct set *st)
+{
+	struct ranked *v = arena_array(s->tmp, struct ranked, st->elems.n);
+	bool sorted = true;
+
+	for (uint32_t i = 0; i < st->elems.n; i++) {
+		v[i] = rank(st->elems.v[i]);
+		sorted = sorted && (!i || by_key(&v[i - 1], &v[i]) <= 0);
+	}
+	if (sorted)
+		return;
+	qsort(v, st->elems.n, sizeof(*v), by_key);
+	for (uint32_t i = 0; i < st->elems.n; i++)
+		st->elems.v[i] = v[i].e;
 }
 
 /* Is b the number after a? */
@@ -407,7 +441,7 @@ static bool follows(const struct data *a, const struct data *b)
 static bool normalize(struct sema *s, struct sset *set)
 {
 	struct set *st = &set->set;
-	bool map = st->flags & (SET_MAP | SET_OBJECT), sorted = true;
+	bool map = st->flags & (SET_MAP | SET_OBJECT);
 	bool merge = (st->flags & SET_ANONYMOUS && !map) || st->auto_merge;
 	uint32_t n = 0;
 
@@ -415,10 +449,7 @@ static bool normalize(struct sema *s, struct sset *set)
 	set->seen_cap = 0;
 	if (set->key->num == TYPE_CONCAT) /* the first that matches counts: they stay in order */
 		return true;
-	for (uint32_t i = 1; i < st->elems.n && sorted; i++)
-		sorted = by_key(&st->elems.v[i - 1], &st->elems.v[i]) <= 0;
-	if (!sorted)
-		qsort(st->elems.v, st->elems.n, sizeof(*st->elems.v), by_key);
+	sort_by_key(s, st);
 	for (uint32_t i = 0; i < st->elems.n; i++) {
 		struct set_elem *e = st->elems.v[i], *p = n ? st->elems.v[n - 1] : NULL;
 		bool over;
