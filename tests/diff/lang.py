@@ -121,6 +121,8 @@ CT = [('ct state', STATE), ('ct direction', Words('original', 'reply')), ('ct ma
       ('ct original packets', Num(64, [0, 1, 2])), ('ct reply bytes', Num(64, [0, 40, 100]))]
 CT4 = [('ct l3proto', Words('ipv4')), ('ct original ip saddr', A4), ('ct original ip daddr', A4), ('ct reply ip saddr', A4), ('ct reply ip daddr', A4)]
 CT6 = [('ct l3proto', Words('ipv6')), ('ct original ip6 saddr', A6), ('ct original ip6 daddr', A6), ('ct reply ip6 saddr', A6), ('ct reply ip6 daddr', A6)]
+# What a rule says of an ICMP message: its type, or a field that only messages of some types have. nft takes one of these.
+MESSAGE = {'type': 'type', 'id': 'echo', 'sequence': 'echo', 'mtu': 'mtu'}
 BITS = {'ct state', 'ct status', 'tcp flags'}  # a value is one bit of many
 # whole matches, by the family they need
 PLAIN = ['ct label 3', 'fib daddr type local', 'numgen inc mod 3 == 1', 'numgen inc mod 5 offset 2 < 4', 'ct state new,established',
@@ -199,6 +201,7 @@ class Gen:
         self.hook = hook
         names = [x for x in L4 if x not in (('icmpv6',) if not self.v6 else ('icmp',)) and x != 'th']
         self.l4 = r.choice(['tcp', 'tcp', 'udp', r.choice(names), None])
+        self.message = None
 
     def fields(self):
         r = self.r
@@ -252,6 +255,10 @@ class Gen:
             return False
         if (words[0] == 'fib' or 'secpath' in words or 'meta ipsec' in m) and self.hook not in ('prerouting', 'input', 'forward'):
             return False
+        if words[0] in ('icmp', 'icmpv6') and words[1] in MESSAGE:
+            if self.message not in (None, MESSAGE[words[1]]):
+                return False
+            self.message = MESSAGE[words[1]]
         return not ('th' in words and self.l4)
 
     def state(self):
