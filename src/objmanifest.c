@@ -44,6 +44,10 @@ static const char *ruleset_text(struct run *r)
 			(*it)->left_out = leave_out(r, *it);
 	sb_init(&s, r->arena);
 	good = fb_print_ruleset(r->rs, &opts, &s);
+	if (!good)
+		diag_error(&r->diag, (struct loc){ .name = r->o->file ? r->o->file : "ruleset" },
+			   "it holds a rule that no text can say: nft2bpfctl could not bring the "
+			   "ruleset back into nftables");
 	return good ? s.s : "";
 }
 

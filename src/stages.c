@@ -245,6 +245,8 @@ int stage_write(struct run *r)
 
 	obj_fill(r->obj);
 	r->obj->manifest = driver_manifest(r, &r->obj->manifest_len);
+	if (r->diag.errors)
+		return 1;
 	if (r->plan) {
 		tmp = write_beside(r, r->o->fallback, r->plan->fallback);
 		if (!tmp)
