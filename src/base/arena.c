@@ -94,9 +94,9 @@ static struct arena_block *block_new(size_t size, size_t *held)
 static void block_free(struct arena_block *b)
 {
 	size_t total = sizeof(*b) + b->size;
+#ifndef __SANITIZE_ADDRESS__ /* which is to see who uses what is freed */
 	uint32_t i = size_index(total);
 
-#ifndef __SANITIZE_ADDRESS__ /* which is to see who uses what is freed */
 	if (i < BLOCK_SIZES) {
 		b->next = spare[i];
 		spare[i] = b;
