@@ -18,7 +18,7 @@ import own
 from own import say
 
 BARE = """table inet t {
-	quota some { over 1000000 bytes used 2000000 bytes }
+	quota some { over 1000000 bytes used 1000000 bytes }
 	counter named { packets 3 bytes 300 }
 	set exact { type ipv4_addr; elements = { %s } }
 	set ranges { type ipv4_addr; flags interval; elements = { 10.1.0.0/24, 10.1.1.0/24, 10.1.2.3-10.1.2.77 } }
