@@ -361,18 +361,17 @@ enum set_flags { /* NFT_SET_* */
  * fields each field has its range, and the elements keep the order they were added in: where they overlap the first one
  * that matches counts. Other sets have key alone (key_end.len 0), sorted by set_sort_elems().
  */
-struct set_elem {
+struct set_elem { /* what each pass over a million of them asks stands together */
 	struct loc loc;
-	bool catchall;
-	struct data key, key_end;
-	struct data data;	/* data map */
-	struct verdict verdict; /* verdict map */
-	struct obj *obj;	/* object map */
-	bool has_timeout;
+	bool catchall, has_timeout;
+	uint32_t n_exprs;
+	struct expr **exprs;	   /* stateful expressions of this element */
 	uint64_t timeout, expires; /* ms; expires 0: not given */
 	const char *comment;
-	struct expr **exprs; /* stateful expressions of this element */
-	uint32_t n_exprs;
+	struct verdict verdict; /* verdict map */
+	struct obj *obj;	/* object map */
+	struct data key, key_end;
+	struct data data; /* data map */
 };
 
 /* A set without a size gets this one from the kernel as soon as a rule adds to it. */

@@ -7,11 +7,32 @@ static bool get_bit(const uint8_t *k, uint32_t bit)
 	return k[bit / 8] >> (7 - bit % 8) & 1;
 }
 
+static uint64_t number(const uint8_t *k, uint32_t bits)
+{
+	uint64_t v = 0;
+
+	for (uint32_t i = 0; i < bits / 8; i++)
+		v = v << 8 | k[i];
+	return v;
+}
+
+/* The same for keys that are a number. */
+static uint32_t number_block(uint64_t lo, uint64_t hi, uint32_t bits)
+{
+	uint32_t aligned = lo ? (uint32_t)__builtin_ctzll(lo) : bits;
+	uint64_t more = hi - lo; /* keys behind the first */
+	uint32_t fit = more == UINT64_MAX ? 64 : 63 - (uint32_t)__builtin_clzll(more + 1);
+
+	return MIN(aligned, fit);
+}
+
 uint32_t range_block(const uint8_t *lo, const uint8_t *hi, uint32_t bits)
 {
 	uint8_t end[64];
 	uint32_t n = 0;
 
+	if (bits <= 64)
+		return number_block(number(lo, bits), number(hi, bits), bits);
 	memcpy(end, lo, bits / 8);
 	while (n < bits && !get_bit(lo, bits - 1 - n)) {
 		uint32_t b = bits - 1 - n;
@@ -26,10 +47,14 @@ uint32_t range_block(const uint8_t *lo, const uint8_t *hi, uint32_t bits)
 
 bool range_advance(uint8_t *lo, uint32_t bits, uint32_t low)
 {
-	for (int32_t b = (int32_t)(bits - 1 - low); b >= 0; b--) {
-		lo[b / 8] ^= 1 << (7 - b % 8);
-		if (get_bit(lo, b))
-			return true;
+	uint32_t add = 1u << low % 8;
+
+	if (low >= bits)
+		return false;
+	for (uint32_t i = (bits - low - 1) / 8;; i--, add = 1) {
+		add += lo[i];
+		lo[i] = (uint8_t)add;
+		if (add < 256 || !i)
+			return add < 256;
 	}
-	return false;
 }

@@ -62,6 +62,16 @@ static void lay_out(struct obj_file *o, struct obj_map *m)
 	sb_add(&o->elems, (const char *)m->elems.values, (size_t)n_values * m->value_size);
 }
 
+/* Bytes that are enough for all elements. */
+static size_t room_for(const struct obj_file *o)
+{
+	size_t n = 64;
+
+	vec_foreach(&o->maps, m)
+		n += (size_t)(*m)->elems.n * ((*m)->key_size + (*m)->value_size) + 16;
+	return n;
+}
+
 /* -- code -------------------------------------------------------------------------------------------------------------- */
 
 static void put(struct fill *f, uint8_t code, uint8_t dst, uint8_t src, int16_t off, int32_t imm)
@@ -254,7 +264,7 @@ void obj_fill(struct obj_file *o)
 	struct fill f = { .o = o };
 	uint32_t from;
 
-	sb_init(&o->elems, o->arena);
+	sb_init_room(&o->elems, o->arena, room_for(o));
 	o->has_words = true;
 	o->words[OBJ_FORCE] = OBJ_FORCE_RUN;
 	for (uint32_t i = 0; i < o->maps.n; i++) {

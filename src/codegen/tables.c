@@ -100,6 +100,10 @@ uint32_t tab_word(const struct data *d, uint32_t w)
 {
 	uint32_t v = 0;
 
+	if (4 * w + 4 <= d->len) {
+		memcpy(&v, d->b + 4 * w, 4);
+		return le32toh(v);
+	}
 	for (uint32_t k = 0; k < 4 && 4 * w + k < d->len; k++)
 		v |= (uint32_t)d->b[4 * w + k] << (8 * k);
 	return v;

@@ -10,22 +10,21 @@
 
 #define FORGET_STEPS 4 /* the verifier goes 2^4 ways between two times that it forgets */
 
-/* A point: the answer from here up to the next point. */
-struct point {
-	uint8_t key[DATA_MAX];
-	uint32_t value;
+/* Points: the answer from here up to the next point. */
+struct points {
+	uint8_t *keys; /* len bytes each */
+	uint32_t *values;
+	uint32_t n, len;
 };
 
-static void put_point(struct point *pts, uint32_t *n, const uint8_t *key, uint32_t len,
-		      uint32_t value)
+static void put_point(struct points *p, const uint8_t *key, uint32_t value)
 {
-	if (*n && !memcmp(pts[*n - 1].key, key, len)) {
-		pts[*n - 1].value = value;
+	if (p->n && !memcmp(p->keys + (size_t)(p->n - 1) * p->len, key, p->len)) {
+		p->values[p->n - 1] = value;
 		return;
 	}
-	memset(&pts[*n], 0, sizeof(*pts));
-	memcpy(pts[*n].key, key, len);
-	pts[(*n)++].value = value;
+	memcpy(p->keys + (size_t)p->n * p->len, key, p->len);
+	p->values[p->n++] = value;
 }
 
 static uint64_t piece(const uint8_t *key, uint32_t k, uint32_t bytes, uint32_t len)
@@ -40,17 +39,19 @@ static uint64_t piece(const uint8_t *key, uint32_t k, uint32_t bytes, uint32_t l
 void tab_keys(struct tabset *t, struct tabrange *r, const uint8_t *keys, size_t stride, uint32_t n)
 {
 	uint32_t bytes = r->n_words == 1 ? 4 : 8, pieces = DIV_ROUND_UP(r->n_words, 2);
+	uint8_t *b;
 
 	r->bits = tab_log2(n);
 	for (uint32_t k = 0; k < pieces; k++) {
 		r->keys[k] = tab_new(t->m, arena_printf(t->m->arena, "%s.keys%u", t->set->name, k),
 				     bytes << r->bits);
+		b = t->m->tables.v[r->keys[k]].bytes;
 		for (uint32_t j = 0; j < 1u << r->bits; j++) {
 			uint64_t x = j < n ? piece(keys + stride * j, k, bytes, r->len)
 					   : UINT64_MAX;
 
 			x = htole64(x);
-			memcpy(t->m->tables.v[r->keys[k]].bytes + bytes * j, &x, bytes);
+			memcpy(b + (size_t)bytes * j, &x, bytes);
 		}
 	}
 }
@@ -65,29 +66,34 @@ bool tab_successor(uint8_t *key, uint32_t len)
 
 static void build(struct tabset *t)
 {
-	uint32_t n = 0, len = t->set->key_len;
+	uint32_t len = t->set->key_len, max = 2 * t->elems.n + 1;
 	struct tabrange *r = &t->range[0];
-	struct point *pts = arena_array(t->m->arena, struct point, 2 * t->elems.n + 1);
-	uint8_t key[DATA_MAX] = { 0 };
+	struct arena *tmp = arena_new();
+	struct points pts = { .keys = arena_alloc(tmp, (size_t)max * len),
+			      .values = arena_array(tmp, uint32_t, max),
+			      .len = len };
+	uint8_t key[DATA_MAX] = { 0 }, *b;
 
-	put_point(pts, &n, key, len, 0);
+	put_point(&pts, key, 0);
 	for (uint32_t k = 0; k < t->elems.n; k++) {
 		const struct set_elem *e = t->elems.v[k];
 
-		put_point(pts, &n, e->key.b, len, t->numbers.v[k]);
+		put_point(&pts, e->key.b, t->numbers.v[k]);
 		memcpy(key, e->key_end.len ? e->key_end.b : e->key.b, len);
 		if (tab_successor(key, len))
-			put_point(pts, &n, key, len, 0);
+			put_point(&pts, key, 0);
 	}
 	r->n_words = t->n_words;
 	r->len = len;
-	tab_keys(t, r, pts[0].key, sizeof(*pts), n);
+	tab_keys(t, r, pts.keys, len, pts.n);
 	r->vals = tab_new(t->m, arena_printf(t->m->arena, "%s.vals", t->set->name), 4u << r->bits);
+	b = t->m->tables.v[r->vals].bytes;
 	for (uint32_t j = 0; j < 1u << r->bits; j++) {
-		uint32_t v = htole32(pts[MIN(j, n - 1)].value);
+		uint32_t v = htole32(pts.values[MIN(j, pts.n - 1)]);
 
-		memcpy(t->m->tables.v[r->vals].bytes + 4 * j, &v, 4);
+		memcpy(b + 4 * (size_t)j, &v, 4);
 	}
+	arena_free(tmp);
 	t->range_made = true;
 }
 

@@ -291,17 +291,27 @@ static struct seen *seen_slot(const struct sset *set, const struct set_elem *e)
 	}
 }
 
-/* Indexes all elements anew, with room for as many again. */
-static void seen_rebuild(struct sema *s, struct sset *set)
+/* Doubles the index; where it was forgotten (seen_cap 0), indexes all elements anew. */
+static void seen_grow(struct sema *s, struct sset *set)
 {
-	uint32_t n = set->set.elems.n;
+	struct seen *old = set->seen;
+	uint32_t n = set->set.elems.n, n_old = set->seen_cap;
 
-	set->seen_cap = 16;
-	while (set->seen_cap < n * 4)
+	set->seen_cap = MAX(2 * n_old, 16u);
+	while (set->seen_cap < n * 2)
 		set->seen_cap *= 2;
 	set->seen = arena_array(s->arena, struct seen, set->seen_cap);
-	for (uint32_t i = 0; i < n; i++)
+	for (uint32_t i = 0; i < n && !n_old; i++)
 		seen_slot(set, set->set.elems.v[i])->at = i + 1;
+	for (uint32_t i = 0; i < n_old; i++) {
+		uint32_t k = old[i].hash;
+
+		if (!old[i].at)
+			continue;
+		while (set->seen[k & (set->seen_cap - 1)].at)
+			k++;
+		set->seen[k & (set->seen_cap - 1)] = old[i];
+	}
 }
 
 /* True: new. An element given twice counts once; with other data it is an error. */
@@ -310,8 +320,8 @@ static bool add_once(struct sema *s, struct sset *set, const struct set_elem *e,
 	struct seen *slot;
 	uint32_t at;
 
-	if (set->set.elems.n * 2 >= set->seen_cap)
-		seen_rebuild(s, set);
+	if ((uint64_t)set->set.elems.n * 4 >= (uint64_t)set->seen_cap * 3)
+		seen_grow(s, set);
 	slot = seen_slot(set, e);
 	at = slot->at;
 	if (!at) {
@@ -564,6 +574,7 @@ bool set_delete(struct sema *s, struct sset *set, struct telems *el)
 		if (!delete_range(s, set, &d))
 			return false;
 	}
-	seen_rebuild(s, set);
+	set->seen_cap = 0;
+	seen_grow(s, set);
 	return true;
 }
