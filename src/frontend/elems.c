@@ -88,6 +88,17 @@ void set_data(struct sset *set, const struct dtype *t, enum byte_order o, uint32
 	set->set.data_len = (uint8_t)DIV_ROUND_UP(bits, 8u);
 }
 
+/* A key that a shift made is as wide as what was shifted here, not as the field, which decides whether its bytes are swapped
+ * back.
+ */
+static void shifted_key(struct tx *key)
+{
+	if (key->kind == TX_BINOP && key->plen)
+		key->plen = key->len;
+	for (uint32_t i = 0; key->kind == TX_CONCAT && i < key->concat.n; i++)
+		shifted_key(key->concat.v[i]);
+}
+
 struct sset *anon_set(struct sema *s, struct loc loc, const char *fmt, struct tx *key,
 		      uint32_t flags)
 {
@@ -102,6 +113,7 @@ struct sset *anon_set(struct sema *s, struct loc loc, const char *fmt, struct tx
 						 (*n)++),
 				    loc);
 
+	shifted_key(key);
 	set_key(s, set, key);
 	set->set.flags = SET_ANONYMOUS | SET_CONSTANT | flags;
 	if (!(flags & SET_INTERVAL))

@@ -166,6 +166,19 @@ static bool at_line_end(const struct ir_reader *r)
 
 /* -- the ruleset ----------------------------------------------------------------------------------------------- */
 
+static enum family rd_family(struct ir_reader *r)
+{
+	static const enum family all[] = { FAM_INET,   FAM_IP,	   FAM_ARP,
+					   FAM_NETDEV, FAM_BRIDGE, FAM_IP6 };
+	uint64_t n = rd_num(r, FAM_IP6);
+
+	for (uint32_t i = 0; i < ARRAY_SIZE(all); i++)
+		if (n == all[i])
+			return all[i];
+	rd_error(r, "no family has the number %u", (unsigned)n);
+	return FAM_INET;
+}
+
 static void rd_table_item(struct ir_reader *r)
 {
 	struct table *t = arena_new_of(r->arena, struct table);
@@ -173,7 +186,7 @@ static void rd_table_item(struct ir_reader *r)
 	rd_new_number(r, r->tables.n);
 	if (!rd_take(r, "family"))
 		rd_error(r, "'family' expected");
-	t->family = (enum family)rd_num(r, 10);
+	t->family = rd_family(r);
 	t->name = rd_str(r);
 	if (rd_take(r, "flags"))
 		t->flags = (uint32_t)rd_num(r, UINT32_MAX);

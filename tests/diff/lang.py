@@ -76,6 +76,8 @@ MAC = Words(*MACS)
 IFNAME = Words(*IFACES)
 PROTO = Num(8, [1, 6, 17, 58, 132], ['tcp', 'udp', 'icmp', 'sctp', 'ipv6-icmp'])
 DSCP = Num(6, [0, 8, 46], ['cs1', 'ef', 'af11'])
+# Without ranges: nft 1.1 makes of a range in a set a shift in the wrong byte order, 1.0 does not.
+DSCP6 = Num(6, [0, 8, 46], ['cs1', 'ef', 'af11'], order=False)
 ECN = Words('not-ect', 'ect0', 'ect1', 'ce')
 TCP_FLAG = Words('syn', 'ack', 'rst', 'fin', 'psh', 'urg')
 B8, B16, B32 = Num(8), Num(16), Num(32)
@@ -84,7 +86,7 @@ B8, B16, B32 = Num(8), Num(16), Num(32)
 IP = [('ip saddr', A4), ('ip daddr', A4), ('ip protocol', PROTO), ('ip ttl', Num(8, [1, 63, 64, 128])), ('ip length', B16), ('ip id', B16),
       ('ip frag-off', Num(13, [0, 1, 0x1fff])), ('ip checksum', B16), ('ip hdrlength', Num(4, [5, 6])), ('ip dscp', DSCP), ('ip ecn', ECN), ('ip version', Num(4, [4]))]
 IP6 = [('ip6 saddr', A6), ('ip6 daddr', A6), ('ip6 nexthdr', PROTO), ('ip6 hoplimit', Num(8, [1, 63, 64, 255])), ('ip6 length', B16),
-       ('ip6 dscp', DSCP), ('ip6 ecn', ECN), ('ip6 flowlabel', Num(20, [0, 1, 2, 3])), ('ip6 version', Num(4, [6]))]
+       ('ip6 dscp', DSCP6), ('ip6 ecn', ECN), ('ip6 flowlabel', Num(20, [0, 1, 2, 3])), ('ip6 version', Num(4, [6]))]
 L4 = {
     'tcp': [('tcp sport', PORT), ('tcp dport', PORT), ('tcp sequence', B32), ('tcp ackseq', B32), ('tcp doff', Num(4, [5, 6, 10])),
             ('tcp flags', TCP_FLAG), ('tcp window', B16), ('tcp checksum', B16), ('tcp urgptr', B16),

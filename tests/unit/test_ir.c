@@ -177,6 +177,7 @@ static void test_reader_errors(void **state)
 {
 	expect_error("nonsense\n", 1, 1, "expected");
 	expect_error("table 1 family 2 \"t\"\n", 1, 7, "number 0 expected");
+	expect_error("table 0 family 4 \"t\"\n", 0, 0, "no family has the number 4");
 	expect_error("table 0 family 2 \"t\n", 1, 18, "no end");
 	expect_error(FN "@0:\n\t%0 = frob\n}\n", 3, 7, "no operation 'frob'");
 	expect_error(FN "@0:\n\t%0 = add 1, 2\n}\n", 3, 7, "needs a type");
