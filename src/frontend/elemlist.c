@@ -2,10 +2,10 @@
 /* Elements as they are written, read by the types of their set; maps. */
 #include "sema.h"
 
-/* What was computed (`1 << 4`) has no type but number: it takes the one that it is wanted for. */
+/* What was shifted (`1 << 4`) has no type but number: it takes the one that it is wanted for. */
 static void number_fits(struct tx *t, const struct dtype *want)
 {
-	if (t->kind == TX_VALUE && t->type->num == TYPE_INTEGER && want && type_is_integer(want))
+	if (t->kind == TX_VALUE && t->type->num == TYPE_INTEGER && want && takes_numbers(want))
 		t->type = want;
 }
 

@@ -206,6 +206,7 @@ static struct tx *ev_shift(struct sema *s, struct ast_expr *e, struct tx *l, str
 		return l;
 	}
 	t = tx_bin(s, e->loc, e->bin_op, l, r);
+	t->type = type_of(TYPE_INTEGER);
 	t->order = ORDER_HOST;
 	t->len = max;
 	return t;
@@ -246,7 +247,7 @@ static struct tx *ev_binop(struct sema *s, struct ast_expr *e)
 		return NULL;
 	s->ctx = c;
 	if (!c.type)
-		ctx_set(s, l->type, l->order, l->len, 0);
+		ctx_set(s, shift ? type_of(TYPE_INTEGER) : l->type, l->order, l->len, 0);
 	if (shift)
 		return ev_shift(s, e, l, r, c.type ? outer_len : 0);
 	if ((r->constant && r->kind != TX_VALUE) || r->kind == TX_SETREF) {

@@ -41,6 +41,11 @@ bool type_is_integer(const struct dtype *t)
 	return t->base == BASE_INTEGER || t->base == BASE_BITMASK;
 }
 
+bool takes_numbers(const struct dtype *t)
+{
+	return t->num == TYPE_INTEGER || t->num == TYPE_MARK || t->num == TYPE_BOOLEAN;
+}
+
 bool type_equal(const struct dtype *a, const struct dtype *b)
 {
 	if (a == b)

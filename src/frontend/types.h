@@ -49,6 +49,7 @@ void lookups_init(struct lookups *l, struct arena *a);
 const struct dtype *type_of(enum type_num n);
 const struct dtype *type_by_name(const char *name); /* NULL: no such type */
 bool type_is_integer(const struct dtype *t);	    /* integer or bitmask underneath */
+bool takes_numbers(const struct dtype *t);	    /* a number without a type is one of these */
 bool type_equal(const struct dtype *a, const struct dtype *b);
 uint32_t type_number(const struct dtype *t); /* what NFTA_SET_KEY_TYPE holds */
 /* A concatenation of n types; its name is "a . b". */
