@@ -150,7 +150,8 @@ static bool fits(const struct dtype *want, const struct tx *t, uint32_t len)
 	if (t->kind == TX_PAYLOAD && t->type->num == TYPE_INTEGER)
 		return takes_numbers(want) && t->len == len;
 	if (t->type->num == TYPE_INTEGER)
-		return takes_numbers(want) || (is_generator(t) && type_is_integer(want) && t->len == len);
+		return takes_numbers(want) ||
+		       (is_generator(t) && type_is_integer(want) && t->len == len);
 	if (want->num == TYPE_MARK && type_is_integer(t->type) && t->type->base != BASE_BITMASK)
 		return true;
 	return type_equal(want, t->type);

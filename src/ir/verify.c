@@ -97,6 +97,15 @@ static enum ir_type letter_type(char l)
 	return l == 'B' ? IR_B : l == 'W' ? IR_W : IR_L;
 }
 
+/* ir_val(), which may not end before it is known that definitions dominate uses. */
+static const struct ir_ins *behind(const struct checker *c, const struct ir_ins *i)
+{
+	for (uint32_t n = 0; i->op == IR_COPY && i->n_args == 1 && i->args[0] && n < c->fn->n_ins;
+	     n++)
+		i = i->args[0];
+	return i;
+}
+
 static void check_arg(struct checker *c, struct ir_ins *i, uint32_t k, char letter)
 {
 	struct ir_ins *a = i->args[k];
@@ -113,6 +122,9 @@ static void check_arg(struct checker *c, struct ir_ins *i, uint32_t k, char lett
 	want = letter == 'T' ? i->type : letter == 'S' ? i->args[0]->type : letter_type(letter);
 	if (a->type != want)
 		fault(c, i, "operand %u has type %c, %c wanted", k, "VBWL"[a->type], "VBWL"[want]);
+	/* The code generator makes no value of an address but where the packet is read through it. */
+	if (behind(c, a)->op == IR_PKT && i->op != IR_LDP && i->op != IR_COPY)
+		fault(c, i, "operand %u is a packet address, which only ldp takes", k);
 	if (letter == 'S' && a->type == IR_B && i->op != IR_EQ && i->op != IR_NE)
 		fault(c, i, "compares bits by order");
 }
@@ -295,7 +307,7 @@ static void check_use(struct checker *c, struct ir_ins *i)
 /* Loads from the packet name their address, as the code generator makes room for what is read through it. */
 static void check_load(struct checker *c, struct ir_ins *i)
 {
-	const struct ir_ins *p = ir_val(i->args[0]);
+	const struct ir_ins *p = behind(c, i->args[0]);
 
 	if (p->op != IR_PKT)
 		fault(c, i, "operand %%%u is no packet address", p->id);

@@ -218,6 +218,11 @@ static void test_verifier(void **state)
 	expect_error(FN "@0:\n\t%0 = ldp.w 1.l +0 size 4\n\tret 0\n}\n", 0, 0, "no packet address");
 	expect_error(FN "@0:\n\t%0 = pkt 0 +8\n\t%1 = ldp.w %0 +6 size 4\n\tret 0\n}\n", 0, 0,
 		     "byte 6 of 8");
+	expect_error(
+		FN "@0:\n\t%0 = copy.l %1\n\t%1 = copy.l %0\n\t%2 = ldp.w %0 size 1\n\tret 0\n}\n",
+		0, 0, "no packet address");
+	expect_error(FN "@0:\n\t%0 = pkt 0 +8\n\t%1 = ldf.w skb_len %0\n\tret 0\n}\n", 0, 0,
+		     "packet address, which only ldp takes");
 	expect_error(FN "@0:\n\t%0 = rtp.l rt0 1\n\tret 0\n}\n", 0, 0, "1 operands, 0 wanted");
 	expect_error(FN "@0:\n\t%0 = rtp.w rt0\n\tret 0\n}\n", 0, 0, "type W, L wanted");
 	expect_error(
