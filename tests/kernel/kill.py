@@ -9,6 +9,7 @@ second is an extension of iptables, so that the rulesets go to the kernel withou
 force and out of it by one write; with "messages" a set is so large that it goes to the kernel without nft. Prints TAP.
 """
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -18,7 +19,12 @@ import time
 
 import own
 
-CALLS = "bpf,mkdir,unlink,link,wait4,rmdir,mount,memfd_create,clone,vfork,fork,clone3"
+CALLS = "bpf,mkdir,unlink,link,wait4,rmdir,mount,clone,vfork,fork,clone3"
+# Commands of bpf(2) that change nothing which outlives the process: killed there it leaves what it leaves at the next call.
+PASSING = {"BPF_" + c for c in (
+    "MAP_CREATE", "MAP_LOOKUP_ELEM", "MAP_GET_NEXT_KEY", "MAP_LOOKUP_BATCH", "MAP_FREEZE", "PROG_LOAD", "PROG_BIND_MAP", "PROG_TEST_RUN", "OBJ_GET",
+    "BTF_LOAD", "TASK_FD_QUERY", "OBJ_GET_INFO_BY_FD", "PROG_GET_NEXT_ID", "MAP_GET_NEXT_ID", "LINK_GET_NEXT_ID", "BTF_GET_NEXT_ID",
+    "PROG_GET_FD_BY_ID", "MAP_GET_FD_BY_ID", "LINK_GET_FD_BY_ID", "BTF_GET_FD_BY_ID")}
 HOW = sys.argv[3] if len(sys.argv) > 3 else ""
 IPTABLES = HOW == "iptables"
 PORTS = {"old": (1101, 1102, 1103), "new": (1201, 1202, 1203)}
@@ -101,6 +107,18 @@ class Bed:
     def run(self, *args):
         return subprocess.run([self.ctl, *args], capture_output=True, text=True)
 
+    def calls(self, *args):
+        """Runs nft2bpfctl; the calls at which to kill it when it runs again, each with its number among those of its name."""
+        log = os.path.join(self.dir, "calls")
+        subprocess.run(["strace", "-qq", "-o", log, "-e", "trace=" + CALLS, "-e", "signal=none", self.ctl, *args], capture_output=True)
+        n, out = {}, []
+        with open(log) as f:
+            for call, arg in re.findall(r"^(\w+)\((\w*)", f.read(), re.M):
+                n[call] = n.get(call, 0) + 1
+                if call != "bpf" or arg not in PASSING:
+                    out.append((call, n[call]))
+        return out
+
     def run_killed(self, call, nth, *args):
         """Kills nft2bpfctl as it enters its nth call of that name; False: it ended before."""
         r = subprocess.run(["strace", "-qq", "-o", "/dev/null", "-e", "trace=" + call, "-e",
@@ -133,33 +151,37 @@ class Bed:
 
 def points(bed, before, args, allowed, after):
     """Kills one command at every point; the faults found."""
-    faults, kills = [], 0
-    for call in CALLS.split(","):
-        for nth in range(1, 400):
-            for b in before:
-                r = bed.run(*b)
-                if r.returncode:
-                    return ["preparing: %s: %s" % (" ".join(b), r.stderr.strip())], kills
-            if not bed.run_killed(call, nth, *args):
-                bed.run("unload", "kill")
-                break
-            kills += 1
-            bed.settle()
-            s = bed.state()
-            if s not in allowed:
-                faults.append("killed at %s #%d: %s" % (call, nth, s))
-            r = bed.run(*args)
-            s = bed.state()
-            if args[0] == "unload":
-                if s != "none":
-                    faults.append("unload again after %s #%d: %s %s" % (call, nth, s, r.stderr.strip()))
-            elif args[0] == "load" and r.returncode and "loaded already" in r.stderr:
-                pass
-            elif r.returncode or s != after:
-                faults.append("%s again after %s #%d: %s %s" % (args[0], call, nth, s, r.stderr.strip()))
+    faults, kills, calls = [], 0, None
+    while calls is None or calls:
+        for b in before:
+            r = bed.run(*b)
+            if r.returncode:
+                return ["preparing: %s: %s" % (" ".join(b), r.stderr.strip())], kills
+        if calls is None:
+            calls = bed.calls(*args)
             bed.run("unload", "kill")
-            if bed.state() != "none":
-                return faults + ["unload after %s #%d leaves %s" % (call, nth, bed.state())], kills
+            continue
+        call, nth = calls.pop(0)
+        if not bed.run_killed(call, nth, *args):
+            bed.run("unload", "kill")
+            continue
+        kills += 1
+        bed.settle()
+        s = bed.state()
+        if s not in allowed:
+            faults.append("killed at %s #%d: %s" % (call, nth, s))
+        r = bed.run(*args)
+        s = bed.state()
+        if args[0] == "unload":
+            if s != "none":
+                faults.append("unload again after %s #%d: %s %s" % (call, nth, s, r.stderr.strip()))
+        elif args[0] == "load" and r.returncode and "loaded already" in r.stderr:
+            pass
+        elif r.returncode or s != after:
+            faults.append("%s again after %s #%d: %s %s" % (args[0], call, nth, s, r.stderr.strip()))
+        bed.run("unload", "kill")
+        if bed.state() != "none":
+            return faults + ["unload after %s #%d leaves %s" % (call, nth, bed.state())], kills
     return faults, kills
 
 
@@ -168,31 +190,34 @@ def aside(bed, killed):
     user = os.path.join(bed.dir, "old.nft")
     load = ("load", bed.obj["new"], "--name", "kill", "--replace-tables")
     unload = ("unload", "kill")
-    faults, kills = [], 0
-    for call in CALLS.split(","):
-        for nth in range(1, 400):
-            subprocess.run(["nft", "-f", user], check=True)
-            r = bed.run(*load) if killed == "unload" else None
-            if r and r.returncode:
-                return ["preparing: " + r.stderr.strip()], kills
-            hit = bed.run_killed(call, nth, *(load if killed == "load" else unload))
-            if hit:
-                kills += 1
-                bed.settle()
-                s = bed.state()
-                if s not in ("old", "new"):
-                    faults.append("killed at %s #%d: %s" % (call, nth, s))
-            if hit and killed == "load":
-                r = bed.run(*load)
-                if bed.state() != "new":
-                    faults.append("load again after %s #%d: %s %s" % (call, nth, bed.state(), r.stderr.strip()))
-            r = bed.run(*unload)
-            listed = subprocess.run(["nft", "list", "ruleset"], capture_output=True, text=True).stdout
-            if bed.state() != "old" or "dormant" in listed or "nft2bpf" in listed:
-                return faults + ["unload after %s #%d leaves %s: %s" % (call, nth, bed.state(), r.stderr.strip())], kills
-            subprocess.run(["nft", "flush", "ruleset"], check=True)
-            if not hit:
-                break
+    faults, kills, calls = [], 0, None
+    while calls is None or calls:
+        subprocess.run(["nft", "-f", user], check=True)
+        r = bed.run(*load) if killed == "unload" else None
+        if r and r.returncode:
+            return ["preparing: " + r.stderr.strip()], kills
+        what, hit = load if killed == "load" else unload, False
+        if calls is None:
+            call, nth = "no call", 0
+            calls = bed.calls(*what)
+        else:
+            call, nth = calls.pop(0)
+            hit = bed.run_killed(call, nth, *what)
+        if hit:
+            kills += 1
+            bed.settle()
+            s = bed.state()
+            if s not in ("old", "new"):
+                faults.append("killed at %s #%d: %s" % (call, nth, s))
+        if hit and killed == "load":
+            r = bed.run(*load)
+            if bed.state() != "new":
+                faults.append("load again after %s #%d: %s %s" % (call, nth, bed.state(), r.stderr.strip()))
+        r = bed.run(*unload)
+        listed = subprocess.run(["nft", "list", "ruleset"], capture_output=True, text=True).stdout
+        if bed.state() != "old" or "dormant" in listed or "nft2bpf" in listed:
+            return faults + ["unload after %s #%d leaves %s: %s" % (call, nth, bed.state(), r.stderr.strip())], kills
+        subprocess.run(["nft", "flush", "ruleset"], check=True)
     return faults, kills
 
 
