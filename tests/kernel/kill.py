@@ -236,29 +236,17 @@ def main():
         ("replace", [load], ("replace", new, "--name", "kill"), ("old", "new"), "new"),
     ]
     asides = () if HOW else ("load", "unload")  # nft itself cannot load the user's tables of iptables
-    print("1..%d" % (len(cases) + 1 + len(asides)))
-    bad = 0
     try:
-        good = bed.reset()
-        print("%s 1 - load and unload leave nothing" % ("ok" if good else "not ok"))
-        bad += not good
-        for i, name in enumerate(asides, len(cases) + 2):
+        own.say(bed.reset(), "load and unload leave nothing")
+        for name in asides:
             faults, kills = aside(bed, name)
-            for f in faults[:10]:
-                print("# " + f)
-            good = not faults and kills > 5
-            print("%s %d - %s with tables of the user's aside killed at %d points" % ("ok" if good else "not ok", i, name, kills))
-            bad += not good
-        for i, (name, before, args, allowed, after) in enumerate(cases, 2):
+            own.say(not faults and kills > 5, "%s with tables of the user's aside killed at %d points" % (name, kills), "\n".join(faults[:10]))
+        for name, before, args, allowed, after in cases:
             faults, kills = points(bed, before, args, allowed, after)
-            for f in faults[:10]:
-                print("# " + f)
-            good = not faults and kills > 5
-            print("%s %d - %s killed at %d points" % ("ok" if good else "not ok", i, name, kills))
-            bad += not good
+            own.say(not faults and kills > 5, "%s killed at %d points" % (name, kills), "\n".join(faults[:10]))
     finally:
         bed.close()
-    return 1 if bad else 0
+    return own.end()
 
 
 sys.exit(main())
