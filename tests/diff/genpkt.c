@@ -2,6 +2,7 @@
 /* Packets on and around a ruleset's own constants (see genpkt.h). */
 #include "gendeep.h"
 
+#include <ctype.h>
 #include <linux/netfilter/nf_tables.h>
 
 #define MAX_IFACES 8
@@ -95,8 +96,9 @@ static void add_iface(struct genpkt *g, const uint8_t *name, uint32_t len)
 		return;
 	if (len < 16 && strlen(s) < 14) /* a prefix: "eth*" */
 		strcat(s, "7");
+	/* What another expression has put into the register since then is no name. */
 	for (char *c = s; *c; c++)
-		if (*c == '/' || *c == ' ')
+		if (!isalnum((unsigned char)*c) && !strchr("._-", *c))
 			return;
 	for (uint32_t i = 0; i < g->n_ifaces; i++)
 		if (!strcmp(g->ifaces[i], s))
