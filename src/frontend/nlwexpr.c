@@ -199,8 +199,8 @@ static bool put_self(struct nlw *w, const struct expr *e)
 		put_quota_flags(w, e);
 		return true;
 	case EX_INNER:
-		nlw_u32(w, NFTA_INNER_NUM, 0);
-		return nlw_expr(w, NFTA_INNER_EXPR, e->inner.expr);
+		nlw_u32(w, INNER_NUM, 0);
+		return nlw_expr(w, INNER_EXPR, e->inner.expr);
 	case EX_MATCH:
 	case EX_TARGET:
 		nlw_put(w, XT_INFO, e->xt.info, e->xt.info_len);
