@@ -515,6 +515,8 @@ size_t expr_size(enum expr_kind k);
 /* Fills states of one set as declared; of a rule's dynset on top; of all sets. */
 void set_note_states(struct set *s);
 void set_note_dynset(struct set *s, const struct expr *e);
+bool set_takes_dynset(
+	const struct set *s); /* programs can add to it: neither ranges, verdicts nor objects */
 void ruleset_note_states(const struct ruleset *rs);
 
 /* -- who reads and writes it ----------------------------------------------------------------------------------- */

@@ -43,6 +43,11 @@ void set_note_states(struct set *s)
 		note_states(s, (*e)->exprs, (*e)->n_exprs);
 }
 
+bool set_takes_dynset(const struct set *s)
+{
+	return !s->is_vmap && !(s->flags & (SET_OBJECT | SET_INTERVAL));
+}
+
 void set_note_dynset(struct set *s, const struct expr *e)
 {
 	if (e->dynset.op == DYN_DELETE)

@@ -149,8 +149,6 @@ void nl_add_devices(struct nl_reader *rd, const char ***v, uint32_t *n, const ch
 
 /* Lists and names that several messages share. */
 enum { NFTA_LIST_ELEM_ = 1 };
-/* NFTA_INNER_NUM, NFTA_INNER_EXPR: headers older than Linux 6.2 do not have them. */
-enum { INNER_NUM = 1, INNER_EXPR = 5 };
 
 /* The attributes of expressions: rows of nfta.def, read by nlexpr.c and written by nlwexpr.c. */
 enum nl_wire { W_U8, W_U16, W_U32, W_U64, W_REG, W_REG0, W_DATA, W_STR, W_FLAG, W_HAS, W_SELF };

@@ -7,6 +7,9 @@
 #include "nlwrite.h"
 
 #define XT_INFO 3 /* NFTA_MATCH_INFO and NFTA_TARGET_INFO */
+/* NFTA_INNER_NUM and NFTA_INNER_EXPR, which headers older than Linux 6.2 do not have */
+#define INNER_NUM  1
+#define INNER_EXPR 5
 
 static uint64_t load(const void *field, size_t size)
 {

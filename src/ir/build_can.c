@@ -263,7 +263,7 @@ static bool can_dynset(const struct expr *e, const char **why)
 {
 	if (e->dynset.set->is_vmap)
 		return no(why, "adding to a verdict map");
-	if (e->dynset.set->flags & (SET_OBJECT | SET_INTERVAL))
+	if (!set_takes_dynset(e->dynset.set))
 		return no(why, "adding to a set of ranges or objects");
 	for (uint32_t i = 0; i < e->dynset.n_exprs; i++)
 		if (!can_stateful(e->dynset.exprs[i], why))

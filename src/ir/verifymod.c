@@ -204,7 +204,7 @@ static const char *dynset_fault(const struct ir_mod *m, uint32_t n)
 
 	if (!is || is->kind != SK_MUTABLE)
 		return words(m, "dynset %u: of no mutable set", n);
-	if (is->set->is_vmap || is->set->flags & (SET_OBJECT | SET_INTERVAL))
+	if (!set_takes_dynset(is->set))
 		return words(m, "dynset %u: of a set that packets cannot fill", n);
 	return NULL;
 }
