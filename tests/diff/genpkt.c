@@ -96,7 +96,7 @@ static void add_iface(struct genpkt *g, const uint8_t *name, uint32_t len)
 		return;
 	if (len < 16 && strlen(s) < 14) /* a prefix: "eth*" */
 		strcat(s, "7");
-	/* What another expression has put into the register since then is no name. */
+	/* Plain ones only: they are handed to ip(8), in whose batches quotes and # have a meaning. */
 	for (char *c = s; *c; c++)
 		if (!isalnum((unsigned char)*c) && !strchr("._-", *c))
 			return;
@@ -108,17 +108,19 @@ static void add_iface(struct genpkt *g, const uint8_t *name, uint32_t len)
 
 static void ifaces_of_rule(struct genpkt *g, const struct rule *r)
 {
-	bool name[24] = { false };
+	uint32_t names = 0; /* words at which one begins */
 
 	vec_foreach(&r->exprs, it) {
 		const struct expr *e = *it;
+		uint32_t writes = expr_regs(e).writes;
 
-		if (e->kind == EX_META && e->meta.dreg < 24)
-			name[e->meta.dreg] = e->meta.key == NFT_META_IIFNAME ||
-					     e->meta.key == NFT_META_OIFNAME;
-		else if (e->kind == EX_CMP && e->cmp.sreg < 24 && name[e->cmp.sreg])
+		names &= ~writes;
+		if (e->kind == EX_META &&
+		    (e->meta.key == NFT_META_IIFNAME || e->meta.key == NFT_META_OIFNAME))
+			names |= writes & -writes;
+		else if (e->kind == EX_CMP && names >> REG_WORD(e->cmp.sreg) & 1)
 			add_iface(g, e->cmp.data.b, e->cmp.data.len);
-		else if (e->kind == EX_LOOKUP && e->lookup.sreg < 24 && name[e->lookup.sreg])
+		else if (e->kind == EX_LOOKUP && names >> REG_WORD(e->lookup.sreg) & 1)
 			vec_foreach(&e->lookup.set->elems, el)
 				add_iface(g, (*el)->key.b, (*el)->key.len);
 	}

@@ -55,7 +55,7 @@ static bool same_exprs(const struct ruleset *x, const struct ruleset *y)
 }
 
 /* The kernel says the level "warn" of every log, so that what is read of messages has none where text says this one. */
-static const struct ruleset *as_dumped(const struct ruleset *rs)
+static void as_dumped(struct ruleset *rs)
 {
 	vec_foreach(&rs->tables, t)
 		vec_foreach(&(*t)->chains, c)
@@ -63,10 +63,10 @@ static const struct ruleset *as_dumped(const struct ruleset *rs)
 				vec_foreach(&(*r)->exprs, e)
 					if ((*e)->kind == EX_LOG && (*e)->log.level == 4)
 						(*e)->log.has_level = false;
-	return rs;
 }
 
-static bool same_written(struct arena *a, struct diag *d, const struct ruleset *rs)
+/* Changes rs: what it is compared with comes from messages. */
+static bool same_written(struct arena *a, struct diag *d, struct ruleset *rs)
 {
 	struct ruleset *again;
 	struct diag ignored;
@@ -77,8 +77,9 @@ static bool same_written(struct arena *a, struct diag *d, const struct ruleset *
 	if (!nlw_ruleset(&w, rs))
 		return true;
 	nlw_end(&w, true);
+	as_dumped(rs);
 	again = frontend_read_netlink(a, d, "written.nl", w.out.s, w.out.n);
-	return again && !d->errors && same_exprs(as_dumped(rs), again);
+	return again && !d->errors && same_exprs(rs, again);
 }
 
 static bool same(struct arena *a, struct diag *d, const struct ruleset *rs)

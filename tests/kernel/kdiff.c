@@ -390,7 +390,7 @@ static bool run(struct side *sides, const char *path)
 	good = side_open(&sides[0], "a", names, n);
 	good = side_open(&sides[1], "b", names, n) && good;
 	if (!good)
-		printf("# the namespaces cannot be made\n");
+		printf("# the namespaces cannot be made: stderr has why\n");
 	usleep(50000); /* until the kernel has said what it says of new addresses */
 	good = good && load_both(sides, &s) && run_loaded(g, sides, &s);
 	side_close(&sides[0]);

@@ -211,9 +211,11 @@ static bool open_sockets(struct side *s, uint32_t n)
 	return true;
 }
 
-static bool open_once(struct side *s, const char *const *ifaces, uint32_t n)
+bool side_open(struct side *s, const char *name, const char *const *ifaces, uint32_t n)
 {
 	s->n_links = 0;
+	snprintf(s->ns, sizeof(s->ns), "kdiff%d%s", getpid(), name);
+	snprintf(s->peers, sizeof(s->peers), "kdiff%d%sp", getpid(), name);
 	s->raw4 = s->raw6 = -1;
 	for (int i = 0; i < 8; i++)
 		s->tx[i] = -1;
@@ -226,35 +228,17 @@ static bool open_once(struct side *s, const char *const *ifaces, uint32_t n)
 	return add_ifaces(s, ifaces, n) && observe(s) && open_sockets(s, n);
 }
 
-bool side_open(struct side *s, const char *name, const char *const *ifaces, uint32_t n)
-{
-	/* ip(8) fails at times where other namespaces come and go at the same moment: what it says is on stderr. */
-	for (int try = 0; try < 3; try++) {
-		snprintf(s->ns, sizeof(s->ns), "kdiff%d%s%d", getpid(), name, try);
-		snprintf(s->peers, sizeof(s->peers), "kdiff%d%s%dp", getpid(), name, try);
-		if (open_once(s, ifaces, n))
-			return true;
-		fprintf(stderr, "# namespace %s cannot be made\n", s->ns);
-		side_close(s);
-	}
-	return false;
-}
-
 void side_close(struct side *s)
 {
 	for (int i = 0; i < 8; i++)
-		if (s->tx[i] >= 0) {
+		if (s->tx[i] >= 0)
 			close(s->tx[i]);
-			s->tx[i] = -1;
-		}
 	if (s->raw4 >= 0)
 		close(s->raw4);
 	if (s->raw6 >= 0)
 		close(s->raw6);
 	for (uint32_t i = 0; i < s->n_links; i++)
 		bpf_link__destroy(s->links[i]);
-	s->raw4 = s->raw6 = -1;
-	s->n_links = 0;
 	enter("");
 	sh(NULL, NULL, "ip netns del %s; ip netns del %s", s->ns, s->peers);
 }

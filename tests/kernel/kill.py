@@ -22,7 +22,7 @@ import own
 CALLS = "bpf,mkdir,unlink,link,wait4,rmdir,mount,clone,vfork,fork,clone3"
 # Commands of bpf(2) that change nothing which outlives the process: killed there it leaves what it leaves at the next call.
 PASSING = {"BPF_" + c for c in (
-    "MAP_CREATE", "MAP_LOOKUP_ELEM", "MAP_GET_NEXT_KEY", "MAP_LOOKUP_BATCH", "MAP_FREEZE", "PROG_LOAD", "PROG_BIND_MAP", "PROG_TEST_RUN", "OBJ_GET",
+    "MAP_CREATE", "MAP_LOOKUP_ELEM", "MAP_GET_NEXT_KEY", "MAP_LOOKUP_BATCH", "MAP_FREEZE", "PROG_LOAD", "PROG_BIND_MAP", "OBJ_GET",
     "BTF_LOAD", "TASK_FD_QUERY", "OBJ_GET_INFO_BY_FD", "PROG_GET_NEXT_ID", "MAP_GET_NEXT_ID", "LINK_GET_NEXT_ID", "BTF_GET_NEXT_ID",
     "PROG_GET_FD_BY_ID", "MAP_GET_FD_BY_ID", "LINK_GET_FD_BY_ID", "BTF_GET_FD_BY_ID")}
 HOW = sys.argv[3] if len(sys.argv) > 3 else ""
