@@ -505,6 +505,8 @@ void set_sort_elems(struct arena *a, struct set *s);
 void ruleset_number(struct ruleset *rs);
 /* Jumps without loops and no deeper than nf_tables goes, else false and an error. Sets the chains' indexes. */
 bool ruleset_check_jumps(const struct ruleset *rs);
+/* An element without a range, or every field of its range ends where it begins or above: others the kernel refuses. */
+bool set_elem_in_order(const struct set *s, const struct set_elem *e);
 bool data_eq(const struct data *a, const struct data *b);
 struct data data_bytes(const void *p, size_t n);
 /* New expression of a kind in the ruleset's arena, optional registers REG_NONE. */

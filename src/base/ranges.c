@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* ranges: ranges of big-endian keys, cut into aligned blocks: prefixes. */
-#include "base.h"
+/* ranges: ranges of big-endian keys: their order, and how they are cut into aligned blocks: prefixes. */
+#include "ruleset.h"
 
 static bool get_bit(const uint8_t *k, uint32_t bit)
 {
@@ -57,4 +57,22 @@ bool range_advance(uint8_t *lo, uint32_t bits, uint32_t low)
 		if (add < 256 || !i)
 			return add < 256;
 	}
+}
+
+bool set_elem_in_order(const struct set *s, const struct set_elem *e)
+{
+	uint32_t at = 0;
+
+	if (!e->key_end.len)
+		return true;
+	if (e->key_end.len != e->key.len)
+		return false;
+	if (s->n_fields < 2)
+		return memcmp(e->key.b, e->key_end.b, e->key.len) <= 0;
+	for (uint32_t f = 0; f < s->n_fields; f++) {
+		if (memcmp(e->key.b + at, e->key_end.b + at, s->field_len[f]) > 0)
+			return false;
+		at += ALIGN_UP(s->field_len[f], 4u);
+	}
+	return true;
 }

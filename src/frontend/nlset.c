@@ -548,9 +548,8 @@ static bool drop_twins(struct nl_reader *rd, struct set *s)
 	return true;
 }
 
-bool nl_set_finish(struct nl_reader *rd, struct set *s)
+static bool finish(struct nl_reader *rd, struct set *s)
 {
-	rd->loc = s->loc;
 	if (s->elems.n && s->flags & SET_INTERVAL &&
 	    s->n_fields == 1) /* with several the first that fits counts */
 		qsort(s->elems.v, s->elems.n, sizeof(struct set_elem *), elem_order);
@@ -573,5 +572,17 @@ bool nl_set_finish(struct nl_reader *rd, struct set *s)
 		if (!(*el)->catchall && !(*el)->key_end.len)
 			(*el)->key_end = (*el)->key;
 	}
+	return true;
+}
+
+bool nl_set_finish(struct nl_reader *rd, struct set *s)
+{
+	rd->loc = s->loc;
+	if (!finish(rd, s))
+		return false;
+	vec_foreach(&s->elems, el)
+		if (!set_elem_in_order(s, *el))
+			return nl_error(rd, "set %s holds a range that ends before it begins",
+					s->name);
 	return true;
 }

@@ -88,25 +88,6 @@ static const char *key_fault(const struct set *s)
 	return NULL;
 }
 
-/* Every field of a range, or the key where it has none, ends where it begins or above. */
-static bool range_ok(const struct set *s, const struct set_elem *e)
-{
-	uint32_t at = 0;
-
-	if (!e->key_end.len)
-		return true;
-	if (e->key_end.len != e->key.len)
-		return false;
-	if (s->n_fields < 2)
-		return memcmp(e->key.b, e->key_end.b, e->key.len) <= 0;
-	for (uint32_t f = 0; f < s->n_fields; f++) {
-		if (memcmp(e->key.b + at, e->key_end.b + at, s->field_len[f]) > 0)
-			return false;
-		at += ALIGN_UP(s->field_len[f], 4u);
-	}
-	return true;
-}
-
 static bool names_something(const struct ir_set *is, const struct set_elem *e)
 {
 	vec_foreach(&is->verdicts, v)
@@ -124,7 +105,7 @@ static const char *elem_fault(const struct ir_set *is, const struct set_elem *e)
 
 	if (!e->catchall && e->key.len != s->key_len)
 		return "an element whose key has another length";
-	if (!e->catchall && !range_ok(s, e))
+	if (!e->catchall && !set_elem_in_order(s, e))
 		return "a range that ends before it begins";
 	if (e->data.len > 4 * ir_set_words(s))
 		return "an element with more data than the set has";

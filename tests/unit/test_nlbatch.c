@@ -280,6 +280,40 @@ static void intervals_come_and_go(void **state)
 	assert_string_equal(elems_of(f), " 10-20 50-60");
 }
 
+static void a_range_that_ends_before_it_begins_is_refused(void **state)
+{
+	struct fixture *f = *state;
+	struct out *o = &f->o;
+	static const uint8_t ends[] = { 30, 20, 10 };
+
+	for (size_t i = 0; i < ARRAY_SIZE(ends); i++) {
+		uint8_t from[2] = { 0, 20 }, to[2] = { 0, ends[i] };
+		size_t m, l, e, k;
+
+		o->n = 0;
+		table(o);
+		port_set(o, SET_INTERVAL);
+		m = msg(o, 12);
+		str(o, 1, "t");
+		str(o, 2, "s");
+		l = nest(o, 3);
+		e = nest(o, 1);
+		k = nest(o, 1);
+		attr(o, 1, from, 2);
+		nest_end(o, k);
+		k = nest(o, 10);
+		attr(o, 1, to, 2);
+		nest_end(o, k);
+		nest_end(o, e);
+		nest_end(o, l);
+		msg_end(o, m);
+		if (ends[i] < 20)
+			assert_null(elems_of(f));
+		else
+			assert_non_null(elems_of(f));
+	}
+}
+
 /* -- the others ------------------------------------------------------------------------------------------------ */
 
 static void tables_go(void **state)
@@ -399,6 +433,7 @@ int main(void)
 		TEST(changes_outside_a_transaction_are_errors),
 		TEST(elements_come_and_go),
 		TEST(intervals_come_and_go),
+		TEST(a_range_that_ends_before_it_begins_is_refused),
 		TEST(tables_go),
 		TEST(the_whole_ruleset_goes),
 		TEST(chains_are_renamed_and_deleted),
