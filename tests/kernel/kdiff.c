@@ -2,16 +2,17 @@
 /*
  * kdiff: does the loaded object treat packets as nf_tables treats them?
  *
- *	kdiff -b NFT2BPF -c NFT2BPFCTL -o OBSERVER [-l] [-C FILE] [-n PACKETS] [-s SEED] [-a OPTION]... RULESET...
+ *	kdiff -b NFT2BPF -c NFT2BPFCTL -o OBSERVER [-C FILE] [-n PACKETS] [-s SEED] [[-l] [-e NAME=VALUE] -a OPTIONS]... RULESET...
  *
  * A ruleset is nft text, or, with the ending .xt, a shell script of iptables-nft and ip6tables-nft commands, which both
- * namespaces run, and whose result the compiler reads from the kernel. With -l it reads every ruleset from there. What the nft at
+ * namespaces run, and whose result the compiler reads from the kernel. What the nft at
  * hand does not read (it is too old, or the text has xt match "name" = ...) goes to the kernel as the compiler's own expressions.
  *
  * With -C the kernel's side is told to count what its expressions do, and the table of that goes to FILE (cover.h): one more test.
  *
- * For each ruleset two network namespaces get the same packets (tests/diff/genpkt.h): one has the ruleset loaded by nft, the other
- * by nft2bpf and nft2bpfctl. Compared are, per packet and hook, whether it came and went on, its mark and its conntrack mark; and
+ * For each ruleset network namespaces get the same packets (tests/diff/genpkt.h): one has the ruleset loaded by nft, the others by
+ * nft2bpf and nft2bpfctl, each in another way: with the options of one -a; with the environment of the -e before it; with -l before
+ * it from a ruleset that the compiler reads from the kernel. Compared with the first are, per packet and hook, whether it came and went on, its mark and its conntrack mark; and
  * afterwards every counter and quota of `nft list ruleset` with those of `nft2bpfctl list`. Prints TAP. Exit 77: not permitted here.
  */
 #include <arpa/inet.h>
@@ -27,13 +28,25 @@
 #include "frontend.h"
 #include "kd.h"
 
+#define WAYS_MAX 8
+
+/* A way to compile a ruleset. */
+struct way {
+	const char *args, *env;
+	bool live;
+};
+
 static struct {
-	const char *nft2bpf, *ctl, *observer, *args;
+	const char *nft2bpf, *ctl, *observer;
 	uint32_t packets;
 	uint64_t seed;
-	bool live;
+	struct way ways[WAYS_MAX];
+	uint32_t n_ways;
 	const char *coverage; /* file; NULL: not asked for */
-} opt = { .packets = 3000, .seed = 1, .args = "" };
+} opt = { .packets = 3000, .seed = 1 };
+
+/* The first has the ruleset in nftables; sides[1 + i] has it as ways[i] says. */
+static struct side sides[1 + WAYS_MAX];
 
 static struct cover *cover; /* NULL: not asked for */
 
@@ -107,11 +120,11 @@ static bool reads_transport(const struct ruleset *rs)
 	return false;
 }
 
-static uint64_t hash_seen(const struct side *sides)
+static uint64_t hash_seen(void)
 {
 	uint64_t h = 0;
 
-	for (int i = 0; i < 2; i++)
+	for (uint32_t i = 0; i <= opt.n_ways; i++)
 		for (const uint8_t *p = (const uint8_t *)sides[i].seen,
 				   *end = (const uint8_t *)(sides[i].seen + opt.packets + 1);
 		     p < end; p += 8) {
@@ -124,13 +137,13 @@ static uint64_t hash_seen(const struct side *sides)
 }
 
 /* Waits until nothing more is seen: on a busy machine packets are taken in late. */
-static void settle(const struct side *sides)
+static void settle(void)
 {
-	uint64_t was = hash_seen(sides), now;
+	uint64_t was = hash_seen(), now;
 
 	for (int quiet = 0, i = 0; quiet < 2 && i < 100; i++) {
 		usleep(50000);
-		now = hash_seen(sides);
+		now = hash_seen();
 		quiet = now == was ? quiet + 1 : 0;
 		was = now;
 	}
@@ -150,14 +163,14 @@ static uint64_t lost_packets(void)
 	return sum;
 }
 
-/* Sends every packet to both sides, in the three ways one after another. Returns how many. */
-static uint32_t send_all(struct genpkt *g, struct side *sides, struct gp_packet *ps, bool no_late)
+/* Sends every packet to all sides, in the three ways one after another. Returns how many. */
+static uint32_t send_all(struct genpkt *g, struct gp_packet *ps, bool no_late)
 {
 	const char *const *names;
 	uint32_t n = genpkt_ifaces(g, &names), id = 0;
 
 	for (int way = GP_IN; way <= GP_OUT; way++) {
-		for (int i = 0; i < 2 && way != GP_OUT; i++)
+		for (uint32_t i = 0; i <= opt.n_ways && way != GP_OUT; i++)
 			if (!take_all_in(&sides[i], names, n, way == GP_IN))
 				printf("# the rules of routing cannot be changed\n");
 		for (uint32_t k = 0; k < opt.packets / 3; k++) {
@@ -167,7 +180,7 @@ static uint32_t send_all(struct genpkt *g, struct side *sides, struct gp_packet 
 				genpkt_next(g, (enum gp_way)way, id + 1, p);
 			} while (no_late && late_fragment(p));
 			id++;
-			for (int i = 0; i < 2; i++) {
+			for (uint32_t i = 0; i <= opt.n_ways; i++) {
 				sides[i].seen[p->id].sum = sum_of(p);
 				if (way == GP_OUT)
 					send_out(&sides[i], p, names[p->oface]);
@@ -176,7 +189,7 @@ static uint32_t send_all(struct genpkt *g, struct side *sides, struct gp_packet 
 			}
 		}
 	}
-	settle(sides);
+	settle();
 	return id;
 }
 
@@ -305,24 +318,30 @@ struct sought { /* the ruleset at hand */
 	char dir[32];
 };
 
-static bool load_both(struct side *sides, struct sought *s)
+static bool load_reference(struct sought *s)
 {
-	const char *ruleset = s->path, *dir = s->dir;
-	bool live = is_xt(ruleset) || (opt.live && !is_full(ruleset)), also = false;
+	s->direct = s->counting;
+	if (ref_load(&sides[0], s->counting ?: s->rs, s->path, s->dir, &s->direct))
+		return true;
+	printf("# the kernel does not take the ruleset\n");
+	return false;
+}
+
+static bool load_way(const struct sought *s, const struct way *w, struct side *side)
+{
+	bool live = is_xt(s->path) || (w->live && !is_full(s->path)), also = false;
 	char log[256];
 
-	s->direct = s->counting;
-	if (!ref_load(&sides[0], s->counting ?: s->rs, ruleset, dir, &s->direct) ||
-	    (live && !ref_load(&sides[1], s->rs, ruleset, dir, &also))) {
+	if (live && !ref_load(side, s->rs, s->path, s->dir, &also)) {
 		printf("# the kernel does not take the ruleset\n");
 		return false;
 	}
-	snprintf(log, sizeof(log), "%s/log", dir);
-	if (sh(sides[1].ns, log,
-	       "'%s' %s %s%s%s -o %s/k.o && { test %d = 0 || ${NFT:-nft} flush ruleset; } && "
-	       "'%s' load %s/k.o --name kdiff",
-	       opt.nft2bpf, opt.args, live ? "--live" : "'", live ? "" : ruleset, live ? "" : "'",
-	       dir, live, opt.ctl, dir)) {
+	snprintf(log, sizeof(log), "%s/log", s->dir);
+	if (sh(side->ns, log,
+	       "%s '%s' %s %s%s%s -o %s/k.o && { test %d = 0 || ${NFT:-nft} flush ruleset; } && "
+	       "%s '%s' load %s/k.o --name kdiff",
+	       w->env, opt.nft2bpf, w->args, live ? "--live" : "'", live ? "" : s->path,
+	       live ? "" : "'", s->dir, live, w->env, opt.ctl, s->dir)) {
 		printf("# the object does not compile or load\n");
 		print_log(log);
 		return false;
@@ -330,27 +349,24 @@ static bool load_both(struct side *sides, struct sought *s)
 	return true;
 }
 
-static bool run_loaded(struct genpkt *g, struct side *sides, const struct sought *s)
+/* What a side did with the packets, and its counters, against those of the first. */
+static bool compare_way(const struct sought *s, struct side *side, const struct gp_packet *ps,
+			uint32_t n)
 {
-	struct gp_packet *ps = calloc(opt.packets, sizeof(*ps));
-	uint32_t n, bad, stopped;
+	uint32_t bad, stopped;
 	char log[256];
-	bool good;
+	bool good = true;
 
-	n = send_all(g, sides, ps, reads_transport(s->rs));
-	bad = compare(&sides[0], &sides[1], ps, n, &stopped);
-	free(ps);
-	snprintf(log, sizeof(log), "%s/nft.list", s->dir);
-	good = ref_list(&sides[0], log, s->direct, cover, s->counting);
+	bad = compare(&sides[0], side, ps, n, &stopped);
 	snprintf(log, sizeof(log), "%s/ours.list", s->dir);
-	if (sh(sides[1].ns, log, "'%s' list kdiff", opt.ctl)) {
+	if (sh(side->ns, log, "'%s' list kdiff", opt.ctl)) {
 		print_log(log);
 		good = false;
 	}
 	if (!same_counters(s->dir))
 		good = false;
 	snprintf(log, sizeof(log), "%s/log", s->dir);
-	if (sh(sides[1].ns, log, "'%s' unload kdiff", opt.ctl)) {
+	if (sh(side->ns, log, "'%s' unload kdiff", opt.ctl)) {
 		printf("# unload fails\n");
 		print_log(log);
 		good = false;
@@ -359,22 +375,54 @@ static bool run_loaded(struct genpkt *g, struct side *sides, const struct sought
 	return good && !bad;
 }
 
+/* good: which ways are loaded; and then, which did as the kernel does. */
+static void run_loaded(struct genpkt *g, const struct sought *s, bool *good)
+{
+	struct gp_packet *ps = calloc(opt.packets, sizeof(*ps));
+	uint32_t n = send_all(g, ps, reads_transport(s->rs));
+	char log[256];
+	bool listed;
+
+	snprintf(log, sizeof(log), "%s/nft.list", s->dir);
+	listed = ref_list(&sides[0], log, s->direct, cover, s->counting);
+	for (uint32_t i = 0; i < opt.n_ways; i++)
+		good[i] = good[i] && compare_way(s, &sides[1 + i], ps, n) && listed;
+	free(ps);
+}
+
 static struct ruleset *read_ruleset(struct arena *a, struct diag *d, const char *path)
 {
 	return is_xt(path) ? read_xt(a, d, path)
 			   : frontend_read_text(a, d, path, &(struct parse_opts){ 0 });
 }
 
-static bool run(struct side *sides, const char *path)
+static bool open_sides(struct genpkt *g)
+{
+	const char *const *names;
+	uint32_t n = genpkt_ifaces(g, &names);
+	bool good = true;
+	char name[8];
+
+	for (uint32_t i = 0; i <= opt.n_ways; i++) {
+		snprintf(name, sizeof(name), "%u", i);
+		memset(sides[i].seen, 0, (opt.packets + 1) * sizeof(struct seen));
+		good = side_open(&sides[i], name, names, n) && good;
+	}
+	if (!good)
+		printf("# the namespaces cannot be made: stderr has why\n");
+	usleep(50000); /* until the kernel has said what it says of new addresses */
+	return good;
+}
+
+/* good: of each way, whether it did as the kernel does. */
+static void run(const char *path, bool *good)
 {
 	struct sought s = { .path = path, .dir = "/tmp/kdiff.XXXXXX" };
 	struct arena *a = arena_new();
 	struct genpkt *g;
 	struct diag d;
-	const char *const *names;
-	uint32_t n;
-	bool good = false;
 
+	memset(good, 0, WAYS_MAX * sizeof(*good));
 	diag_init(&d, a);
 	s.rs = read_ruleset(a, &d, path);
 	if (cover && s.rs) {
@@ -386,19 +434,50 @@ static bool run(struct side *sides, const char *path)
 		goto out;
 	g = genpkt_new(a, s.rs, opt.seed);
 	genpkt_plain_tunnels(g);
-	n = genpkt_ifaces(g, &names);
-	good = side_open(&sides[0], "a", names, n);
-	good = side_open(&sides[1], "b", names, n) && good;
-	if (!good)
-		printf("# the namespaces cannot be made: stderr has why\n");
-	usleep(50000); /* until the kernel has said what it says of new addresses */
-	good = good && load_both(sides, &s) && run_loaded(g, sides, &s);
-	side_close(&sides[0]);
-	side_close(&sides[1]);
+	if (open_sides(g) && load_reference(&s)) {
+		for (uint32_t i = 0; i < opt.n_ways; i++)
+			good[i] = load_way(&s, &opt.ways[i], &sides[1 + i]);
+		run_loaded(g, &s, good);
+	}
+	for (uint32_t i = 0; i <= opt.n_ways; i++)
+		side_close(&sides[i]);
 	sh(NULL, NULL, "rm -rf %s", s.dir);
 out:
 	arena_free(a);
-	return good;
+}
+
+static bool all_good(const bool *good)
+{
+	for (uint32_t i = 0; i < opt.n_ways; i++)
+		if (!good[i])
+			return false;
+	return true;
+}
+
+/* A line of TAP for each way; how many failed. */
+static uint32_t test(const char *path, uint32_t *number)
+{
+	const char *base = strrchr(path, '/');
+	bool good[WAYS_MAX];
+	uint32_t failed = 0;
+
+	for (int tries = 3; tries; tries--) {
+		uint64_t lost = lost_packets();
+
+		run(path, good);
+		if (all_good(good) || lost_packets() == lost)
+			break;
+		printf("# the kernel lost packets between the interfaces: once more\n");
+	}
+	for (uint32_t i = 0; i < opt.n_ways; i++) {
+		const struct way *w = &opt.ways[i];
+
+		failed += !good[i];
+		printf("%s %u - %s %s%s%s%s\n", good[i] ? "ok" : "not ok", ++*number,
+		       base ? base + 1 : path, w->live ? "live " : "", w->env, *w->env ? " " : "",
+		       w->args);
+	}
+	return failed;
 }
 
 /* The table of what was covered; how much is amiss with it. */
@@ -429,16 +508,15 @@ static int not_permitted(void)
 	return ci ? 1 : 77;
 }
 
-int main(int argc, char **argv)
+static bool read_args(int argc, char **argv)
 {
-	int c, failed = 0;
-	struct side sides[2] = { 0 };
-	cpu_set_t one;
+	struct way way = { .env = "" };
+	int c;
 
-	while ((c = getopt(argc, argv, "lC:n:s:a:b:c:o:")) >= 0) {
+	while ((c = getopt(argc, argv, "lC:n:s:a:b:c:e:o:")) >= 0) {
 		switch (c) {
 		case 'l':
-			opt.live = true;
+			way.live = true;
 			break;
 		case 'C':
 			opt.coverage = optarg;
@@ -450,7 +528,11 @@ int main(int argc, char **argv)
 			opt.seed = strtoull(optarg, NULL, 10);
 			break;
 		case 'a':
-			opt.args = optarg;
+			if (opt.n_ways == WAYS_MAX)
+				return false;
+			way.args = optarg;
+			opt.ways[opt.n_ways++] = way;
+			way = (struct way){ .env = "" };
 			break;
 		case 'b':
 			opt.nft2bpf = optarg;
@@ -458,52 +540,58 @@ int main(int argc, char **argv)
 		case 'c':
 			opt.ctl = optarg;
 			break;
+		case 'e':
+			way.env = optarg;
+			break;
 		case 'o':
 			opt.observer = optarg;
 			break;
 		default:
-			return 2;
+			return false;
 		}
 	}
-	if (!opt.nft2bpf || !opt.ctl || !opt.observer || optind == argc) {
+	return opt.nft2bpf && opt.ctl && opt.observer && opt.n_ways && optind < argc;
+}
+
+static bool can_run(void)
+{
+	if (geteuid() || !home() || !private_bpffs() ||
+	    sh(NULL, NULL, "ip netns add kdiff%d && ip netns del kdiff%d", getpid(), getpid()))
+		return false;
+	for (uint32_t i = 0; i <= opt.n_ways; i++)
+		if (!side_observer(&sides[i], opt.observer))
+			return false;
+	return true;
+}
+
+int main(int argc, char **argv)
+{
+	uint32_t failed = 0, number = 0;
+	cpu_set_t one;
+
+	if (!read_args(argc, argv)) {
 		fprintf(stderr, "kdiff: see the head of kdiff.c\n");
 		return 2;
 	}
-	if (geteuid() || !home() || !private_bpffs() ||
-	    sh(NULL, NULL, "ip netns add kdiff%d && ip netns del kdiff%d", getpid(), getpid()) ||
-	    !side_observer(&sides[0], opt.observer) || !side_observer(&sides[1], opt.observer))
+	if (!can_run())
 		return not_permitted();
 	CPU_ZERO(
-		&one); /* sending and receiving on one processor: the order is the same on both sides */
+		&one); /* sending and receiving on one processor: the order is the same on all sides */
 	CPU_SET(sched_getcpu(), &one);
 	sched_setaffinity(0, sizeof(one), &one);
 	setvbuf(stdout, NULL, _IOLBF, 0);
-	printf("1..%d\n", argc - optind + !!opt.coverage);
+	printf("1..%u\n", (uint32_t)(argc - optind) * opt.n_ways + !!opt.coverage);
 	cover = opt.coverage ? cover_new(arena_new()) : NULL;
-	for (int i = optind; i < argc; i++) {
-		const char *base = strrchr(argv[i], '/');
-		bool good = false;
-
-		for (int tries = 3; tries; tries--) {
-			uint64_t lost = lost_packets();
-
-			good = run(sides, argv[i]);
-			if (good || lost_packets() == lost)
-				break;
-			printf("# the kernel lost packets between the interfaces: once more\n");
-		}
-		failed += !good;
-		printf("%s %d - %s %s\n", good ? "ok" : "not ok", i - optind + 1,
-		       base ? base + 1 : argv[i], opt.args);
-	}
+	for (int i = optind; i < argc; i++)
+		failed += test(argv[i], &number);
 	if (cover) {
 		uint32_t bad = print_coverage();
 
 		failed += bad > 0;
-		printf("%s %d - every kind matches, does not match and breaks, or its reason is "
+		printf("%s %u - every kind matches, does not match and breaks, or its reason is "
 		       "told: %u "
 		       "do not\n",
-		       bad ? "not ok" : "ok", argc - optind + 1, bad);
+		       bad ? "not ok" : "ok", ++number, bad);
 	}
 	return failed ? 1 : 0;
 }

@@ -2,38 +2,73 @@
 /* kdside: the namespaces of a side: devices, routes, the programs that watch. See kd.h. */
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
+#include <errno.h>
 #include <fcntl.h>
+#include <libmnl/libmnl.h>
+#include <linux/fib_rules.h>
 #include <linux/if_packet.h>
+#include <linux/rtnetlink.h>
 #include <net/if.h>
 #include <netinet/in.h>
 #include <sched.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "kd.h"
+
+#define TABLE_LOCAL 100u /* of routes: everything is for this machine */
 
 static int home_ns = -1;
 
 /* -- running things -------------------------------------------------------------------------------- */
 
+/* In a child: into the namespace, input from a pipe or from nothing, output to the log. */
+static NORETURN void run_child(const char *ns, const char *log, int in, char *const *argv)
+{
+	int out = open(log ? log : "/dev/null", O_WRONLY | O_CREAT | O_TRUNC, 0600);
+
+	if (in < 0)
+		in = open("/dev/null", O_RDONLY);
+	if (in < 0 || out < 0 || !enter(ns ? ns : ""))
+		_exit(127);
+	dup2(in, STDIN_FILENO);
+	dup2(out, STDOUT_FILENO);
+	if (log)
+		dup2(out, STDERR_FILENO);
+	execvp(argv[0], argv);
+	_exit(127);
+}
+
+static int end_of(pid_t pid)
+{
+	int status;
+
+	while (waitpid(pid, &status, 0) < 0)
+		if (errno != EINTR)
+			return -1;
+	return status;
+}
+
 int sh(const char *ns, const char *log, const char *fmt, ...)
 {
-	char cmd[4096], full[8192];
+	char cmd[8192];
 	va_list ap;
-	FILE *f;
+	pid_t pid;
 
 	va_start(ap, fmt);
 	vsnprintf(cmd, sizeof(cmd), fmt, ap);
 	va_end(ap);
-	snprintf(full, sizeof(full), "%s%s sh -s >%s 2>&1",
-		 ns ? "nsenter --net=/run/netns/" : "env", ns ? ns : "", log ? log : "/dev/null");
-	f = popen(full, "w");
-	if (!f)
-		return -1;
-	fputs(cmd, f);
-	return pclose(f);
+	fflush(stdout);
+	pid = fork();
+	if (!pid)
+		run_child(ns, log, -1, (char *[]){ "sh", "-c", cmd, NULL });
+	return pid < 0 ? -1 : end_of(pid);
 }
 
 void print_log(const char *log)
@@ -70,56 +105,114 @@ bool enter(const char *ns)
 
 /* -- a side ---------------------------------------------------------------------------------------- */
 
-static const char setup[] =
-	"for w in all default; do\n"
-	" echo 0 >/proc/sys/net/ipv4/conf/$w/rp_filter\n"
-	" echo 0 >/proc/sys/net/ipv4/conf/$w/send_redirects\n"
-	" echo 1 >/proc/sys/net/ipv4/conf/$w/accept_local\n"
-	" echo 1 >/proc/sys/net/ipv4/conf/$w/route_localnet\n"
-	" echo 1 >/proc/sys/net/ipv6/conf/$w/forwarding\n"
-	" echo 0 >/proc/sys/net/ipv6/conf/$w/accept_dad\n"
-	" echo 0 >/proc/sys/net/ipv6/conf/$w/accept_ra\n"
-	" echo 0 >/proc/sys/net/ipv6/conf/$w/router_solicitations\n"
-	" echo 1 >/proc/sys/net/ipv6/conf/$w/addr_gen_mode\n"
-	" echo 1 >/proc/sys/net/ipv6/conf/$w/mldv1_unsolicited_report_interval\n"
-	" echo 1 >/proc/sys/net/ipv6/conf/$w/mldv2_unsolicited_report_interval\n"
-	"done\n"
-	"echo 1 >/proc/sys/net/ipv4/ip_forward\n"
-	"echo 0 >/proc/sys/net/ipv4/icmp_ratelimit\n"
-	"echo 0 >/proc/sys/net/ipv4/icmp_ratemask\n"
-	"for w in per_sec burst; do\n"
-	" echo 10000000 >/proc/sys/net/ipv4/icmp_msgs_$w\n"
-	"done\n"
-	"echo 0 >/proc/sys/net/ipv6/icmp/ratelimit\n"
-	"echo >/proc/sys/net/ipv6/icmp/ratemask\n"
-	"echo 0 >/proc/sys/net/ipv4/icmp_ratemask\n"
-	"echo 0 >/proc/sys/net/ipv6/auto_flowlabels\n"
-	"echo 1 >/proc/sys/net/netfilter/nf_conntrack_acct\n"
-	"ip link set lo up\n";
+/* What a namespace under test is set to, below /proc/sys/net; %s: all and default. */
+static const struct {
+	const char *path, *value;
+} settings[] = {
+	{ "ipv4/conf/%s/rp_filter", "0" },
+	{ "ipv4/conf/%s/send_redirects", "0" },
+	{ "ipv4/conf/%s/accept_local", "1" },
+	{ "ipv4/conf/%s/route_localnet", "1" },
+	{ "ipv6/conf/%s/forwarding", "1" },
+	{ "ipv6/conf/%s/accept_dad", "0" },
+	{ "ipv6/conf/%s/accept_ra", "0" },
+	{ "ipv6/conf/%s/router_solicitations", "0" },
+	{ "ipv6/conf/%s/addr_gen_mode", "1" },
+	{ "ipv6/conf/%s/mldv1_unsolicited_report_interval", "1" },
+	{ "ipv6/conf/%s/mldv2_unsolicited_report_interval", "1" },
+	{ "ipv4/ip_forward", "1" },
+	{ "ipv4/icmp_ratelimit", "0" },
+	{ "ipv4/icmp_ratemask", "0" },
+	{ "ipv4/icmp_msgs_per_sec", "10000000" },
+	{ "ipv4/icmp_msgs_burst", "10000000" },
+	{ "ipv6/icmp/ratelimit", "0" },
+	{ "ipv6/icmp/ratemask", "" },
+	{ "ipv6/auto_flowlabels", "0" },
+	{ "netfilter/nf_conntrack_acct", "1" },
+};
 
-/* Commands of ip(8) in the namespace, a line each. */
-static bool ip_batch(const char *ns, const char *option, struct sbuf *lines)
+/* Of the namespace that this process is in. A kernel may be without one of them. */
+static void set_net(const char *path, const char *which, const char *value)
 {
-	char cmd[256];
-	FILE *f;
+	char full[128] = "/proc/sys/net/", line[16];
+	size_t n = strlen(full);
+	int fd, len = snprintf(line, sizeof(line), "%s\n", value);
 
-	snprintf(cmd, sizeof(cmd), "ip %s -n %s -batch - >/dev/null", option, ns);
-	f = popen(cmd, "w");
-	if (!f)
+	snprintf(full + n, sizeof(full) - n, path, which);
+	fd = open(full, O_WRONLY | O_CLOEXEC);
+	if (fd < 0)
+		return;
+	if (write(fd, line, (size_t)len) != len)
+		printf("# %s: %s\n", full, strerror(errno));
+	close(fd);
+}
+
+/* A name below /run/netns, as ip-netns(8) makes it; this process is in it afterwards. */
+static bool make_ns(const char *name)
+{
+	char path[128];
+	int fd;
+
+	snprintf(path, sizeof(path), "/run/netns/%s", name);
+	mkdir("/run/netns", 0755);
+	fd = open(path, O_RDONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0);
+	if (fd < 0)
 		return false;
-	fputs(lines->s, f);
-	return !pclose(f);
+	close(fd);
+	return !unshare(CLONE_NEWNET) && !mount("/proc/self/ns/net", path, "none", MS_BIND, NULL);
+}
+
+static void drop_ns(const char *name)
+{
+	char path[128];
+
+	snprintf(path, sizeof(path), "/run/netns/%s", name);
+	umount2(path, MNT_DETACH);
+	unlink(path);
+}
+
+static bool make_namespaces(struct side *s)
+{
+	bool good = make_ns(s->peers);
+
+	set_net("ipv6/conf/%s/disable_ipv6", "all", "1");
+	set_net("ipv6/conf/%s/disable_ipv6", "default", "1");
+	good = good && make_ns(s->ns);
+	for (size_t i = 0; i < ARRAY_SIZE(settings); i++) {
+		set_net(settings[i].path, "all", settings[i].value);
+		if (strstr(settings[i].path, "%s"))
+			set_net(settings[i].path, "default", settings[i].value);
+	}
+	return enter("") && good;
+}
+
+/* Commands of ip(8) in the namespace, a line each; what it says of faults comes to stderr. */
+static bool ip_batch(const char *ns, const struct sbuf *lines)
+{
+	pid_t pid;
+	int p[2];
+	bool all;
+
+	if (pipe2(p, O_CLOEXEC))
+		return false;
+	pid = fork();
+	if (!pid)
+		run_child(ns, NULL, p[0], (char *[]){ "ip", "-batch", "-", NULL });
+	close(p[0]);
+	all = write(p[1], lines->s, lines->n) == (ssize_t)lines->n;
+	close(p[1]);
+	return pid > 0 && !end_of(pid) && all;
 }
 
 static bool add_ifaces(struct side *s, const char *const *names, uint32_t n)
 {
 	struct arena *a = arena_new();
-	struct sbuf b, peer;
+	struct sbuf b;
 	bool good;
 
 	sb_init(&b, a);
-	sb_init(&peer, a);
-	for (uint32_t i = 0; i < n; i++) {
+	sb_puts(&b, "link set lo up\n");
+	for (uint32_t i = 0; i < n; i++)
 		sb_printf(&b,
 			  "link add %s mtu 9000 address 02:00:00:00:01:%02x type veth peer name "
 			  "p%u netns %s mtu 9000 address 02:00:00:00:02:%02x\n"
@@ -127,35 +220,49 @@ static bool add_ifaces(struct side *s, const char *const *names, uint32_t n)
 			  "addr add 10.%u.0.1/16 dev %s\n"
 			  "addr add fd00:0:0:%x::1/64 dev %s nodad\n",
 			  names[i], i, i, s->peers, i, names[i], i, names[i], i, names[i]);
-		sb_printf(&peer, "link set p%u arp off up\n", i);
-	}
 	sb_printf(&b,
 		  "route add 0.0.0.0/0 dev %s\nroute add ::/0 dev %s\n"
-		  "route add local 0.0.0.0/0 dev lo table 100\n"
-		  "route add local ::/0 dev lo table 100\n",
-		  names[n - 1], names[n - 1]);
-	good = ip_batch(s->ns, "", &b) && ip_batch(s->peers, "", &peer);
+		  "route add local 0.0.0.0/0 dev lo table %u\n"
+		  "route add local ::/0 dev lo table %u\n",
+		  names[n - 1], names[n - 1], TABLE_LOCAL, TABLE_LOCAL);
+	good = ip_batch(s->ns, &b);
 	arena_free(a);
 	return good;
 }
 
+/* A rule "pref 5 iif NAME lookup TABLE_LOCAL" comes or goes, in the namespace that the socket is of. */
+static bool change_rule(struct mnl_socket *nl, uint8_t family, const char *iif, bool add)
+{
+	char buf[512];
+	struct nlmsghdr *h = mnl_nlmsg_put_header(buf);
+	struct fib_rule_hdr *r;
+	ssize_t n;
+
+	h->nlmsg_type = add ? RTM_NEWRULE : RTM_DELRULE;
+	h->nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK | (add ? NLM_F_CREATE | NLM_F_EXCL : 0);
+	r = mnl_nlmsg_put_extra_header(h, sizeof(*r));
+	r->family = family;
+	r->table = TABLE_LOCAL;
+	r->action = FR_ACT_TO_TBL;
+	mnl_attr_put_u32(h, FRA_PRIORITY, 5);
+	mnl_attr_put_strz(h, FRA_IIFNAME, iif);
+	if (mnl_socket_sendto(nl, h, h->nlmsg_len) < 0)
+		return false;
+	n = mnl_socket_recvfrom(nl, buf, sizeof(buf));
+	return n > 0 && mnl_cb_run(buf, (size_t)n, 0, 0, NULL, NULL) >= 0;
+}
+
 bool take_all_in(struct side *s, const char *const *names, uint32_t n, bool yes)
 {
-	struct arena *a = arena_new();
-	struct sbuf b;
-	bool good;
+	struct mnl_socket *nl = enter(s->ns) ? mnl_socket_open(NETLINK_ROUTE) : NULL;
+	bool good = nl && !mnl_socket_bind(nl, 0, MNL_SOCKET_AUTOPID);
 
-	sb_init(&b, a);
-	for (uint32_t i = 0; i <= n; i++) {
-		if (yes)
-			sb_printf(&b, "rule add pref 5 iif %s lookup 100\n",
-				  i < n ? names[i] : "lo");
-		else
-			sb_puts(&b, "rule del pref 5\n");
-	}
-	good = ip_batch(s->ns, "", &b) && ip_batch(s->ns, "-6", &b);
-	arena_free(a);
-	return good;
+	for (uint32_t i = 0; good && i <= n; i++)
+		good = change_rule(nl, AF_INET, i < n ? names[i] : "lo", yes) &&
+		       change_rule(nl, AF_INET6, i < n ? names[i] : "lo", yes);
+	if (nl)
+		mnl_socket_close(nl);
+	return enter("") && good;
 }
 
 bool side_observer(struct side *s, const char *path)
@@ -176,7 +283,6 @@ static bool observe(struct side *s)
 	static const char *const progs[] = { "observe_first", "observe_last" };
 	static const int32_t prios[] = { INT32_MIN + 9, INT32_MAX - 9 };
 
-	memset(s->seen, 0, SEEN_MAX * sizeof(struct seen));
 	if (!enter(s->ns))
 		return false;
 	for (uint32_t i = 0; i < 20; i++) {
@@ -202,10 +308,13 @@ static bool open_sockets(struct side *s, uint32_t n)
 	if (s->raw4 < 0 || s->raw6 < 0 || !enter(s->peers))
 		return false;
 	for (uint32_t i = 0; i < n; i++) {
+		struct ifreq up = { .ifr_flags = IFF_UP | IFF_NOARP };
+
 		s->tx[i] = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0);
 		snprintf(name, sizeof(name), "p%u", i);
 		ll.sll_ifindex = (int)if_nametoindex(name);
-		if (s->tx[i] < 0 || bind(s->tx[i], (struct sockaddr *)&ll, sizeof(ll)))
+		memcpy(up.ifr_name, name, sizeof(name));
+		if (s->tx[i] < 0 || ioctl(s->tx[i], SIOCSIFFLAGS, &up) || bind(s->tx[i], (struct sockaddr *)&ll, sizeof(ll)))
 			return false;
 	}
 	return true;
@@ -219,13 +328,7 @@ bool side_open(struct side *s, const char *name, const char *const *ifaces, uint
 	s->raw4 = s->raw6 = -1;
 	for (int i = 0; i < 8; i++)
 		s->tx[i] = -1;
-	if (sh(NULL, NULL, "ip netns add %s && ip netns add %s", s->ns, s->peers))
-		return false;
-	sh(s->peers, NULL,
-	   "echo 1 >/proc/sys/net/ipv6/conf/all/disable_ipv6\n"
-	   "echo 1 >/proc/sys/net/ipv6/conf/default/disable_ipv6\n");
-	sh(s->ns, NULL, "%s", setup);
-	return add_ifaces(s, ifaces, n) && observe(s) && open_sockets(s, n);
+	return make_namespaces(s) && add_ifaces(s, ifaces, n) && observe(s) && open_sockets(s, n);
 }
 
 void side_close(struct side *s)
@@ -240,5 +343,6 @@ void side_close(struct side *s)
 	for (uint32_t i = 0; i < s->n_links; i++)
 		bpf_link__destroy(s->links[i]);
 	enter("");
-	sh(NULL, NULL, "ip netns del %s; ip netns del %s", s->ns, s->peers);
+	drop_ns(s->ns);
+	drop_ns(s->peers);
 }

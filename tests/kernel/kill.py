@@ -72,6 +72,7 @@ class Bed:
         # a network namespace and, for the pins, a mount namespace with a bpffs of its own
         own.mounts()
         own.network()
+        own.adopt()
         self.rx = {}
         for port in PORTS["old"] + PORTS["new"]:
             s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -126,14 +127,11 @@ class Bed:
         return r.returncode in (-9, 137)
 
     def settle(self):
-        """nft may still be at work when its parent is dead: wait for it."""
+        """nft may still be at work when its parent is dead: wait for it. It is a child of this process then (own.adopt())."""
         while True:
             try:
                 os.waitpid(-1, 0)
             except ChildProcessError:
-                break
-        for _ in range(100):
-            if subprocess.run(["pgrep", "-g", "0", "-x", "nft"], capture_output=True).returncode:
                 break
         if HOW == "direct":
             time.sleep(0.1)  # programs that were replaced by one write go on for 70 ms

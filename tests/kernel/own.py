@@ -7,6 +7,7 @@ import subprocess
 
 CLONE_NEWNS, CLONE_NEWNET = 0x00020000, 0x40000000  # linux/sched.h
 MS_REC, MS_PRIVATE = 1 << 14, 1 << 18  # linux/mount.h
+PR_SET_CHILD_SUBREAPER = 36  # linux/prctl.h
 libc = ctypes.CDLL(None, use_errno=True)
 done = bad = 0
 
@@ -43,6 +44,11 @@ def mounts():
     check(libc.unshare(CLONE_NEWNS), "unshare mounts")
     check(libc.mount(b"none", b"/", None, MS_REC | MS_PRIVATE, None), "make mounts private")
     check(libc.mount(b"bpf", b"/sys/fs/bpf", b"bpf", 0, None), "mount bpffs")
+
+
+def adopt():
+    """From here on processes whose parent dies are this one's children."""
+    check(libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0), "adopt orphans")
 
 
 def network(rules=""):

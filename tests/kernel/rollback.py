@@ -73,7 +73,7 @@ def failing(ctl, call, error, prepare, args, good):
     faults = []
     for p in prepare:
         run(*p)
-    _, _, calls = run("strace", "-qq", "-f", "-e", "trace=" + call, ctl, *args)
+    _, _, calls = run("strace", "-qq", "-f", "--seccomp-bpf", "-e", "trace=" + call, ctl, *args)
     run(ctl, "unload", "x")
     n = len([line for line in calls.splitlines() if call + "(" in line])
     for nth in range(1, n + 1):
@@ -82,7 +82,7 @@ def failing(ctl, call, error, prepare, args, good):
             if rc:
                 return ["preparing: " + err], n
         before = left()
-        rc, _, err = run("strace", "-qq", "-f", "-o", "/dev/null", "-e", "trace=" + call, "-e",
+        rc, _, err = run("strace", "-qq", "-f", "--seccomp-bpf", "-o", "/dev/null", "-e", "trace=" + call, "-e",
                          "inject=%s:error=%s:when=%d" % (call, error, nth), ctl, *args)
         after, where = left(), "%s #%d" % (call, nth)
         if rc and not good(before, after):
