@@ -21,7 +21,9 @@ struct ruleset *frontend_read_netlink(struct arena *a, struct diag *d, const cha
 				      const void *buf, size_t len);
 /* What runs in this network namespace. */
 struct ruleset *frontend_read_live(struct arena *a, struct diag *d);
-/* The same as raw messages, for `nft2bpfctl dump`; NULL after an error. *len in bytes. */
+/* Whether this network namespace has a chain: 1, 0, or -errno if the kernel cannot be asked. */
+int frontend_live_chain(enum family f, const char *table, const char *chain);
+/* The whole as raw messages, for `nft2bpfctl dump`; NULL after an error. *len in bytes. */
 void *frontend_fetch_live(struct arena *a, struct diag *d, size_t *len);
 
 #endif

@@ -146,7 +146,7 @@ struct nft_force {
 	char gen; /* 0: nothing of ours is in nftables */
 	bool whole;
 };
-struct nft_force nft_in_force(struct ctl *c);
+int nft_in_force(struct ctl *c, struct nft_force *f);
 /* Parts of transactions. */
 void nft_set_marker(const struct ctl *c, char gen, bool whole, struct sbuf *s);
 void nft_delete_marker(const struct ctl *c, struct sbuf *s);
@@ -251,9 +251,7 @@ int carry_counters(struct ctl *c, const struct ruleset *live, struct ctl_obj *o)
 /* One command at a time in a network namespace; nft, when its parent was killed, counts as a part of it. */
 int state_lock(struct ctl *c);
 /* The generation that an object is to become. */
-char state_next(struct ctl *c);
-/* Is anything of the name there? */
-bool state_any(struct ctl *c);
+int state_next(struct ctl *c, char *gen);
 /* Finishes what an interrupted command left where that needs no object, so that what is ready is in force as it should be. */
 int state_settle(struct ctl *c);
 /* In force afterwards: the object, from whatever state the name is in. */

@@ -70,7 +70,8 @@ static int take_args(struct ctl *c, const char *cmd, int argc, char **argv, cons
 static int put_in_force(struct ctl *c, const char *path)
 {
 	struct ctl_obj o = { 0 };
-	int err = object_load(c, path, state_next(c), &o) || state_load(c, &o);
+	char gen;
+	int err = state_next(c, &gen) || object_load(c, path, gen, &o) || state_load(c, &o);
 
 	object_close(&o);
 	return err;

@@ -164,29 +164,22 @@ static const char *marker(const struct ctl *c)
 	return arena_printf(c->arena, "inet nft2bpf-%s", c->name);
 }
 
-struct nft_force nft_in_force(struct ctl *c)
+int nft_in_force(struct ctl *c, struct nft_force *f)
 {
-	const char *args[] = { nft_program(),
-			       "list",
-			       "table",
-			       "inet",
-			       arena_printf(c->arena, "nft2bpf-%s", c->name),
-			       NULL };
-	int in = open("/dev/null", O_RDWR | O_CLOEXEC), out = memfile("nft2bpf-nft-says", "", 0);
-	struct nft_force f = { 0 };
-	char said[512] = "", *p;
+	static const char *const chains[] = { "a", "b", "a_whole", "b_whole" };
+	const char *table = arena_printf(c->arena, "nft2bpf-%s", c->name);
 
-	if (!spawn_nft(args, in, out)) {
-		lseek(out, 0, SEEK_SET);
-		if (read(out, said, sizeof(said) - 1) < 0)
-			said[0] = '\0';
-		p = strstr(said, "chain ");
-		f.gen = p && (p[6] == 'a' || p[6] == 'b') ? p[6] : 0;
-		f.whole = p && !strncmp(p + 7, "_whole", 6);
+	*f = (struct nft_force){ 0 };
+	for (size_t i = 0; i < ARRAY_SIZE(chains) && !f->gen; i++) {
+		int there = frontend_live_chain(FAM_INET, table, chains[i]);
+
+		if (there < 0)
+			return ctl_error("cannot ask nf_tables for chain %s of table inet %s: %s",
+					 chains[i], table, strerror(-there));
+		if (there)
+			*f = (struct nft_force){ .gen = chains[i][0], .whole = chains[i][1] };
 	}
-	close(in);
-	close(out);
-	return f;
+	return 0;
 }
 
 void nft_set_marker(const struct ctl *c, char gen, bool whole, struct sbuf *s)

@@ -99,11 +99,6 @@ static int remove_dir(struct ctl *c)
 	return 0;
 }
 
-bool state_any(struct ctl *c)
-{
-	return !access(c->dir, F_OK) || nft_in_force(c).gen;
-}
-
 static int mark_ready(struct ctl *c, char gen)
 {
 	return link(pins_path(c, gen, "manifest", NULL), pins_path(c, gen, "ready", NULL))
@@ -151,10 +146,10 @@ static int undo_switch(struct ctl *c, struct nft_force *f)
 /* To none from anything: first the whole ruleset or sleeping programs, then no program, then no table. */
 static int to_none(struct ctl *c)
 {
-	struct nft_force f = nft_in_force(c);
+	struct nft_force f;
 	struct manifest *m;
 
-	if (undo_switch(c, &f))
+	if (nft_in_force(c, &f) || undo_switch(c, &f))
 		return 1;
 	m = f.gen ? pins_manifest(c, f.gen) : NULL;
 	if (f.gen && !m)
@@ -192,10 +187,10 @@ static int end_switch(struct ctl *c, char was, char now)
 int state_settle(struct ctl *c)
 {
 	char ready = pins_ready(c), other = ready == 'a' ? 'b' : 'a';
-	struct nft_force f = nft_in_force(c);
+	struct nft_force f;
 	struct manifest *m;
 
-	if (undo_switch(c, &f))
+	if (nft_in_force(c, &f) || undo_switch(c, &f))
 		return 1;
 	if (!ready)
 		return settle_unready(c, f);
@@ -209,14 +204,23 @@ int state_settle(struct ctl *c)
 	return m ? to_fallback(c, ready, m) : 1;
 }
 
-char state_next(struct ctl *c)
+int state_next(struct ctl *c, char *gen)
 {
-	return nft_in_force(c).gen == 'a' ? 'b' : 'a';
+	struct nft_force f;
+
+	if (nft_in_force(c, &f))
+		return 1;
+	*gen = f.gen == 'a' ? 'b' : 'a';
+	return 0;
 }
 
 int state_unload(struct ctl *c)
 {
-	if (!state_any(c))
+	struct nft_force f;
+
+	if (nft_in_force(c, &f))
+		return 1;
+	if (access(c->dir, F_OK) && !f.gen)
 		return ctl_error("%s is not loaded in this network namespace", c->name);
 	return to_none(c);
 }
@@ -471,8 +475,10 @@ static int load_over(struct ctl *c, struct ctl_obj *o, struct nft_force f)
 
 int state_load(struct ctl *c, struct ctl_obj *o)
 {
-	struct nft_force f = nft_in_force(c);
+	struct nft_force f;
 
+	if (nft_in_force(c, &f))
+		return 1;
 	if (!c->replace_tables && spares_others(c, o->mf->preamble))
 		return 1;
 	if (pins_open(c, true))
