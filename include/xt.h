@@ -12,5 +12,12 @@
 #include "ruleset.h"
 
 void xt_translate(struct ruleset *rs);
+/* The name of the only table in which the kernel takes a target; NULL: it takes it in any. */
+const char *xt_target_table(const struct expr *e);
+/*
+ * Says such targets in nf_tables' own expressions, in what is to be loaded (rule_kernel()), so that tables may have other names. The
+ * first rule whose target cannot be said so, NULL: none.
+ */
+const struct rule *xt_free_targets(struct ruleset *rs);
 
 #endif

@@ -7,7 +7,9 @@
  * transaction that takes the object's tables out.
  */
 #include "ctl.h"
+#include "fallback.h"
 #include "frontend.h"
+#include "xt.h"
 
 #define DORMANT 1u /* NFT_TABLE_F_DORMANT */
 
@@ -25,26 +27,84 @@ const char *nft_full_table(struct ctl *c, const struct manifest *m, const char *
 	return arena_printf(c->arena, "%.*s %s%s", (int)(name - table), table, m->prefix, name + 1);
 }
 
-/* Tables begin a line in it, and nothing else does with that word. */
-const char *nft_fallback(struct ctl *c, const struct manifest *m)
+/* So that tables may be renamed. */
+static int free_targets(struct ruleset *rs)
 {
-	struct sbuf s;
+	const struct rule *bad = xt_free_targets(rs);
+	struct rule own;
 
-	if (!*m->prefix)
-		return m->fallback;
-	sb_init(&s, c->arena);
+	if (!bad)
+		return 0;
+	own = rule_kernel(bad);
+	vec_foreach(&own.exprs, e) {
+		const struct table *t = bad->chain->table;
+		const char *table = xt_target_table(*e);
+
+		if (table)
+			return ctl_error(
+				"--replace-tables: rule %u of chain %s %s %s: the kernel takes "
+				"target %s of iptables only in a table called %s, and beside it "
+				"the object's table has another name: delete the table, and load "
+				"without --replace-tables",
+				bad->index, family_name(t->family), t->name, bad->chain->name,
+				(*e)->xt.name, table);
+	}
+	return 1;
+}
+
+int nft_rename(struct ctl *c, const struct manifest *m, struct ruleset *rs)
+{
+	if (*m->prefix && free_targets(rs))
+		return 1;
+	vec_foreach(&rs->tables, t)
+		(*t)->name = nft_table(c, m, (*t)->name);
+	return 0;
+}
+
+/* Tables begin a line in it, and nothing else does with that word. */
+static void rename_text(const struct manifest *m, struct sbuf *s)
+{
 	for (const char *p = m->fallback; *p;) {
 		size_t n = strcspn(p, "\n"), head = 0;
 
 		n += p[n] == '\n';
 		if (!strncmp(p, "table ", 6))
 			head = 6 + strcspn(p + 6, " ") + 1;
-		sb_add(&s, p, head);
-		sb_puts(&s, head ? m->prefix : "");
-		sb_add(&s, p + head, n - head);
+		sb_add(s, p, head);
+		sb_puts(s, head ? m->prefix : "");
+		sb_add(s, p + head, n - head);
 		p += n;
 	}
-	return s.s;
+}
+
+/* With extensions of iptables in it, some of which may not bear another name. */
+static int rename_ruleset(struct ctl *c, const struct manifest *m, struct sbuf *s)
+{
+	const struct fb_print_opts opts = { .elements = true };
+	struct ruleset *rs;
+	struct diag d;
+
+	diag_init(&d, c->arena);
+	rs = frontend_read_buffer(c->arena, &d, "(the object's fallback)", m->fallback,
+				  strlen(m->fallback));
+	if (!rs) {
+		diag_flush(&d, stderr);
+		return ctl_error("the object's fallback cannot be read back");
+	}
+	if (nft_rename(c, m, rs))
+		return 1;
+	return fb_print_ruleset(rs, &opts, s) ? 0 : ctl_error("nft has no words for the fallback");
+}
+
+int nft_fallback(struct ctl *c, const struct manifest *m, struct sbuf *s)
+{
+	if (!*m->prefix)
+		sb_puts(s, m->fallback);
+	else if (fb_has_xt(m->fallback))
+		return rename_ruleset(c, m, s);
+	else
+		rename_text(m, s);
+	return 0;
 }
 
 static const struct table *live_one(const struct ruleset *live, const char *table)
@@ -81,59 +141,13 @@ static struct ruleset *in_nftables(struct ctl *c)
 	return live;
 }
 
-/* The table that the kernel wants a target of iptables to be in; NULL: any. */
-static const char *target_table(const struct expr *e)
-{
-	static const char *const names[][2] = {
-		{ "REJECT", "filter" }, { "MASQUERADE", "nat" }, { "SNAT", "nat" },
-		{ "DNAT", "nat" },	{ "REDIRECT", "nat" },	 { "NETMAP", "nat" },
-		{ "CT", "raw" },	{ "NOTRACK", "raw" },	 { "TPROXY", "mangle" },
-		{ "DSCP", "mangle" },	{ "TOS", "mangle" },	 { "TTL", "mangle" },
-		{ "HL", "mangle" },	{ "ECN", "mangle" },	 { "CHECKSUM", "mangle" },
-	};
-
-	for (size_t i = 0; e->kind == EX_TARGET && i < ARRAY_SIZE(names); i++)
-		if (!strcmp(e->xt.name, names[i][0]))
-			return names[i][1];
-	return NULL;
-}
-
-/* Beside the user's tables the object's have other names, which such targets do not bear. */
-static int check_rule(const struct rule *rule)
-{
-	struct rule own = rule_kernel(rule);
-	const struct table *t = rule->chain->table;
-
-	vec_foreach(&own.exprs, e) {
-		const char *table = target_table(*e);
-
-		if (table)
-			return ctl_error(
-				"--replace-tables: rule %u of chain %s %s %s: the kernel takes "
-				"target %s of iptables only in a table called %s, and beside it "
-				"the "
-				"object's table has another name: delete the table, and load "
-				"without "
-				"--replace-tables",
-				rule->index, family_name(t->family), t->name, rule->chain->name,
-				(*e)->xt.name, table);
-	}
-	return 0;
-}
-
+/* Beside the user's tables the object's have other names, which some targets do not bear as they are. */
 static int check_targets(struct ctl *c, const struct manifest *m)
 {
 	struct diag d;
-	const struct ruleset *rs = manifest_ruleset(c, m, &d);
+	struct ruleset *rs = manifest_ruleset(c, m, &d);
 
-	if (!rs)
-		return 1;
-	vec_foreach(&rs->tables, t)
-		vec_foreach(&(*t)->chains, ch)
-			vec_foreach(&(*ch)->rules, r)
-				if (check_rule(*r))
-					return 1;
-	return 0;
+	return rs ? free_targets(rs) : 1;
 }
 
 int aside_plan(struct ctl *c, struct ctl_obj *o, const struct manifest *old)

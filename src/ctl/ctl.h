@@ -164,10 +164,12 @@ struct ruleset *manifest_ruleset(struct ctl *c, const struct manifest *m, struct
 
 /* -- aside.c -------------------------------------------------------------------------------------- */
 
-/* What a table of the ruleset is called in nftables; the same for "family table"; the fallback with these names. */
+/* What a table of the ruleset is called in nftables; the same for "family table". */
 const char *nft_table(struct ctl *c, const struct manifest *m, const char *name);
 const char *nft_full_table(struct ctl *c, const struct manifest *m, const char *table);
-const char *nft_fallback(struct ctl *c, const struct manifest *m);
+/* Gives the ruleset's tables these names, and says what does not bear them in other words; adds the fallback with these names. */
+int nft_rename(struct ctl *c, const struct manifest *m, struct ruleset *rs);
+int nft_fallback(struct ctl *c, const struct manifest *m, struct sbuf *s);
 /* Decides which tables go aside for an object, in the place of `old` if not NULL; its manifest says so afterwards. */
 int aside_plan(struct ctl *c, struct ctl_obj *o, const struct manifest *old);
 /* Parts of transactions. */

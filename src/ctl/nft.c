@@ -313,8 +313,8 @@ int nft_whole(struct ctl *c, const struct manifest *m, struct ruleset *rs,
 	}
 	for (uint32_t hook = 0; hook <= HOOK_POSTROUTING; hook++)
 		beside_links(c, m, rs, hook);
-	vec_foreach(&rs->tables, t)
-		(*t)->name = nft_table(c, m, (*t)->name);
+	if (nft_rename(c, m, rs))
+		return 1;
 	tell_sizes(rs);
 	s->tables = rs;
 	return 0;

@@ -54,8 +54,7 @@ static int to_fallback(struct ctl *c, char gen, const struct manifest *m)
 
 	nft_set_marker(c, gen, false, &s.s);
 	nft_delete_tables(c, m, &s.s);
-	sb_puts(&s.s, nft_fallback(c, m));
-	return nft_run(c, s.s.s);
+	return nft_fallback(c, m, &s.s) || nft_run(c, s.s.s);
 }
 
 static int drop_tables(struct ctl *c, const struct manifest *m)
@@ -323,8 +322,8 @@ static int load_direct(struct ctl *c, struct ctl_obj *o)
 	nft_set_marker(c, 'a', false, &s.s);
 	nft_create_tables(c, o->mf, &s.s);
 	nft_delete_tables(c, o->mf, &s.s);
-	sb_puts(&s.s, nft_fallback(c, o->mf));
-	return pins_write_manifest(c, 'a', o->json, o->json_len) || object_attach(c, o, 'a') ||
+	return nft_fallback(c, o->mf, &s.s) ||
+	       pins_write_manifest(c, 'a', o->json, o->json_len) || object_attach(c, o, 'a') ||
 	       nft_run(c, s.s.s) || object_force(c, 'a', true) || mark_ready(c, 'a');
 }
 
@@ -410,8 +409,7 @@ static int replace_directly(struct ctl *c, struct ctl_obj *o, char was, const st
 	nft_delete_tables(c, old, &s.s);
 	create_new_tables(c, old, o->mf, &s.s);
 	nft_delete_tables(c, o->mf, &s.s);
-	sb_puts(&s.s, nft_fallback(c, o->mf));
-	if (unpin(c, now))
+	if (nft_fallback(c, o->mf, &s.s) || unpin(c, now))
 		return 1;
 	o->beside = true;
 	err = object_attach(c, o, now);

@@ -53,6 +53,59 @@ iptables-nft -A INPUT -m addrtype --dst-type LOCAL -c 3 90 -j LOG --log-prefix "
 iptables-nft -A FORWARD -p udp -m length --length 100:200 -m statistic --mode nth --every 3 --packet 1 -j DROP
 iptables-nft -P FORWARD DROP
 """
+# Targets that the kernel takes in a table of one name alone, and what the object's table has in their place; the arguments that tables
+# of IPv4 and IPv6 have in different words are in braces.
+FREED = [
+    ("-A INPUT -p tcp --dport 23 -j REJECT --reject-with tcp-reset", "tcp dport 23 counter reject with tcp reset"),
+    ("-A INPUT -p udp -j REJECT", "meta l4proto udp counter reject"),
+    ("-A INPUT -s {net} -j REJECT --reject-with {adm}", "{ip} saddr {net} counter reject with {icmp} admin-prohibited"),
+    ("-t nat -A POSTROUTING -s {net} -j MASQUERADE", "{ip} saddr {net} counter masquerade"),
+    ("-t nat -A POSTROUTING -p tcp -j MASQUERADE --to-ports 1000-2000 --random-fully", "counter masquerade to :1000-2000 fully-random"),
+    ("-t nat -A POSTROUTING -p tcp -j SNAT --to-source {[a}-{b]}:1024-2048", "counter snat to {[a]}-{[b]}:1024-2048"),
+    ("-t nat -A POSTROUTING -p udp -j SNAT --to-source {a} --persistent", "counter snat to {a} persistent"),
+    ("-t nat -A PREROUTING -p tcp --dport 80 -j REDIRECT --to-ports 8080", "tcp dport 80 counter redirect to :8080"),
+    ("-t nat -A PREROUTING -p tcp --dport 81 -j REDIRECT --to-ports 80-90 --random", "tcp dport 81 counter redirect to :80-90 random"),
+    ("-t nat -A PREROUTING -p tcp --dport 82 -j DNAT --to-destination {[a]}:8080", "tcp dport 82 counter dnat to {[a]}:8080"),
+    ("-t nat -A PREROUTING -p tcp --dport 83 -j DNAT --to-destination {a}-{b} --random", "tcp dport 83 counter dnat to {a}-{b} random"),
+    ("-t nat -A PREROUTING -p tcp --dport 84 -j DNAT --to-destination :84", "tcp dport 84 counter dnat to :84"),
+    ("-t raw -A PREROUTING -p tcp --dport 85 -j CT --notrack", "tcp dport 85 counter notrack"),
+]
+WORDS = {
+    "ip": {"net": "192.0.2.0/24", "adm": "icmp-admin-prohibited", "icmp": "icmp", "ip": "ip", "a": "10.1.2.3", "b": "10.1.2.9",
+           "[a]": "10.1.2.3", "[b]": "10.1.2.9", "[a": "10.1.2.3", "b]": "10.1.2.9"},
+    "ip6": {"net": "fd01::/64", "adm": "icmp6-adm-prohibited", "icmp": "icmpv6", "ip": "ip6", "a": "fd00::1", "b": "fd00::9",
+            "[a]": "[fd00::1]", "[b]": "[fd00::9]", "[a": "[fd00::1", "b]": "fd00::9]"},
+}
+
+
+def say_in(words, text):
+    for brace, word in words.items():
+        text = text.replace("{%s}" % brace, word)
+    return text
+
+
+def free_targets(top, compiler, ctl, run, ok, clean):
+    """Targets that are bound to their table's name, under another name."""
+    obj = os.path.join(top, "free.o")
+    saved = lambda: [x for s in ("iptables-nft-save", "ip6tables-nft-save") for x in run(s)[1].splitlines() if x[:1] != "#"]
+    for family, words in WORDS.items():
+        for line, _ in FREED:
+            subprocess.run([family + "tables-nft", *say_in(words, line).split()], check=True)
+    before = saved()
+    ok("compile targets that want their table's name", compiler, "--live", "--partial", "always", "-o", obj)
+    ok("load them under another name", ctl, "load", obj, "--name", "f", "--replace-tables")
+    for family, words in WORDS.items():
+        text = ""
+        for table in ("filter", "nat", "raw"):
+            text += run("nft", "-s", "list", "table", family, "nft2bpf-f." + table)[1]
+        missing = [say_in(words, x) for _, x in FREED if say_in(words, x) not in text]
+        say(not missing, "%s: in nf_tables' own words" % family, "\n".join(missing) + text)
+    ok("list has them as they were", ctl, "list", "f", has='tcp dport 23 counter packets 0 bytes 0 xt target "REJECT"')
+    ok("replace", ctl, "replace", obj, "--name", "f")
+    ok("unload", ctl, "unload", "f")
+    say(saved() == before, "the tables are as before", "\n".join(saved()))
+    run("nft", "flush ruleset")
+    say(clean(), "nothing is left of them", run("nft", "list", "ruleset"))
 
 
 def replace_iptables(top, compiler, ctl, run, ok, clean):
@@ -70,10 +123,10 @@ def replace_iptables(top, compiler, ctl, run, ok, clean):
     ok("as before", "nft", "list", "table", "ip", "filter", has="flags dormant")
     ok("unload wakes it", ctl, "unload", "xa")
     say(saved() == before and run("nft", "list", "ruleset")[1] == listed, "as it was", "\n".join(saved()))
-    subprocess.run(["iptables-nft", "-A", "INPUT", "-p", "tcp", "--dport", "99", "-j", "REJECT"], check=True)
-    ok("compile a target that wants the table's name", compiler, "--live", "--partial", "always", "-o", obj)
+    subprocess.run(["iptables-nft", "-t", "nat", "-A", "PREROUTING", "-j", "NETMAP", "--to", "10.0.0.0/8"], check=True)
+    ok("compile a target that wants the table's name and cannot be said otherwise", compiler, "--live", "--partial", "always", "-o", obj)
     before = saved()
-    ok("which --replace-tables refuses", ctl, "load", obj, "--name", "xa", "--replace-tables", fails=True, has="target REJECT")
+    ok("which --replace-tables refuses", ctl, "load", obj, "--name", "xa", "--replace-tables", fails=True, has="target NETMAP")
     say(saved() == before, "and changes nothing", "\n".join(saved()))
     run("nft", "flush ruleset")
     say(clean(), "nothing is left of them", run("nft", "list", "ruleset"))
@@ -202,6 +255,7 @@ def main():
     say(rc == 1 and clean(), "a refused fallback takes everything back", out + err)
     if shutil.which("iptables-nft"):
         iptables()
+        free_targets(top, compiler, ctl, run, ok, clean)
         replace_iptables(top, compiler, ctl, run, ok, clean)
     else:
         say(os.environ.get("CI") != "true", "iptables-nft is there")
