@@ -83,7 +83,8 @@ static bool own_bits(const struct tx *t, const struct tx *p, u128 *m, u128 *x)
 {
 	const struct tx *l = t->kind == TX_BINOP ? t->bin.l : NULL;
 
-	if (t->kind == TX_PAYLOAD && p->pay.field && t->pay.field == p->pay.field) {
+	if (t->kind == TX_PAYLOAD && t->pay.field == p->pay.field && t->pay.base == p->pay.base &&
+	    t->pay.off == p->pay.off && t->len == p->len) {
 		*m = ones(p->len);
 		*x = 0;
 		return true;
@@ -105,6 +106,13 @@ static bool own_bits(const struct tx *t, const struct tx *p, u128 *m, u128 *x)
 		*x ^= t->bin.r->val;
 	}
 	return true;
+}
+
+/* Numbers that come from elsewhere have no place in the bytes that the field shares: nft refuses them. */
+static bool with_constant(const struct tx *t)
+{
+	return t->kind == TX_BINOP && t->bin.r->kind == TX_VALUE && t->bin.op != BIN_LSHIFT &&
+	       t->bin.op != BIN_RSHIFT;
 }
 
 /* Bytes around the field are loaded, the field is replaced in them, and all are written. */
@@ -130,6 +138,12 @@ static bool widen(struct sema *s, struct tx *p, struct tx **val, bool csum)
 	} else if ((*val)->kind == TX_VALUE) {
 		(*val)->val <<= shift;
 		(*val)->len = bits;
+	} else if (!with_constant(*val)) {
+		diag_error(s->diag, (*val)->loc,
+			   "payload statement for this expression is not supported: this field shares "
+			   "bytes with others, and takes a constant or a field "
+			   "with constants (&, |, ^)");
+		return false;
 	} else if (shift) {
 		struct tx *sh;
 

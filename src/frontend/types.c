@@ -351,8 +351,6 @@ static const char *parse_classid(struct lookups *l, const struct dtype *t, const
 		*val = 0xffffffff;
 	else if (!strcmp(s, "none"))
 		*val = 0;
-	else if (s[0] == ':' && sscanf(s, ":%x%c", &min, &c) == 1)
-		*val = min;
 	else if (sscanf(s, "%x:%x%c", &maj, &min, &c) == 2)
 		*val = (uint32_t)(maj << 16 | min);
 	else if (strchr(s, ':') && sscanf(s, "%x:%c", &maj, &c) == 1)

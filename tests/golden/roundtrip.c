@@ -54,15 +54,28 @@ static bool same_exprs(const struct ruleset *x, const struct ruleset *y)
 	return ok;
 }
 
+/* Messages list the fields of ranges alone; of others they are known where every field's type has a length. */
+static bool fields_told(const struct set *s)
+{
+	for (uint32_t type = s->key_type; type; type >>= 6)
+		if (!datatype_len(type & 63))
+			return s->flags & SET_CONCAT;
+	return true;
+}
+
 /* The kernel says the level "warn" of every log, so that what is read of messages has none where text says this one. */
 static void as_dumped(struct ruleset *rs)
 {
-	vec_foreach(&rs->tables, t)
+	vec_foreach(&rs->tables, t) {
+		vec_foreach(&(*t)->sets, s)
+			if ((*s)->n_fields > 1 && !fields_told(*s))
+				(*s)->n_fields = 1;
 		vec_foreach(&(*t)->chains, c)
 			vec_foreach(&(*c)->rules, r)
 				vec_foreach(&(*r)->exprs, e)
 					if ((*e)->kind == EX_LOG && (*e)->log.level == 4)
 						(*e)->log.has_level = false;
+	}
 }
 
 /* Changes rs: what it is compared with comes from messages. */
