@@ -248,7 +248,7 @@ struct ast_type *type_add(struct parser *p, struct ast_type *t, const char *name
 	return t;
 }
 
-/* typeof is asked of what a packet or the kernel has, not of values. */
+/* typeof is asked of what a packet or the kernel has, not of values nor of what is computed. */
 static void check_typeof(struct parser *p, const struct ast_expr *e)
 {
 	if (e->kind == AX_CONCAT) {
@@ -259,6 +259,8 @@ static void check_typeof(struct parser *p, const struct ast_expr *e)
 	_Static_assert(AX_VAR == 4, "the kinds of values stand first");
 	if (e->kind <= AX_VAR)
 		p_error(p, e->loc, "typeof takes no values: write a header field, meta or ct key");
+	else if (e->kind == AX_BINOP)
+		p_error(p, e->loc, "typeof takes no computations: write the field alone");
 }
 
 struct ast_type *typeof_type(struct parser *p, struct ast_expr *e)

@@ -91,6 +91,15 @@ static bool one_value(struct sema *s, const struct tx *t)
 	return false;
 }
 
+/* A key or value of the set's type, in its byte order; the fields of a concatenation stay as they are. */
+static bool as_wanted(struct sema *s, const struct dtype *type, uint32_t bits,
+		      enum byte_order order, struct tx **t)
+{
+	return arg_ok(s, type, bits, order, t) &&
+	       ((*t)->constant || (*t)->kind == TX_CONCAT || !type_is_integer(type) ||
+		to_order(s, t, order));
+}
+
 struct ts *st_dynset(struct sema *s, struct ast_stmt *st)
 {
 	const struct ast_dynset *d = st->dynset;
@@ -115,17 +124,13 @@ struct ts *st_dynset(struct sema *s, struct ast_stmt *st)
 		return NULL;
 	if (!one_value(s, key))
 		return NULL;
-	if (key->type->num != TYPE_INTEGER && !type_equal(key->type, set->key)) {
-		diag_error(s->diag, key->loc,
-			   "datatype mismatch: expected %s, expression has type %s", set->key->desc,
-			   key->type->desc);
+	if (!as_wanted(s, set->key, set->key_bits, set->key_order, &key))
 		return NULL;
-	}
 	if (d->elem.data) {
 		ctx_set(s, set->data, set->data_order, set->data_bits, 0);
 		s->ctx.key = set->data_tx;
 		data = ev(s, d->elem.data);
-		if (!data || !arg_ok(s, set->data, set->data_bits, set->data_order, &data) ||
+		if (!data || !as_wanted(s, set->data, set->data_bits, set->data_order, &data) ||
 		    !one_value(s, data))
 			return NULL;
 	}

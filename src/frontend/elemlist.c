@@ -281,7 +281,7 @@ struct tx *ev_map(struct sema *s, struct ast_expr *e, bool objects, uint32_t obj
 	if (!t)
 		return NULL;
 	set = t->map.set;
-	if (!type_equal(t->map.key->type, set->key)) {
+	if (!type_compatible(set->key, t->map.key->type)) {
 		diag_error2(s->diag, map->loc, t->map.key->loc,
 			    "datatype mismatch, map expects %s, mapping expression has type %s",
 			    set->key->desc, t->map.key->type->desc);

@@ -550,7 +550,10 @@ struct tx *ev_rel(struct sema *s, struct ast_expr *e)
 			    "right hand side of a comparison must be constant");
 		return NULL;
 	}
-	if (!type_equal(l->type, r->type)) {
+	/* a number that is made up is of the set's type */
+	if (!type_equal(l->type, r->type) &&
+	    !(is_generator(l) && r->kind == TX_SETREF && r->type->base == BASE_INTEGER &&
+	      l->len == r->len)) {
 		diag_error2(s->diag, r->loc, l->loc,
 			    "datatype mismatch, expected %s, expression has type %s", l->type->desc,
 			    r->type->desc);

@@ -239,6 +239,10 @@ void tmp_reset(struct sema *s);
 
 /* -- value.c */
 struct tx *tx_new(struct sema *s, enum tx_kind k, struct loc loc);
+static inline bool is_generator(const struct tx *t)
+{
+	return t->kind == TX_NUMGEN || t->kind == TX_HASH;
+}
 struct tx *tx_value(struct sema *s, struct loc loc, const struct dtype *t, enum byte_order o,
 		    uint32_t bits, u128 v);
 void ctx_set(struct sema *s, const struct dtype *t, enum byte_order o, uint32_t bits,

@@ -140,11 +140,6 @@ struct expr *stateful(struct sema *s, struct ast_stmt *st)
 
 /* -- arguments ---------------------------------------------------------------------------------------------------- */
 
-static bool is_generator(const struct tx *t)
-{
-	return t->kind == TX_NUMGEN || t->kind == TX_HASH;
-}
-
 static bool fits(const struct dtype *want, const struct tx *t, uint32_t len)
 {
 	if (t->kind == TX_PAYLOAD && t->type->num == TYPE_INTEGER)
@@ -152,9 +147,7 @@ static bool fits(const struct dtype *want, const struct tx *t, uint32_t len)
 	if (t->type->num == TYPE_INTEGER)
 		return takes_numbers(want) ||
 		       (is_generator(t) && type_is_integer(want) && t->len == len);
-	if (want->num == TYPE_MARK && type_is_integer(t->type) && t->type->base != BASE_BITMASK)
-		return true;
-	return type_equal(want, t->type);
+	return type_compatible(want, t->type);
 }
 
 bool arg_ok(struct sema *s, const struct dtype *type, uint32_t len, enum byte_order o,

@@ -62,6 +62,11 @@ bool type_equal(const struct dtype *a, const struct dtype *b)
 	return true;
 }
 
+bool type_compatible(const struct dtype *want, const struct dtype *t)
+{
+	return type_equal(want, t) || (want->num == TYPE_MARK && t->base == BASE_INTEGER);
+}
+
 uint32_t type_number(const struct dtype *t)
 {
 	return t->packed;
