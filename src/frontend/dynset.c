@@ -91,13 +91,12 @@ static bool one_value(struct sema *s, const struct tx *t)
 	return false;
 }
 
-/* A key or value of the set's type, in its byte order; the fields of a concatenation stay as they are. */
+/* A key or value of the set's type, a mark in its byte order: others have it. */
 static bool as_wanted(struct sema *s, const struct dtype *type, uint32_t bits,
 		      enum byte_order order, struct tx **t)
 {
 	return arg_ok(s, type, bits, order, t) &&
-	       ((*t)->constant || (*t)->kind == TX_CONCAT || !type_is_integer(type) ||
-		to_order(s, t, order));
+	       ((*t)->constant || type->num != TYPE_MARK || to_order(s, t, order));
 }
 
 struct ts *st_dynset(struct sema *s, struct ast_stmt *st)

@@ -84,7 +84,7 @@ bool to_order(struct sema *s, struct tx **tp, enum byte_order o)
 		t->order = o;
 		return true;
 	}
-	if (t->kind == TX_RANGE || t->kind == TX_PREFIX || t->kind == TX_VALUE || t->len / 8 < 2) {
+	if (t->kind == TX_RANGE || t->kind == TX_PREFIX || t->kind == TX_VALUE || t->len <= 8) {
 		t->order = o;
 		return true;
 	}

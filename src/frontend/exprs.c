@@ -528,7 +528,7 @@ static bool print_loads(struct sbuf *o, const struct expr *e, const struct regs 
 	case EX_BYTEORDER:
 		sb_printf(o, "reg %u = %s(reg %u, %u, %u)", reg_print(e->byteorder.dreg),
 			  e->byteorder.op == BO_NTOH ? "ntoh" : "hton",
-			  reg_print(e->byteorder.sreg), e->byteorder.len, e->byteorder.size);
+			  reg_print(e->byteorder.sreg), e->byteorder.size, e->byteorder.len);
 		return true;
 	case EX_PAYLOAD:
 		payload_print(o, e);

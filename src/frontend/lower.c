@@ -295,7 +295,7 @@ static void gen_swap(struct low *c, struct tx *t, uint32_t w)
 	e = add(c, EX_BYTEORDER, t->loc);
 	e->byteorder.sreg = e->byteorder.dreg = reg(w);
 	e->byteorder.op = t->order == ORDER_BIG ? BO_HTON : BO_NTOH;
-	e->byteorder.len = (uint8_t)(t->len / 8);
+	e->byteorder.len = (uint8_t)DIV_ROUND_UP(t->len, 8u);
 	e->byteorder.size = bits % 64 == 0 ? 8 : bits % 32 == 0 ? 4 : 2;
 }
 

@@ -66,8 +66,8 @@ struct ts *st_key_set(struct sema *s, struct ast_stmt *st)
 			   meta ? "meta" : "ct");
 		return NULL;
 	}
-	if ((v->kind == TX_PAYLOAD || v->kind == TX_BINOP) && !v->constant &&
-	    !to_order(s, &v, t->order))
+	/* only a mark takes numbers of other byte orders */
+	if (!v->constant && t->type->num == TYPE_MARK && !to_order(s, &v, t->order))
 		return NULL;
 	out = ts_emit(s, TS_SET, st->loc);
 	out->expr = t;
