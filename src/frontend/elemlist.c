@@ -74,6 +74,20 @@ static bool move_chunk(struct sema *s, struct elem_ctx *c)
 	return ok;
 }
 
+/* Words that have a type of their own (protocols, exists) keep it among a map's keys, and take the set's in a set. */
+static struct tx *ev_key(struct sema *s, const struct elem_ctx *c, struct ast_expr *key)
+{
+	uint32_t in_elems = s->in_elems;
+	struct tx *k;
+
+	if (c->want_data)
+		s->in_elems = 0;
+	s->ctx = c->key;
+	k = ev(s, key);
+	s->in_elems = in_elems;
+	return k;
+}
+
 static bool add_elem(struct sema *s, struct ast_elem *el, struct elem_ctx *c,
 		     struct ast_expr *data);
 
@@ -106,8 +120,7 @@ static bool add_elem(struct sema *s, struct ast_elem *el, struct elem_ctx *c, st
 					: "element of a set has a value: this is no map");
 		return false;
 	}
-	s->ctx = c->key;
-	k = ev(s, key);
+	k = ev_key(s, c, key);
 	if (!k)
 		return false;
 	if (k->kind == TX_SETREF) {
@@ -120,7 +133,7 @@ static bool add_elem(struct sema *s, struct ast_elem *el, struct elem_ctx *c, st
 	}
 	if (c->fill)
 		number_fits(k, c->key.type);
-	if (c->key.type && k->kind != TX_CATCHALL && !type_equal(k->type, c->key.type)) {
+	if (c->key.type && k->kind != TX_CATCHALL && !type_compatible(c->key.type, k->type)) {
 		diag_error(s->diag, k->loc,
 			   "datatype mismatch, expected %s, expression has type %s",
 			   c->key.type->desc, k->type->desc);

@@ -148,6 +148,7 @@ bool bits_adjust(struct sema *s, struct tx **tp)
 		n->len = len + shift;
 		n->plen = len;
 	}
+	n->field_bits = len;
 	t->len += extra;
 	*tp = n;
 	return true;
@@ -216,6 +217,7 @@ static struct tx *ev_binop(struct sema *s, struct ast_expr *e)
 {
 	struct tx *l, *r, *t;
 	uint32_t outer_len = s->ctx.len, len;
+	const struct dtype *type;
 	enum byte_order order;
 	struct ectx c = s->ctx;
 	bool shift = e->bin_op == BIN_LSHIFT || e->bin_op == BIN_RSHIFT;
@@ -230,6 +232,10 @@ static struct tx *ev_binop(struct sema *s, struct ast_expr *e)
 	if (!type_is_integer(l->type) && l->type->base != BASE_STRING) {
 		diag_error2(s->diag, l->loc, e->loc, "binary operation is undefined for %s types",
 			    l->type->desc);
+		return NULL;
+	}
+	if (shift && l->type->base == BASE_STRING) {
+		diag_error2(s->diag, l->loc, e->loc, "a string cannot be shifted");
 		return NULL;
 	}
 	if (l->constant && l->kind != TX_VALUE) {
@@ -266,9 +272,11 @@ static struct tx *ev_binop(struct sema *s, struct ast_expr *e)
 	}
 	len = l->len;
 	order = l->order;
+	type = l->type;
 	if (s->stmt_len > len && l->kind != TX_VALUE) {
 		len = s->stmt_len;
 		order = ORDER_HOST;
+		type = type_of(TYPE_INTEGER);
 		if (!to_order(s, &l, ORDER_HOST))
 			return NULL;
 	}
@@ -282,6 +290,7 @@ static struct tx *ev_binop(struct sema *s, struct ast_expr *e)
 	t = tx_bin(s, e->loc, e->bin_op, l, r);
 	t->len = len;
 	t->order = order;
+	t->type = type;
 	return t;
 }
 
@@ -323,7 +332,9 @@ static int can_transfer(struct sema *s, const struct tx *l, const struct tx *v)
 		}
 		return 1;
 	case BIN_RSHIFT:
-		return v->val <= ones(128 - (uint32_t)l->bin.r->val);
+		/* a value that cannot be there stays what it is: never equal */
+		return (v->kind == TX_RANGE ? v->hi : v->val) <=
+		       ones(l->bin.l->len) >> (uint32_t)l->bin.r->val;
 	case BIN_XOR:
 		return v->kind == TX_VALUE;
 	default:

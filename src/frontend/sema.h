@@ -92,6 +92,7 @@ struct tx {
 	const struct dtype *type;
 	uint32_t len;  /* bits */
 	uint32_t plen; /* TX_PREFIX: bits */
+	uint32_t field_bits; /* TX_BINOP that gets a field out of its bytes: of the field; else 0 */
 	bool constant; /* can stand on the right */
 	bool key;      /* loads what chooses the next protocol */
 	bool seen;     /* dependencies are met */

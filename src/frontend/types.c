@@ -64,7 +64,8 @@ bool type_equal(const struct dtype *a, const struct dtype *b)
 
 bool type_compatible(const struct dtype *want, const struct dtype *t)
 {
-	return type_equal(want, t) || (want->num == TYPE_MARK && t->base == BASE_INTEGER);
+	return type_equal(want, t) || (want->num == TYPE_MARK && t->base == BASE_INTEGER &&
+				       t->num != TYPE_LLADDR && t->num != TYPE_ETHERADDR);
 }
 
 uint32_t type_number(const struct dtype *t)
