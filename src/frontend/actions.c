@@ -359,6 +359,14 @@ void check_left(struct parser *p, const struct ast_expr *e)
 		p_error(p, e->loc, "%s is a value: a match begins with what is compared", e->text);
 }
 
+void check_st(struct parser *p, const struct ast_expr *e)
+{
+	if (e->kind == AX_EXTHDR || e->kind == AX_XFRM || e->kind == AX_OSF)
+		p_error(p, e->loc,
+			"nft takes no IPv6 extension header, ipsec or osf in the value of a "
+			"statement");
+}
+
 /* -- syntax errors --------------------------------------------------------------------------------------------------- */
 
 /* "tcp has no field dprot, did you mean dport": a protocol stands alone where a field of it is wanted. */

@@ -100,6 +100,7 @@ void check_kind(struct parser *p, struct loc loc, struct tok t);
 
 /* errors */
 void check_left(struct parser *p, const struct ast_expr *e);
+void check_st(struct parser *p, const struct ast_expr *e);
 bool syntax_bare_protocol(struct parser *p);
 void syntax_error(struct parser *p, struct loc loc, const char *text);
 

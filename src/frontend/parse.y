@@ -935,7 +935,7 @@ sym_st:
 primary_st:
 	sym_st
 |	boolean
-|	field_expr
+|	field_expr			{ check_st(p, $1); $$ = $1; }
 |	'(' basic_st ')'		{ $$ = closed($2); }
 ;
 shift_st:
