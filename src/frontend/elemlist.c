@@ -185,9 +185,12 @@ struct tx *ev_elems(struct sema *s, struct ast_expr *e, bool want_data)
 	t->order = c.key.order;
 	t->len = c.key.len;
 	t->constant = true;
-	if (c.out->v.n == 1 && !c.out->v.v[0].opts) {
+	if (c.out->v.n == 1) {
+		const struct ast_elem_opts *opts = c.out->v.v[0].opts;
 		struct tx *one = c.out->v.v[0].key;
 
+		if (opts && opts->stmts.n)
+			return t;
 		if (one->kind == TX_VALUE || one->kind == TX_PREFIX || one->kind == TX_RANGE)
 			return one;
 	}

@@ -534,6 +534,13 @@ static bool set_gives_types(struct sema *s, struct ast_expr *e)
 	return set;
 }
 
+/* `tcp flags { syn }`, a set of one, is that value and no other flag; but states of connections are always tested by bits. */
+static bool right_is_one(const struct ast_expr *e, const struct tx *r)
+{
+	return ast_strip(e->rel.right)->kind == AX_SET && r->kind == TX_VALUE &&
+	       r->type->base == BASE_BITMASK && r->type->num != TYPE_CT_STATE;
+}
+
 struct tx *ev_rel(struct sema *s, struct ast_expr *e)
 {
 	struct tx *rel = tx_new(s, TX_REL, e->loc), *l, *r;
@@ -556,6 +563,13 @@ struct tx *ev_rel(struct sema *s, struct ast_expr *e)
 		return NULL;
 	rel->rel.l = l;
 	rel->rel.r = r;
+	if (rel->rel.op == REL_IMPLICIT && right_is_one(e, r))
+		rel->rel.op = REL_EQ;
+	if (rel->rel.op == REL_NOT && ast_strip(e->rel.right)->kind == AX_SET) {
+		diag_error2(s->diag, l->loc, r->loc,
+			    "negation can only be used with singleton bitmask values: write !=");
+		return NULL;
+	}
 	if (!r->constant) {
 		diag_error2(s->diag, r->loc, e->loc,
 			    "right hand side of a comparison must be constant");
