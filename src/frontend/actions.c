@@ -361,9 +361,9 @@ void check_left(struct parser *p, const struct ast_expr *e)
 
 void check_st(struct parser *p, const struct ast_expr *e)
 {
-	if (e->kind == AX_EXTHDR || e->kind == AX_XFRM || e->kind == AX_OSF)
+	if (e->kind == AX_EXTHDR || e->kind == AX_XFRM)
 		p_error(p, e->loc,
-			"nft takes no IPv6 extension header, ipsec or osf in the value of a "
+			"nft takes no IPv6 extension header and no ipsec in the value of a "
 			"statement");
 }
 
