@@ -190,9 +190,9 @@ void chain_policy(struct parser *p, struct ast_expr *e)
 
 static int32_t offset_of(struct parser *p, struct loc loc, struct tok t, bool neg)
 {
-	if (t.num > INT32_MAX)
+	if (t.num > (uint64_t)INT32_MAX + neg)
 		p_error(p, loc, "priority %s is too large: at most 2147483647", t.a);
-	return neg ? -(int32_t)t.num : (int32_t)t.num;
+	return (int32_t)(neg ? -(uint32_t)t.num : (uint32_t)t.num);
 }
 
 /* A plain number: the offset from 0. */

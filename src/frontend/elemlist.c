@@ -9,6 +9,19 @@ static void number_fits(struct tx *t, const struct dtype *want)
 		t->type = want;
 }
 
+/* Words that have a type of their own (protocols, exists) keep it, but in a set without a name. */
+static struct tx *ev_typed(struct sema *s, const struct elem_ctx *c, struct ast_expr *e)
+{
+	uint32_t in_elems = s->in_elems;
+	struct tx *t;
+
+	if (c->want_data || c->fill)
+		s->in_elems = 0;
+	t = ev(s, e);
+	s->in_elems = in_elems;
+	return t;
+}
+
 static struct tx *ev_data(struct sema *s, struct elem_ctx *c, struct ast_expr *e)
 {
 	struct tx *t;
@@ -25,7 +38,7 @@ static struct tx *ev_data(struct sema *s, struct elem_ctx *c, struct ast_expr *e
 		return t;
 	}
 	s->ctx = c->data;
-	t = ev(s, e);
+	t = ev_typed(s, c, e);
 	if (!t)
 		return NULL;
 	if (!t->constant || t->kind == TX_ELEMS || t->kind == TX_SETREF || t->kind == TX_CATCHALL) {
@@ -33,7 +46,7 @@ static struct tx *ev_data(struct sema *s, struct elem_ctx *c, struct ast_expr *e
 		return NULL;
 	}
 	number_fits(t, c->data.type);
-	if (!type_equal(t->type, c->data.type)) {
+	if (!type_compatible(c->data.type, t->type)) {
 		diag_error(s->diag, t->loc,
 			   "datatype mismatch, expected %s, expression has type %s",
 			   c->data.type->desc, t->type->desc);
@@ -74,20 +87,6 @@ static bool move_chunk(struct sema *s, struct elem_ctx *c)
 	return ok;
 }
 
-/* Words that have a type of their own (protocols, exists) keep it among a map's keys, and take the set's in a set. */
-static struct tx *ev_key(struct sema *s, const struct elem_ctx *c, struct ast_expr *key)
-{
-	uint32_t in_elems = s->in_elems;
-	struct tx *k;
-
-	if (c->want_data)
-		s->in_elems = 0;
-	s->ctx = c->key;
-	k = ev(s, key);
-	s->in_elems = in_elems;
-	return k;
-}
-
 static bool add_elem(struct sema *s, struct ast_elem *el, struct elem_ctx *c,
 		     struct ast_expr *data);
 
@@ -120,7 +119,8 @@ static bool add_elem(struct sema *s, struct ast_elem *el, struct elem_ctx *c, st
 					: "element of a set has a value: this is no map");
 		return false;
 	}
-	k = ev_key(s, c, key);
+	s->ctx = c->key;
+	k = ev_typed(s, c, key);
 	if (!k)
 		return false;
 	if (k->kind == TX_SETREF) {

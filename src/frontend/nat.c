@@ -197,6 +197,11 @@ struct ts *st_nat(struct sema *s, struct ast_stmt *st)
 		hold.a = addr_arg(s, n->addr, fam, &hold);
 		if (!hold.a)
 			return NULL;
+		if (n->addr_port && !hold.concat) {
+			diag_error(s->diag, hold.a->loc,
+				   "addr . port needs an address and a port: a concatenation");
+			return NULL;
+		}
 		if (n->prefix && hold.a->kind != TX_MAP && hold.a->kind != TX_RANGE) {
 			diag_error(s->diag, hold.a->loc,
 				   "nat prefix needs a prefix or a map of prefixes");

@@ -102,7 +102,7 @@ static struct loc empty_loc(struct loc before)
 %type <type> type_list
 %type <nat> nat_args nat_dest
 %type <limit> limit_cfg limit_rate
-%type <num> time_ms verdict_jump nat_flags nat_flag opt_nat_flags rel_op queue_flags queue_flag set_flags set_flag dyn_op bool_over
+%type <num> time_ms verdict_jump nat_flags nat_flag opt_nat_flags last_nat_flags rel_op queue_flags queue_flag set_flags set_flag dyn_op bool_over
 %type <num> quota_bytes quota_used
 
 %%
@@ -412,7 +412,7 @@ obj_item:
 |	T_UNTIL quota_bytes quota_used	{ obj_wants(p, AO_QUOTA, @1); p->obj->quota = (struct ast_quota){ $2, $3, false }; }
 |	limit_cfg			{ obj_wants(p, AO_LIMIT, @1); p->obj->limit = *$1; }
 |	T_MSS T_NUM			{ obj_wants(p, AO_SYNPROXY, @1); p->obj->synproxy.mss = num32(p, @2, $2, 65535, "mss"); p->obj->synproxy.has_mss = true; }
-|	T_WSCALE T_NUM			{ obj_wants(p, AO_SYNPROXY, @1); p->obj->synproxy.wscale = num32(p, @2, $2, 255, "wscale"); p->obj->synproxy.has_wscale = true; }
+|	T_WSCALE T_NUM			{ obj_wants(p, AO_SYNPROXY, @1); p->obj->synproxy.wscale = num32(p, @2, $2, 14, "wscale"); p->obj->synproxy.has_wscale = true; }
 |	T_TIMESTAMP			{ obj_wants(p, AO_SYNPROXY, @1); p->obj->synproxy.timestamp = true; }
 |	T_SACK_PERM			{ obj_wants(p, AO_SYNPROXY, @1); p->obj->synproxy.sack_perm = true; }
 |	T_STRING			{ obj_wants(p, AO_SECMARK, @1); p->obj->secmark = $1.a; }
@@ -605,8 +605,8 @@ reject_code:
 ;
 
 nat_stmt:
-	T_SNAT nat_args opt_nat_flags	{ $$ = nat(p, @$, ANAT_SNAT, $2, $3); }
-|	T_DNAT nat_args opt_nat_flags	{ $$ = nat(p, @$, ANAT_DNAT, $2, $3); }
+	T_SNAT nat_args last_nat_flags	{ $$ = nat(p, @$, ANAT_SNAT, $2, $3); }
+|	T_DNAT nat_args last_nat_flags	{ $$ = nat(p, @$, ANAT_DNAT, $2, $3); }
 |	T_MASQUERADE opt_nat_flags	{ $$ = nat(p, @$, ANAT_MASQ, NULL, $2); }
 |	T_MASQUERADE T_TO ':' stmt_expr opt_nat_flags	{ $$ = nat(p, @$, ANAT_MASQ, new_nat(p, NULL, $4), $5); }
 |	T_REDIRECT opt_nat_flags	{ $$ = nat(p, @$, ANAT_REDIR, NULL, $2); }
@@ -621,7 +621,8 @@ nat_dest:
 nat_args:
 	nat_dest
 |	T_TO nat_dest			{ $$ = $2; }
-|	T_PROTO T_TO nat_dest		{ $$ = $3; check_ip(p, @1, $1.a); $$->family = $1.a; }
+|	T_PROTO T_TO stmt_expr		{ $$ = new_nat(p, $3, NULL); check_ip(p, @1, $1.a); $$->family = $1.a; }
+|	T_PROTO T_TO stmt_expr ':' stmt_expr	{ $$ = new_nat(p, $3, $5); check_ip(p, @1, $1.a); $$->family = $1.a; }
 |	T_PROTO T_ADDR '.' T_PORT T_TO stmt_expr	{ $$ = new_nat(p, $6, NULL); check_ip(p, @1, $1.a); $$->family = $1.a; $$->addr_port = true; }
 |	T_PROTO T_INTERVAL T_TO stmt_expr	{ $$ = new_nat(p, $4, NULL); check_ip(p, @1, $1.a); $$->family = $1.a; $$->interval = true; }
 |	T_INTERVAL T_TO stmt_expr	{ $$ = new_nat(p, $3, NULL); $$->interval = true; }
@@ -631,6 +632,10 @@ nat_args:
 opt_nat_flags:
 	%empty				{ $$ = 0; }
 |	nat_flags
+;
+last_nat_flags:
+	%empty				{ $$ = 0; }
+|	last_nat_flags nat_flags	{ $$ = $2; }
 ;
 nat_flags:
 	nat_flag
@@ -689,7 +694,7 @@ synproxy_args:
 ;
 synproxy_arg:
 	T_MSS T_NUM			{ p->synproxy = (struct ast_synproxy){ .mss = num32(p, @2, $2, 65535, "mss"), .has_mss = true }; }
-|	T_WSCALE T_NUM			{ p->synproxy = (struct ast_synproxy){ .wscale = num32(p, @2, $2, 255, "wscale"), .has_wscale = true }; }
+|	T_WSCALE T_NUM			{ p->synproxy = (struct ast_synproxy){ .wscale = num32(p, @2, $2, 14, "wscale"), .has_wscale = true }; }
 |	T_TIMESTAMP			{ p->synproxy = (struct ast_synproxy){ .timestamp = true }; }
 |	T_SACK_PERM			{ p->synproxy = (struct ast_synproxy){ .sack_perm = true }; }
 ;

@@ -95,6 +95,10 @@ static bool decl_props(struct sema *s, struct sset *set, struct ast_set *a)
 	struct set *st = &set->set;
 
 	st->flags |= a->flags;
+	if (a->auto_merge && st->flags & (SET_MAP | SET_OBJECT)) {
+		diag_error(s->diag, a->loc, "auto-merge is for sets: a map's elements differ");
+		return false;
+	}
 	if (a->auto_merge && !(a->flags & ASET_INTERVAL)) {
 		diag_error(s->diag, a->loc, "auto-merge only works with interval sets");
 		return false;

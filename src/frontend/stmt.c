@@ -219,6 +219,11 @@ static struct expr *st_log(struct sema *s, struct ast_stmt *st)
 		}
 	}
 	if (prefix) {
+		if (!*prefix->text) {
+			diag_error(s->diag, prefix->loc,
+				   "log prefix must have a minimum length of 1 character");
+			return NULL;
+		}
 		if (strlen(prefix->text) > 127) {
 			diag_error(s->diag, prefix->loc,
 				   "log prefix is too long: at most 127 characters");
@@ -602,8 +607,10 @@ static bool is_terminal(const struct ast_stmt *st)
 {
 	switch (st->kind) {
 	case AS_VERDICT:
+		/* what stands behind a jump to a chain without a name is taken, and never runs */
 		return ast_strip(st->expr)->kind == AX_VERDICT &&
-		       ast_strip(st->expr)->verdict.code != AV_CONTINUE;
+		       ast_strip(st->expr)->verdict.code != AV_CONTINUE &&
+		       !ast_strip(st->expr)->verdict.block;
 	case AS_REJECT:
 	case AS_NAT:
 	case AS_QUEUE:
