@@ -187,6 +187,12 @@ struct ts *st_pay_set(struct sema *s, struct ast_stmt *st)
 	v = ev_arg(s, st->set.value, p->type, p->len, p->order);
 	if (!v)
 		return NULL;
+	if (v->field_bits && v->type->num == TYPE_INTEGER && v->field_bits != p->len) {
+		diag_error(s->diag, v->loc,
+			   "datatype mismatch: a field of %u bits does not fill one of %u",
+			   v->field_bits, p->len);
+		return NULL;
+	}
 	if (v->kind == TX_RANGE || v->kind == TX_VERDICT) {
 		diag_error(s->diag, v->loc, "a single value must stand here");
 		return NULL;
@@ -215,7 +221,7 @@ struct ts *st_ext_set(struct sema *s, struct ast_stmt *st)
 	s->is_typeof = false;
 	if (!t)
 		return NULL;
-	if (t->kind != TX_EXTHDR || t->len % 8 || t->ext.off % 8 || t->ext.flags) {
+	if (t->kind != TX_EXTHDR || t->ext.op == XH_IPV6 || t->len % 8 || t->ext.off % 8 || t->ext.flags) {
 		diag_error(s->diag, t->loc, "this field cannot be set");
 		return NULL;
 	}

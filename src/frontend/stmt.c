@@ -144,8 +144,6 @@ static bool fits(const struct dtype *want, const struct tx *t, uint32_t len)
 {
 	if (t->kind == TX_PAYLOAD && t->type->num == TYPE_INTEGER)
 		return takes_numbers(want) && t->len == len;
-	if (t->field_bits && t->type->num == TYPE_INTEGER && want->num == TYPE_INTEGER)
-		return t->field_bits == len;
 	if (t->type->num == TYPE_INTEGER)
 		return takes_numbers(want) ||
 		       (is_generator(t) && type_is_integer(want) && t->len == len);
