@@ -338,8 +338,8 @@ static bool apply_elements(struct sema *s, struct ast_cmd *c)
 	if (!set)
 		return false;
 	if (c->op == ACMD_ADD || c->op == ACMD_CREATE || c->op == ACMD_INSERT)
-		return fill_set(s, set, c->elems, false);
-	return fill_set(s, set, c->elems, true);
+		return fill_set(s, set, c->elems, FILL_ADD);
+	return fill_set(s, set, c->elems, c->op == ACMD_DESTROY ? FILL_DESTROY : FILL_DELETE);
 }
 
 static void flush_rules(struct chain *c)

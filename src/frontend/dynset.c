@@ -36,8 +36,15 @@ struct ts *st_objref(struct sema *s, struct ast_stmt *st)
 
 static bool dyn_opts(struct sema *s, const struct ast_elem_opts *o, struct loc loc, struct expr *e)
 {
+	const struct set *set = e->dynset.set;
+
 	if (!o)
 		return true;
+	if (o->timeout && !(set->flags & SET_TIMEOUT)) {
+		diag_error2(s->diag, loc, set->loc,
+			    "set \"%s\" has no timeouts: declare it with flags timeout", set->name);
+		return false;
+	}
 	if (o->comment) {
 		diag_error(s->diag, loc, "key expression comments are not supported");
 		return false;

@@ -320,7 +320,7 @@ static bool with_data(const struct ast_elem *e)
 }
 
 /* Elements written in a declaration or an `add element`. */
-bool fill_set(struct sema *s, struct sset *set, struct ast_expr *e, bool del)
+bool fill_set(struct sema *s, struct sset *set, struct ast_expr *e, enum fill how)
 {
 	bool map = set->set.flags & (SET_MAP | SET_OBJECT), ok;
 	struct telems out = { 0 };
@@ -345,10 +345,10 @@ bool fill_set(struct sema *s, struct sset *set, struct ast_expr *e, bool del)
 		c.data = s->ctx;
 	}
 	s->tmp_users++;
-	if (del) { /* `delete element t m { key }` may leave the value out */
+	if (how != FILL_ADD) { /* `delete element t m { key }` may leave the value out */
 		c.want_data = map && e->set->elems.n && with_data(&e->set->elems.v[0]);
 		ok = add_elems(s, e, &c, NULL) && check_data(s, c.out, set->data_interval) &&
-		     set_delete(s, set, c.out);
+		     set_delete(s, set, c.out, how == FILL_DESTROY);
 	} else {
 		c.fill = set;
 		ok = add_elems(s, e, &c, NULL) && move_chunk(s, &c);
@@ -363,5 +363,5 @@ bool fill_declared(struct sema *s, struct ast_set *a)
 
 	if (!set || !a->elems)
 		return true;
-	return fill_set(s, set, a->elems, false);
+	return fill_set(s, set, a->elems, FILL_ADD);
 }

@@ -529,7 +529,7 @@ static void step(struct data *d, int by)
 }
 
 /* Takes lo..hi out of the elements: whole ones, and with auto-merge parts of one. */
-static bool delete_range(struct sema *s, struct sset *set, const struct set_elem *d)
+static bool delete_range(struct sema *s, struct sset *set, const struct set_elem *d, bool may_miss)
 {
 	struct set *st = &set->set;
 
@@ -565,11 +565,12 @@ static bool delete_range(struct sema *s, struct sset *set, const struct set_elem
 		}
 		return true;
 	}
-	diag_error(s->diag, d->loc, "element does not exist");
-	return false;
+	if (!may_miss)
+		diag_error(s->diag, d->loc, "element does not exist");
+	return may_miss;
 }
 
-bool set_delete(struct sema *s, struct sset *set, struct telems *el)
+bool set_delete(struct sema *s, struct sset *set, struct telems *el, bool may_miss)
 {
 	bool interval = set->set.flags & SET_INTERVAL;
 
@@ -583,7 +584,7 @@ bool set_delete(struct sema *s, struct sset *set, struct telems *el)
 			       &d.key, &d.key_end);
 		if (!interval)
 			d.key_end.len = 0;
-		if (!delete_range(s, set, &d))
+		if (!delete_range(s, set, &d, may_miss))
 			return false;
 	}
 	set->seen_cap = 0;

@@ -90,12 +90,12 @@ struct tx {
 	enum tx_kind kind;
 	enum byte_order order;
 	const struct dtype *type;
-	uint32_t len;  /* bits */
-	uint32_t plen; /* TX_PREFIX: bits */
+	uint32_t len;	     /* bits */
+	uint32_t plen;	     /* TX_PREFIX: bits */
 	uint32_t field_bits; /* TX_BINOP that gets a field out of its bytes: of the field; else 0 */
-	bool constant; /* can stand on the right */
-	bool key;      /* loads what chooses the next protocol */
-	bool seen;     /* dependencies are met */
+	bool constant;	     /* can stand on the right */
+	bool key;	     /* loads what chooses the next protocol */
+	bool seen;	     /* dependencies are met */
 	union {
 		struct {
 			struct tx **v;
@@ -286,13 +286,14 @@ struct tx *ev_elems(struct sema *s, struct ast_expr *e, bool want_data);
 struct sset *anon_set(struct sema *s, struct loc loc, const char *base, struct tx *key,
 		      uint32_t flags);
 bool set_fill(struct sema *s, struct sset *set, struct telems *el);
-bool set_delete(struct sema *s, struct sset *set, struct telems *el);
+bool set_delete(struct sema *s, struct sset *set, struct telems *el, bool may_miss);
 bool sets_finish(struct sema *s);
 struct tx *ev_map(struct sema *s, struct ast_expr *e, bool objects, uint32_t obj_type);
 struct sset *find_set(struct sema *s, struct loc loc, const char *name);
 bool declare_set(struct sema *s, struct ast_set *a);
 bool fill_declared(struct sema *s, struct ast_set *a);
-bool fill_set(struct sema *s, struct sset *set, struct ast_expr *e, bool del);
+enum fill { FILL_ADD, FILL_DELETE, FILL_DESTROY };
+bool fill_set(struct sema *s, struct sset *set, struct ast_expr *e, enum fill how);
 struct sset *sset_new(struct sema *s, struct tabinfo *t, const char *name, struct loc loc);
 
 /* -- stmt.c */
