@@ -322,9 +322,9 @@ static int load_direct(struct ctl *c, struct ctl_obj *o)
 	nft_set_marker(c, 'a', false, &s.s);
 	nft_create_tables(c, o->mf, &s.s);
 	nft_delete_tables(c, o->mf, &s.s);
-	return nft_fallback(c, o->mf, &s.s) ||
-	       pins_write_manifest(c, 'a', o->json, o->json_len) || object_attach(c, o, 'a') ||
-	       nft_run(c, s.s.s) || object_force(c, 'a', true) || mark_ready(c, 'a');
+	return nft_fallback(c, o->mf, &s.s) || pins_write_manifest(c, 'a', o->json, o->json_len) ||
+	       object_attach(c, o, 'a') || nft_run(c, s.s.s) || object_force(c, 'a', true) ||
+	       mark_ready(c, 'a');
 }
 
 /* none -> whole -> fallback */

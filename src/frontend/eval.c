@@ -333,8 +333,8 @@ static int can_transfer(struct sema *s, const struct tx *l, const struct tx *v)
 		return 1;
 	case BIN_RSHIFT:
 		/* a value that cannot be there stays what it is: never equal */
-		return (v->kind == TX_RANGE ? v->hi : v->val) <=
-		       ones(l->bin.l->len) >> (uint32_t)l->bin.r->val;
+		return (v->kind == TX_RANGE ? v->hi : v->val) <= ones(l->bin.l->len) >>
+		       (uint32_t)l->bin.r->val;
 	case BIN_XOR:
 		return v->kind == TX_VALUE;
 	default:
@@ -576,9 +576,8 @@ struct tx *ev_rel(struct sema *s, struct ast_expr *e)
 		return NULL;
 	}
 	/* a number that is made up is of the set's type */
-	if (!type_equal(l->type, r->type) &&
-	    !(is_generator(l) && r->kind == TX_SETREF && r->type->base == BASE_INTEGER &&
-	      l->len == r->len)) {
+	if (!type_equal(l->type, r->type) && !(is_generator(l) && r->kind == TX_SETREF &&
+					       r->type->base == BASE_INTEGER && l->len == r->len)) {
 		diag_error2(s->diag, r->loc, l->loc,
 			    "datatype mismatch, expected %s, expression has type %s", l->type->desc,
 			    r->type->desc);

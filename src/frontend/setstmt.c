@@ -139,10 +139,11 @@ static bool widen(struct sema *s, struct tx *p, struct tx **val, bool csum)
 		(*val)->val <<= shift;
 		(*val)->len = bits;
 	} else if (!with_constant(*val)) {
-		diag_error(s->diag, (*val)->loc,
-			   "payload statement for this expression is not supported: this field shares "
-			   "bytes with others, and takes a constant or a field "
-			   "with constants (&, |, ^)");
+		diag_error(
+			s->diag, (*val)->loc,
+			"payload statement for this expression is not supported: this field shares "
+			"bytes with others, and takes a constant or a field "
+			"with constants (&, |, ^)");
 		return false;
 	} else if (shift) {
 		struct tx *sh;
@@ -221,7 +222,8 @@ struct ts *st_ext_set(struct sema *s, struct ast_stmt *st)
 	s->is_typeof = false;
 	if (!t)
 		return NULL;
-	if (t->kind != TX_EXTHDR || t->ext.op == XH_IPV6 || t->len % 8 || t->ext.off % 8 || t->ext.flags) {
+	if (t->kind != TX_EXTHDR || t->ext.op == XH_IPV6 || t->len % 8 || t->ext.off % 8 ||
+	    t->ext.flags) {
 		diag_error(s->diag, t->loc, "this field cannot be set");
 		return NULL;
 	}

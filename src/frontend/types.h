@@ -51,7 +51,8 @@ const struct dtype *type_by_name(const char *name); /* NULL: no such type */
 bool type_is_integer(const struct dtype *t);	    /* integer or bitmask underneath */
 bool takes_numbers(const struct dtype *t);	    /* a number without a type is one of these */
 bool type_equal(const struct dtype *a, const struct dtype *b);
-bool type_compatible(const struct dtype *want, const struct dtype *t); /* a mark is any number but a hardware address */
+bool type_compatible(const struct dtype *want,
+		     const struct dtype *t); /* a mark is any number but a hardware address */
 uint32_t type_number(const struct dtype *t); /* what NFTA_SET_KEY_TYPE holds */
 /* A concatenation of n types; its name is "a . b". */
 const struct dtype *type_concat(struct arena *a, const struct dtype *const *f, uint32_t n);

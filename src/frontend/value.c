@@ -320,8 +320,8 @@ struct tx *ev_concat(struct sema *s, struct ast_expr *e)
 				   "specify either ip or ip6 for address matching");
 			return NULL;
 		}
-		if (!f->len || f->type->num == TYPE_STRING || f->kind == TX_ELEMS || f->kind == TX_SETREF ||
-		    f->kind == TX_VERDICT) {
+		if (!f->len || f->type->num == TYPE_STRING || f->kind == TX_ELEMS ||
+		    f->kind == TX_SETREF || f->kind == TX_VERDICT) {
 			diag_error2(s->diag, f->loc, e->loc,
 				    "cannot use variable sized data types (%s) in concatenations",
 				    f->type->name);

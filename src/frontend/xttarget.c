@@ -54,7 +54,8 @@ static bool to_reject(struct xt *x)
 struct layout {
 	uint8_t flags, addr_min, addr_max, port_min, port_max;
 };
-static const struct layout old_range = { 4, 8, 12, 16, 18 }; /* nf_nat_ipv4_multi_range_compat, of one */
+static const struct layout old_range = { 4, 8, 12, 16,
+					 18 }; /* nf_nat_ipv4_multi_range_compat, of one */
 static const struct layout new_range = { 0, 4, 20, 36, 38 }; /* nf_nat_range, nf_nat_range2 */
 
 /* The nearest thing to a range in xt's data; NULL: it is not one that nf_tables' expressions have. */
@@ -160,28 +161,17 @@ static const struct {
 	uint8_t rev, families, size; /* families: as in xt.def */
 	bool (*fn)(struct xt *x);
 } targets[] = {
-	{ "REJECT", "filter", 0, 46, 4, to_reject },
-	{ "MASQUERADE", "nat", 0, 4, 20, to_masq },
-	{ "MASQUERADE", "nat", 0, 6, 40, to_masq },
-	{ "REDIRECT", "nat", 0, 4, 20, to_redir },
-	{ "REDIRECT", "nat", 0, 6, 40, to_redir },
-	{ "SNAT", "nat", 0, 4, 20, to_snat },
-	{ "SNAT", "nat", 1, 46, 40, to_snat },
-	{ "SNAT", "nat", 2, 46, 42, to_snat },
-	{ "DNAT", "nat", 0, 4, 20, to_dnat },
-	{ "DNAT", "nat", 1, 46, 40, to_dnat },
-	{ "DNAT", "nat", 2, 46, 42, to_dnat },
-	{ "NOTRACK", "raw", 0, 46, 0, always_notrack },
-	{ "CT", "raw", 0, 46, 40, to_notrack },
-	{ "CT", "raw", 1, 46, 72, to_notrack },
-	{ "CT", "raw", 2, 46, 72, to_notrack },
-	{ "NETMAP", "nat", 0, 0, 0, not_said },
-	{ "TPROXY", "mangle", 0, 0, 0, not_said },
-	{ "DSCP", "mangle", 0, 0, 0, not_said },
-	{ "TOS", "mangle", 0, 0, 0, not_said },
-	{ "TTL", "mangle", 0, 0, 0, not_said },
-	{ "HL", "mangle", 0, 0, 0, not_said },
-	{ "ECN", "mangle", 0, 0, 0, not_said },
+	{ "REJECT", "filter", 0, 46, 4, to_reject }, { "MASQUERADE", "nat", 0, 4, 20, to_masq },
+	{ "MASQUERADE", "nat", 0, 6, 40, to_masq },  { "REDIRECT", "nat", 0, 4, 20, to_redir },
+	{ "REDIRECT", "nat", 0, 6, 40, to_redir },   { "SNAT", "nat", 0, 4, 20, to_snat },
+	{ "SNAT", "nat", 1, 46, 40, to_snat },	     { "SNAT", "nat", 2, 46, 42, to_snat },
+	{ "DNAT", "nat", 0, 4, 20, to_dnat },	     { "DNAT", "nat", 1, 46, 40, to_dnat },
+	{ "DNAT", "nat", 2, 46, 42, to_dnat },	     { "NOTRACK", "raw", 0, 46, 0, always_notrack },
+	{ "CT", "raw", 0, 46, 40, to_notrack },	     { "CT", "raw", 1, 46, 72, to_notrack },
+	{ "CT", "raw", 2, 46, 72, to_notrack },	     { "NETMAP", "nat", 0, 0, 0, not_said },
+	{ "TPROXY", "mangle", 0, 0, 0, not_said },   { "DSCP", "mangle", 0, 0, 0, not_said },
+	{ "TOS", "mangle", 0, 0, 0, not_said },	     { "TTL", "mangle", 0, 0, 0, not_said },
+	{ "HL", "mangle", 0, 0, 0, not_said },	     { "ECN", "mangle", 0, 0, 0, not_said },
 	{ "CHECKSUM", "mangle", 0, 0, 0, not_said },
 };
 

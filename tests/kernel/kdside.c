@@ -314,7 +314,8 @@ static bool open_sockets(struct side *s, uint32_t n)
 		snprintf(name, sizeof(name), "p%u", i);
 		ll.sll_ifindex = (int)if_nametoindex(name);
 		memcpy(up.ifr_name, name, sizeof(name));
-		if (s->tx[i] < 0 || ioctl(s->tx[i], SIOCSIFFLAGS, &up) || bind(s->tx[i], (struct sockaddr *)&ll, sizeof(ll)))
+		if (s->tx[i] < 0 || ioctl(s->tx[i], SIOCSIFFLAGS, &up) ||
+		    bind(s->tx[i], (struct sockaddr *)&ll, sizeof(ll)))
 			return false;
 	}
 	return true;
