@@ -242,6 +242,31 @@ static const struct expr *counter(const struct rule *r, uint32_t k)
 	return NULL;
 }
 
+/* The k-th chain without a name that a rule holds. */
+static const struct chain *held(const struct rule *r, uint32_t k)
+{
+	vec_foreach(&r->exprs, it)
+		if ((*it)->kind == EX_IMMEDIATE && (*it)->imm.verdict.chain &&
+		    (*it)->imm.verdict.chain->is_bound && !k--)
+			return (*it)->imm.verdict.chain;
+	return NULL;
+}
+
+/* What `rule` has counted in the copy of a rule that it is, or that holds it. */
+static uint64_t count_copy(const struct interp *in, const struct rule *rule, const struct rule *of,
+			   const struct rule *copy)
+{
+	const struct chain *a, *b;
+	uint64_t n = 0;
+
+	if (of == rule)
+		return counter(copy, 0) ? count_of(in, counter(copy, 0)) : 0;
+	for (uint32_t k = 0; (a = held(of, k)) && (b = held(copy, k)); k++)
+		for (uint32_t i = 0; i < a->rules.n && i < b->rules.n; i++)
+			n += count_copy(in, rule, a->rules.v[i], b->rules.v[i]);
+	return n;
+}
+
 static void check_counters(const struct plan *p, const struct side *c, const struct side *b,
 			   const struct side *r, const struct ruleset *res)
 {
@@ -259,13 +284,11 @@ static void check_counters(const struct plan *p, const struct side *c, const str
 			want = count_of(c->in, e);
 			got = count_of(b->in, e);
 			vec_foreach(&p->copies, cp) {
-				const struct chain *rc = t && cp->rule == rule
-								 ? table_chain(t, cp->chain)
-								 : NULL;
+				const struct chain *rc = t ? table_chain(t, cp->chain) : NULL;
 
-				if (r->in && rc && cp->index < rc->rules.n &&
-				    counter(rc->rules.v[cp->index], 0))
-					got += count_of(r->in, counter(rc->rules.v[cp->index], 0));
+				if (r->in && rc && cp->index < rc->rules.n)
+					got += count_copy(r->in, rule, cp->rule,
+							  rc->rules.v[cp->index]);
 			}
 			if (want == got)
 				continue;
