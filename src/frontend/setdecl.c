@@ -109,7 +109,7 @@ static bool decl_props(struct sema *s, struct sset *set, struct ast_set *a)
 	if (a->has_timeout && a->timeout)
 		st->flags |= SET_TIMEOUT;
 	st->gc_int = a->has_gc ? (uint32_t)MIN(a->gc_interval, (uint64_t)UINT32_MAX) : 0;
-	st->has_size = a->has_size;
+	st->has_size = a->has_size && a->size; /* 0: any number */
 	st->size = a->size;
 	st->has_policy = a->policy != NULL;
 	st->policy = a->policy && !strcmp(a->policy, "memory");
