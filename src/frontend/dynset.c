@@ -98,10 +98,16 @@ static bool one_value(struct sema *s, const struct tx *t)
 	return false;
 }
 
-/* A key or value of the set's type, a mark in its byte order: others have it. */
+/*
+ * A key or value of the set's type, a mark in its byte order: others have it. Raw bytes are of any type of their length, as nft 1.0
+ * has it: what has lost its name in print is read again.
+ */
 static bool as_wanted(struct sema *s, const struct dtype *type, uint32_t bits,
 		      enum byte_order order, struct tx **t)
 {
+	if ((*t)->kind == TX_PAYLOAD && !(*t)->pay.field && (*t)->type->num == TYPE_INTEGER &&
+	    (*t)->len == bits && type->num != TYPE_MARK)
+		return true;
 	return arg_ok(s, type, bits, order, t) &&
 	       ((*t)->constant || type->num != TYPE_MARK || to_order(s, t, order));
 }

@@ -183,7 +183,9 @@ class Gen:
         how = r.random()
         if name in BITS:
             a, b = ty.one(r), ty.one(r)
-            return r.choice(['%s', '%s', '!= %s', '{ %s }']) % a if a == b or how < 0.6 else '%s %s,%s' % (r.choice(['', '!=']), a, b)
+            # a set of one flag is any packet with it to nft 1.0, and that flag alone to newer ones and to us
+            one = '{ %s }' if name == 'ct state' else '== { %s }'
+            return r.choice(['%s', '%s', '!= %s', one]) % a if a == b or how < 0.6 else '%s %s,%s' % (r.choice(['', '!=']), a, b)
         if how < 0.4 or isinstance(ty, Words) and 'exists' in ty.words:
             return ty.one(r)
         if how < 0.5:
@@ -272,7 +274,7 @@ class Gen:
                          'quota name "q"', 'limit name "l"',
                          r.choice(['add', 'update']) + ' @%s { %s }' % (dyn, key), 'update @%s { %s timeout 1h }' % (dyn + 't', key),
                          'add @%s { %s counter }' % (dyn + 'c', key), 'update @%s { %s limit rate over 2/week burst 3 packets }' % (dyn + 'l', key),
-                         'delete @%s { %s }' % (dyn, key), 'counter name %s map { %s : "shared", %s : "other" }' % (
+                         'delete @%s { %s }' % (dyn + 't', key), 'counter name %s map { %s : "shared", %s : "other" }' % (
                              (key, ADDR6[0], ADDR6[1]) if self.v6 else (key, ADDR4[0], ADDR4[1]))])
 
     def write(self):
@@ -348,6 +350,7 @@ class Gen:
         r = self.r
         self.n_chains = r.randrange(0, 6)
         body = self.named()
+        # what is deleted keeps its room in a set of the kernel's until it next collects: no deleting from small sets
         for v in (4, 6):
             for suffix, flags, ext in (('', 'dynamic', ''), ('t', 'dynamic, timeout', '\t\ttimeout 2h\n'), ('c', 'dynamic', ''), ('l', 'dynamic', '')):
                 body.append('\tset dyn%d%s {\n\t\ttype ipv%d_addr\n\t\tsize %d\n\t\tflags %s\n%s\t}' % (v, suffix, v, 4 if suffix == '' and self.maybe(0.3) else 1000, flags, ext))
