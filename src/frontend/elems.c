@@ -389,7 +389,7 @@ bool set_fill(struct sema *s, struct sset *set, struct telems *el)
 			return false;
 	}
 	set->dirty |= interval;
-	if (set->set.size && !interval && set->set.elems.n > set->set.size) {
+	if (set->set.has_size && !interval && set->set.elems.n > set->set.size) {
 		diag_error(s->diag, set->set.loc,
 			   "%s \"%s\" has %u elements, more than its size of %u",
 			   set->set.flags & SET_MAP ? "map" : "set", set->set.name,
