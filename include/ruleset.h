@@ -321,6 +321,8 @@ struct rule {
 };
 /* The rule with the kernel's own expressions in exprs; those of the ruleset itself, not copies. */
 struct rule rule_kernel(const struct rule *r);
+/* The chain without a name that the rule jumps to, or NULL: what stands behind the jump never runs. */
+const struct chain *rule_bound_chain(const struct rule *r);
 
 struct chain {
 	struct table *table;

@@ -146,6 +146,7 @@ struct nft_force {
 	char gen; /* 0: nothing of ours is in nftables */
 	bool whole;
 };
+/* Asks the kernel. 0, or 1 after printing why it cannot be asked. */
 int nft_in_force(struct ctl *c, struct nft_force *f);
 /* Parts of transactions. */
 void nft_set_marker(const struct ctl *c, char gen, bool whole, struct sbuf *s);
@@ -252,7 +253,7 @@ int carry_counters(struct ctl *c, const struct ruleset *live, struct ctl_obj *o)
 
 /* One command at a time in a network namespace; nft, when its parent was killed, counts as a part of it. */
 int state_lock(struct ctl *c);
-/* The generation that an object is to become. */
+/* The generation that an object is to become. 0, or 1 after an error. */
 int state_next(struct ctl *c, char *gen);
 /* Finishes what an interrupted command left where that needs no object, so that what is ready is in force as it should be. */
 int state_settle(struct ctl *c);

@@ -103,21 +103,11 @@ static struct expr *nth(const struct rule *r, enum expr_kind kind, uint32_t n)
 	return NULL;
 }
 
-/* The chain without a name that the rule jumps to, or NULL. */
-static const struct chain *bound_chain(const struct rule *r)
-{
-	vec_foreach(&r->exprs, e)
-		if ((*e)->kind == EX_IMMEDIATE && (*e)->imm.verdict.chain &&
-		    (*e)->imm.verdict.chain->is_bound)
-			return (*e)->imm.verdict.chain;
-	return NULL;
-}
-
 /* Adds what the rule's copy counted, and those of the chain without a name that it holds. */
 static void add_rule(struct rule *to, const struct rule *from)
 {
 	static const enum expr_kind kinds[] = { EX_COUNTER, EX_QUOTA, EX_LAST };
-	const struct chain *in = bound_chain(to), *live = bound_chain(from);
+	const struct chain *in = rule_bound_chain(to), *live = rule_bound_chain(from);
 
 	for (size_t k = 0; k < ARRAY_SIZE(kinds); k++) {
 		struct expr *a, *b;
@@ -146,7 +136,7 @@ static void fill_rules_from_nft(struct ctl *c, const struct manifest *m, struct 
 
 static void zero_rule(const struct rule *r)
 {
-	const struct chain *in = bound_chain(r);
+	const struct chain *in = rule_bound_chain(r);
 
 	vec_foreach(&r->exprs, e) {
 		if ((*e)->kind == EX_COUNTER)

@@ -159,4 +159,8 @@ struct nl_row {
 extern const struct nl_row nl_rows[];
 extern const size_t nl_n_rows;
 
+/* A request to nf_tables (NFT_MSG_*, NLM_F_*, NFPROTO_*) without attributes; its number is the caller's to give. */
+struct nlmsghdr;
+struct nlmsghdr *nl_request(char *buf, uint16_t msg, uint16_t flags, uint8_t family);
+
 #endif

@@ -6,8 +6,22 @@
 #include <linux/netfilter/nfnetlink.h>
 
 #include "frontend.h"
+#include "nl.h"
 
 #define ASK_SEQ 1
+
+struct nlmsghdr *nl_request(char *buf, uint16_t msg, uint16_t flags, uint8_t family)
+{
+	struct nlmsghdr *h = mnl_nlmsg_put_header(buf);
+	struct nfgenmsg *g;
+
+	h->nlmsg_type = NFNL_SUBSYS_NFTABLES << 8 | msg;
+	h->nlmsg_flags = NLM_F_REQUEST | flags;
+	g = mnl_nlmsg_put_extra_header(h, sizeof(*g));
+	g->nfgen_family = family;
+	g->version = NFNETLINK_V0;
+	return h;
+}
 
 /* The answer to a request for one thing: 1, or -errno. */
 static int answer(struct mnl_socket *nl)
@@ -29,15 +43,9 @@ static int answer(struct mnl_socket *nl)
 static int ask(struct mnl_socket *nl, enum family f, const char *table, const char *chain)
 {
 	char buf[MNL_NLMSG_HDRLEN + 1024];
-	struct nlmsghdr *h = mnl_nlmsg_put_header(buf);
-	struct nfgenmsg *g;
+	struct nlmsghdr *h = nl_request(buf, NFT_MSG_GETCHAIN, 0, (uint8_t)f);
 
-	h->nlmsg_type = NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_GETCHAIN;
-	h->nlmsg_flags = NLM_F_REQUEST;
 	h->nlmsg_seq = ASK_SEQ;
-	g = mnl_nlmsg_put_extra_header(h, sizeof(*g));
-	g->nfgen_family = (uint8_t)f;
-	g->version = NFNETLINK_V0;
 	if (!mnl_attr_put_strz_check(h, sizeof(buf), NFTA_CHAIN_TABLE, table) ||
 	    !mnl_attr_put_strz_check(h, sizeof(buf), NFTA_CHAIN_NAME, chain))
 		return -ENAMETOOLONG;

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "frontend.h"
+#include "nl.h"
 
 /* A ruleset that changes all the time is tried this often, with a rest between that doubles up to the longest. */
 #define FETCH_TRIES	 40
@@ -109,15 +110,9 @@ static enum fetch answer(struct fetcher *f, const char *what)
 static struct nlmsghdr *request(struct fetcher *f, char *buf, uint16_t msg, uint16_t flags,
 				uint8_t family)
 {
-	struct nlmsghdr *h = mnl_nlmsg_put_header(buf);
-	struct nfgenmsg *g;
+	struct nlmsghdr *h = nl_request(buf, msg, flags, family);
 
-	h->nlmsg_type = NFNL_SUBSYS_NFTABLES << 8 | msg;
-	h->nlmsg_flags = NLM_F_REQUEST | flags;
 	h->nlmsg_seq = ++f->seq;
-	g = mnl_nlmsg_put_extra_header(h, sizeof(*g));
-	g->nfgen_family = family;
-	g->version = NFNETLINK_V0;
 	return h;
 }
 

@@ -158,6 +158,15 @@ struct rule rule_kernel(const struct rule *r)
 	return k;
 }
 
+const struct chain *rule_bound_chain(const struct rule *r)
+{
+	vec_foreach(&r->exprs, e)
+		if ((*e)->kind == EX_IMMEDIATE && (*e)->imm.verdict.chain &&
+		    (*e)->imm.verdict.chain->is_bound)
+			return (*e)->imm.verdict.chain;
+	return NULL;
+}
+
 /* Millions of them may be there, and most are small: an expression ends behind what its kind has. */
 size_t expr_size(enum expr_kind k)
 {

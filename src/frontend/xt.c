@@ -228,32 +228,32 @@ bool x_among(struct xt *x, struct x_range *v, uint32_t n_ranges, uint32_t n, uin
 
 /* -- which -------------------------------------------------------------------------------------------------------- */
 
-struct xt_row {
-	const char *name;
-	uint32_t rev;
-	int families, proto;
-	uint32_t size;
-	bool (*fn)(struct xt *x);
-};
-
 static const struct xt_row xt_rows[] = {
 #define M(name, rev, families, proto, size, fn) { name, rev, families, proto, size, fn },
 #include "xt.def"
 #undef M
 };
 
+bool x_row_fits(const struct xt_row *r, const struct expr *e, enum family f)
+{
+	return !strcmp(r->name, e->xt.name) && r->rev == e->xt.rev &&
+	       (r->families == 46 || r->families == (f == FAM_IP ? 4 : 6)) &&
+	       (e->xt.info_len == r->size || e->xt.info_len == ALIGN_UP(r->size, 8));
+}
+
 static const struct xt_row *row_of(const struct expr *e, enum family f)
 {
-	for (size_t i = 0; i < ARRAY_SIZE(xt_rows); i++) {
-		const struct xt_row *r = &xt_rows[i];
-		int fam = f == FAM_IP ? 4 : 6;
-
-		if (!strcmp(r->name, e->xt.name) && r->rev == e->xt.rev &&
-		    (r->families == 46 || r->families == fam) &&
-		    (e->xt.info_len == r->size || e->xt.info_len == ALIGN_UP(r->size, 8)))
-			return r;
-	}
+	for (size_t i = 0; i < ARRAY_SIZE(xt_rows); i++)
+		if (x_row_fits(&xt_rows[i], e, f))
+			return &xt_rows[i];
 	return NULL;
+}
+
+void x_begin(struct xt *x, const struct expr *e)
+{
+	x->loc = e->loc;
+	x->info = e->xt.info;
+	x->rev = e->xt.rev;
 }
 
 /* Whether expressions i and i + 1 ask for a transport protocol; which. */
@@ -328,9 +328,7 @@ static bool translate_match(struct xt *x, const struct rule *r, uint32_t at)
 
 	if (!row || !proto_asked(r, at, row->proto))
 		return false;
-	x->loc = e->loc;
-	x->info = e->xt.info;
-	x->rev = e->xt.rev;
+	x_begin(x, e);
 	memset(&x->out, 0, sizeof(x->out));
 	if (!row->fn(x))
 		return false;

@@ -20,6 +20,18 @@ struct xt {
 #define X_REG2 2u
 #define X_REG3 3u
 
+/* What a match or target is translated by; families, protocol and size as in xt.def. */
+struct xt_row {
+	const char *name;
+	uint32_t rev;
+	int families, proto;
+	uint32_t size;
+	bool (*fn)(struct xt *x);
+};
+bool x_row_fits(const struct xt_row *r, const struct expr *e, enum family f);
+/* Takes over what is translated; `out` is the caller's. */
+void x_begin(struct xt *x, const struct expr *e);
+
 /* The match's numbers at a byte offset, host order. */
 uint16_t x_u16(const struct xt *x, uint32_t at);
 uint32_t x_u32(const struct xt *x, uint32_t at);

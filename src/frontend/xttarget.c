@@ -149,52 +149,29 @@ static bool always_notrack(struct xt *x)
 
 /* -- which -------------------------------------------------------------------------------------------------------- */
 
-static bool not_said(struct xt *x)
-{
-	(void)x;
-	return false;
-}
-
-/* Targets bound to a table, their data's bytes (padded to 8), their translation. NULL for any revision, size and family. */
 static const struct {
-	const char *name, *table;
-	uint8_t rev, families, size; /* families: as in xt.def */
-	bool (*fn)(struct xt *x);
+	const char *table;
+	struct xt_row row;
 } targets[] = {
-	{ "REJECT", "filter", 0, 46, 4, to_reject }, { "MASQUERADE", "nat", 0, 4, 20, to_masq },
-	{ "MASQUERADE", "nat", 0, 6, 40, to_masq },  { "REDIRECT", "nat", 0, 4, 20, to_redir },
-	{ "REDIRECT", "nat", 0, 6, 40, to_redir },   { "SNAT", "nat", 0, 4, 20, to_snat },
-	{ "SNAT", "nat", 1, 46, 40, to_snat },	     { "SNAT", "nat", 2, 46, 42, to_snat },
-	{ "DNAT", "nat", 0, 4, 20, to_dnat },	     { "DNAT", "nat", 1, 46, 40, to_dnat },
-	{ "DNAT", "nat", 2, 46, 42, to_dnat },	     { "NOTRACK", "raw", 0, 46, 0, always_notrack },
-	{ "CT", "raw", 0, 46, 40, to_notrack },	     { "CT", "raw", 1, 46, 72, to_notrack },
-	{ "CT", "raw", 2, 46, 72, to_notrack },	     { "NETMAP", "nat", 0, 0, 0, not_said },
-	{ "TPROXY", "mangle", 0, 0, 0, not_said },   { "DSCP", "mangle", 0, 0, 0, not_said },
-	{ "TOS", "mangle", 0, 0, 0, not_said },	     { "TTL", "mangle", 0, 0, 0, not_said },
-	{ "HL", "mangle", 0, 0, 0, not_said },	     { "ECN", "mangle", 0, 0, 0, not_said },
-	{ "CHECKSUM", "mangle", 0, 0, 0, not_said },
+#define T(table, name, rev, families, size, fn) { table, { name, rev, families, 0, size, fn } },
+#include "xttarget.def"
+#undef T
 };
 
 const char *xt_target_table(const struct expr *e)
 {
 	for (size_t i = 0; e->kind == EX_TARGET && i < ARRAY_SIZE(targets); i++)
-		if (!strcmp(e->xt.name, targets[i].name))
+		if (!strcmp(e->xt.name, targets[i].row.name))
 			return targets[i].table;
 	return NULL;
 }
 
 static bool translate(struct xt *x, const struct expr *e)
 {
-	uint32_t fam = x->family == FAM_IP ? 4 : 6;
-
-	x->loc = e->loc;
-	x->info = e->xt.info;
-	x->rev = e->xt.rev;
+	x_begin(x, e);
 	for (size_t i = 0; i < ARRAY_SIZE(targets); i++)
-		if (!strcmp(e->xt.name, targets[i].name) && e->xt.rev == targets[i].rev &&
-		    (targets[i].families == 46 || targets[i].families == fam) &&
-		    e->xt.info_len == ALIGN_UP((uint32_t)targets[i].size, 8u))
-			return targets[i].fn(x);
+		if (targets[i].row.fn && x_row_fits(&targets[i].row, e, x->family))
+			return targets[i].row.fn(x);
 	return false;
 }
 

@@ -242,28 +242,17 @@ static const struct expr *counter(const struct rule *r, uint32_t k)
 	return NULL;
 }
 
-/* The k-th chain without a name that a rule holds. */
-static const struct chain *held(const struct rule *r, uint32_t k)
-{
-	vec_foreach(&r->exprs, it)
-		if ((*it)->kind == EX_IMMEDIATE && (*it)->imm.verdict.chain &&
-		    (*it)->imm.verdict.chain->is_bound && !k--)
-			return (*it)->imm.verdict.chain;
-	return NULL;
-}
-
 /* What `rule` has counted in the copy of a rule that it is, or that holds it. */
 static uint64_t count_copy(const struct interp *in, const struct rule *rule, const struct rule *of,
 			   const struct rule *copy)
 {
-	const struct chain *a, *b;
+	const struct chain *a = rule_bound_chain(of), *b = rule_bound_chain(copy);
 	uint64_t n = 0;
 
 	if (of == rule)
 		return counter(copy, 0) ? count_of(in, counter(copy, 0)) : 0;
-	for (uint32_t k = 0; (a = held(of, k)) && (b = held(copy, k)); k++)
-		for (uint32_t i = 0; i < a->rules.n && i < b->rules.n; i++)
-			n += count_copy(in, rule, a->rules.v[i], b->rules.v[i]);
+	for (uint32_t i = 0; a && b && i < a->rules.n && i < b->rules.n; i++)
+		n += count_copy(in, rule, a->rules.v[i], b->rules.v[i]);
 	return n;
 }
 

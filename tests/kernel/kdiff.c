@@ -4,16 +4,17 @@
  *
  *	kdiff -b NFT2BPF -c NFT2BPFCTL -o OBSERVER [-C FILE] [-n PACKETS] [-s SEED] [[-l] [-e NAME=VALUE] -a OPTIONS]... RULESET...
  *
- * A ruleset is nft text, or, with the ending .xt, a shell script of iptables-nft and ip6tables-nft commands, which both
- * namespaces run, and whose result the compiler reads from the kernel. What the nft at
- * hand does not read (it is too old, or the text has xt match "name" = ...) goes to the kernel as the compiler's own expressions.
+ * A ruleset is nft text, or, with the ending .xt, a shell script of iptables-nft and ip6tables-nft commands, which all
+ * namespaces run, and whose result the compiler reads from the kernel. What the nft at hand does not read (it is too old, or the
+ * text has xt match "name" = ...) goes to the kernel as the compiler's own expressions.
  *
  * With -C the kernel's side is told to count what its expressions do, and the table of that goes to FILE (cover.h): one more test.
  *
  * For each ruleset network namespaces get the same packets (tests/diff/genpkt.h): one has the ruleset loaded by nft, the others by
  * nft2bpf and nft2bpfctl, each in another way: with the options of one -a; with the environment of the -e before it; with -l before
- * it from a ruleset that the compiler reads from the kernel. Compared with the first are, per packet and hook, whether it came and went on, its mark and its conntrack mark; and
- * afterwards every counter and quota of `nft list ruleset` with those of `nft2bpfctl list`. Prints TAP. Exit 77: not permitted here.
+ * it from a ruleset that the compiler reads from the kernel. Compared with the first are, per packet and hook, whether it came and
+ * went on, its mark and its conntrack mark; and afterwards every counter and quota of `nft list ruleset` with those of
+ * `nft2bpfctl list`. Prints TAP. Exit 77: not permitted here.
  */
 #include <arpa/inet.h>
 #include <errno.h>

@@ -82,6 +82,15 @@ static inline void nest_end(struct out *o, size_t at)
 	memcpy(o->b + at, &len, 2);
 }
 
+/* A value, as keys of elements have it. */
+static inline void value(struct out *o, uint16_t type, const void *p, uint16_t n)
+{
+	size_t at = nest(o, type);
+
+	attr(o, 1, p, n);
+	nest_end(o, at);
+}
+
 /* What stands around a transaction. */
 static inline void control(struct out *o, uint16_t type)
 {

@@ -207,11 +207,10 @@ static void ports(struct out *o, uint16_t type, const uint32_t *v, size_t n)
 	str(o, 2, "s");
 	l = nest(o, 3);
 	for (size_t i = 0; i < n; i++) {
-		size_t e = nest(o, (uint16_t)(i + 1)), k = nest(o, 1);
+		size_t e = nest(o, (uint16_t)(i + 1));
 		uint8_t b[2] = { (uint8_t)(v[i] >> 8), (uint8_t)v[i] };
 
-		attr(o, 1, b, 2);
-		nest_end(o, k);
+		value(o, 1, b, 2);
 		if (v[i] > 0xffff)
 			num(o, 3, 1);
 		nest_end(o, e);
@@ -288,7 +287,7 @@ static void a_range_that_ends_before_it_begins_is_refused(void **state)
 
 	for (size_t i = 0; i < ARRAY_SIZE(ends); i++) {
 		uint8_t from[2] = { 0, 20 }, to[2] = { 0, ends[i] };
-		size_t m, l, e, k;
+		size_t m, l, e;
 
 		o->n = 0;
 		table(o);
@@ -298,12 +297,8 @@ static void a_range_that_ends_before_it_begins_is_refused(void **state)
 		str(o, 2, "s");
 		l = nest(o, 3);
 		e = nest(o, 1);
-		k = nest(o, 1);
-		attr(o, 1, from, 2);
-		nest_end(o, k);
-		k = nest(o, 10);
-		attr(o, 1, to, 2);
-		nest_end(o, k);
+		value(o, 1, from, 2);
+		value(o, 10, to, 2);
 		nest_end(o, e);
 		nest_end(o, l);
 		msg_end(o, m);

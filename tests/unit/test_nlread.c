@@ -11,10 +11,9 @@
 
 static void elem(struct out *o, const void *key, uint16_t n, uint32_t flags)
 {
-	size_t el = nest(o, 1), k = nest(o, 1);
+	size_t el = nest(o, 1);
 
-	attr(o, 1, key, n);
-	nest_end(o, k);
+	value(o, 1, key, n);
 	if (flags)
 		num(o, 3, flags);
 	nest_end(o, el);
