@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""long.py NFT2BPF: long lists of rules that no lookup can stand for compile within the stack that a program has. Prints TAP."""
+"""long.py NFT2BPF: long lists of rules that no lookup can stand for compile within the stack that a program has; and long lists of elements.
+Prints TAP."""
 import os
 import struct
 import subprocess
@@ -20,8 +21,15 @@ KINDS = {
 }
 
 
+def fill(path):
+    """More elements than the 65,535 for which a rule's `add` makes room, in a set without a size of its own."""
+    with open(path, "w") as f:
+        f.write("table ip t {\n\tset s {\n\t\ttype ipv4_addr\n\t\tflags dynamic\n\t}\n\tchain c {\n\t\tadd @s { ip saddr }\n\t}\n}\n")
+        f.write("add element ip t s { %s }\n" % ", ".join("10.%d.%d.%d" % (i >> 16, i >> 8 & 255, i & 255) for i in range(70000)))
+
+
 def main():
-    print("1..%d" % (2 * len(KINDS)))
+    print("1..%d" % (2 * len(KINDS) + 1))
     n, bad = 0, 0
     with tempfile.TemporaryDirectory() as d:
         path = os.path.join(d, "long.nft")
@@ -37,6 +45,11 @@ def main():
                 print("%s %d - %s, %s" % ("not ok" if r.returncode else "ok", n, name, level))
                 for line in r.stderr.splitlines()[:5]:
                     print("# " + line)
+        fill(path)
+        r = subprocess.run([os.path.abspath(sys.argv[1]), "--emit", "exprs", path], cwd=d, capture_output=True, text=True, check=False)
+        good = r.stdout.count("element 0x0a") == 70000
+        bad += not good
+        print("%s %d - elements added to a set that a rule fills" % ("ok" if good else "not ok", n + 1))
     return bad != 0
 
 
