@@ -66,6 +66,7 @@ static void fix_l3(struct gp_packet *p)
 			put16(p->b + 10, csum_end(csum_add(0, p->b, hl)));
 	} else {
 		put16(p->b + 4, p->len - 40);
+		p->b[1] &= 0xf0; /* the label holds the number alone */
 		p->b[2] = (uint8_t)(p->id >> 8);
 		p->b[3] = (uint8_t)p->id;
 	}

@@ -632,6 +632,29 @@ static void apply(struct genpkt *g, struct gp_packet *p, const struct atom *a, u
 	}
 }
 
+/* A fragment header before the transport header at th, of a packet of IPv6; field: offset and "more", as it stands in the header. */
+static void add_fragment(struct gp_packet *p, uint32_t th, uint32_t field)
+{
+	uint32_t at = 40;
+	uint8_t *next = &p->b[6];
+
+	if (p->len + 8 > GP_MAX || p->len < th)
+		return;
+	while (at < th) {
+		uint32_t n = *next == 51 ? (p->b[at + 1] + 2u) * 4 : (p->b[at + 1] + 1u) * 8;
+
+		next = &p->b[at];
+		at += n;
+	}
+	memmove(p->b + th + 8, p->b + th, p->len - th);
+	memset(p->b + th, 0, 8);
+	p->b[th] = *next;
+	p->b[th + 2] = (uint8_t)(field >> 8);
+	p->b[th + 3] = (uint8_t)field;
+	*next = 44;
+	p->len += 8;
+}
+
 static void make_odd(struct genpkt *g, struct gp_packet *p, uint32_t th)
 {
 	p->odd = true;
@@ -641,15 +664,17 @@ static void make_odd(struct genpkt *g, struct gp_packet *p, uint32_t th)
 		if (p->len > th)
 			p->len = th + genpkt_rand(g, MIN(p->len - th, 20u));
 		break;
-	case 2: /* a first fragment */
+	case 2: /* a first fragment, or the only one */
 		if (p->pf == FAM_IP)
 			p->b[6] |= 0x20;
+		else
+			add_fragment(p, th, chance(g, 70));
 		break;
 	default: /* a later one */
 		if (p->pf == FAM_IP)
 			p->b[7] = (uint8_t)(1 + genpkt_rand(g, 100));
-		else if (p->len > th)
-			p->len = th + genpkt_rand(g, MIN(p->len - th, 9u));
+		else
+			add_fragment(p, th, 8 * (1 + genpkt_rand(g, 100)) + chance(g, 50));
 	}
 }
 

@@ -63,7 +63,7 @@ static uint32_t sum_of(const struct gp_packet *p)
 	uint32_t sum = 0;
 
 	if (p->pf == FAM_IP)
-		return be32(p->b + 12) * 31 + be32(p->b + 16) * 17;
+		return be32(p->b + 12) * 31 + be32(p->b + 16) * 17 + p->b[9];
 	for (int i = 0; i < 8; i++)
 		sum = sum * 31 + be32(p->b + 8 + 4 * i);
 	return sum;
@@ -99,12 +99,23 @@ static void send_in(struct side *s, const struct gp_packet *p)
 
 static bool late_fragment(const struct gp_packet *p)
 {
-	return p->pf == FAM_IP && ((p->b[6] & 0x1f) || p->b[7]);
+	uint32_t at = 40;
+	uint8_t next = p->b[6];
+
+	if (p->pf == FAM_IP)
+		return (p->b[6] & 0x1f) || p->b[7];
+	while (at + 8 <= p->len && (next == 0 || next == 43 || next == 60 || next == 51)) {
+		uint32_t n = next == 51 ? (p->b[at + 1] + 2u) * 4 : (p->b[at + 1] + 1u) * 8;
+
+		next = p->b[at];
+		at += n;
+	}
+	return next == 44 && at + 4 <= p->len && (p->b[at + 2] || p->b[at + 3] & 0xf8);
 }
 
 /*
- * nft's fast path (up to 6.18) reads ports of later fragments, where newer kernels, and the object, do not match: rulesets that
- * read transport headers are not sent such packets.
+ * nft's fast path (up to 6.18) reads ports of later fragments (of IPv6 even in the IPv6 header), where newer kernels, and the object,
+ * do not match: rulesets that read transport headers are not sent such packets.
  */
 static bool reads_transport(const struct ruleset *rs)
 {

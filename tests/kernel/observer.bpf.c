@@ -2,9 +2,9 @@
 /*
  * Watches the five IP hooks of a namespace for the kernel tests: the first and the last program of each hook count how often
  * each numbered packet came in and went on, and with which marks. A packet's number stands in the IPv4 ID or in the low 16 bits of
- * the IPv6 flow label; `sum`, written by the test beforehand, tells our packets from those that the kernel makes itself. What the
- * kernel says of its multicast groups, whenever it likes, is dropped before any ruleset sees it: it would be in the counters of one
- * side and not of the other.
+ * the IPv6 flow label, the others being 0; `sum` of the addresses and of IPv4's protocol, written by the test beforehand, tells our
+ * packets from those that the kernel makes itself. What the kernel says of its multicast groups, whenever it likes, is dropped before
+ * any ruleset sees it: it would be in the counters of one side and not of the other.
  */
 #include <linux/bpf.h>
 
@@ -68,7 +68,7 @@ static __attribute__((always_inline)) int note(struct bpf_nf_ctx *ctx, int last)
 		return 1;
 	if (h[0] >> 4 == 4) {
 		id = (__u32)h[4] << 8 | h[5];
-		sum = be32(h + 12) * 31 + be32(h + 16) * 17;
+		sum = be32(h + 12) * 31 + be32(h + 16) * 17 + h[9];
 	} else {
 		if (bpf_probe_read_kernel(h, 40, skb->head + skb->network_header))
 			return 1;
@@ -77,7 +77,7 @@ static __attribute__((always_inline)) int note(struct bpf_nf_ctx *ctx, int last)
 			sum = sum * 31 + be32(h + 8 + 4 * i);
 	}
 	s = bpf_map_lookup_elem(&seen, &id);
-	if (!s || s->sum != sum)
+	if (!s || s->sum != sum || (h[0] >> 4 == 6 && h[1] & 0xf))
 		return !(hook == 3 && h[0] >> 4 == 6 && is_report(h));
 	if (!last) {
 		s->in[hook]++;
