@@ -327,7 +327,7 @@ static int load_direct(struct ctl *c, struct ctl_obj *o)
 	       mark_ready(c, 'a');
 }
 
-/* none -> whole -> fallback */
+/* none -> whole -> fallback; of the tables the same as above */
 static int load_by_whole(struct ctl *c, struct ctl_obj *o)
 {
 	struct nft_script s = script(c);
@@ -336,6 +336,7 @@ static int load_by_whole(struct ctl *c, struct ctl_obj *o)
 	aside_sleep(o->mf, NULL, &s.s);
 	nft_set_marker(c, 'a', true, &s.s);
 	nft_create_tables(c, o->mf, &s.s);
+	nft_delete_tables(c, o->mf, &s.s);
 	return nft_whole(c, o->mf, NULL, &(struct mapsrc){ .o = o->bpf }, &s) ||
 	       pins_write_manifest(c, 'a', o->json, o->json_len) || nft_commit(c, &s) ||
 	       finish(c, o, 'a');
@@ -352,7 +353,10 @@ static int load_first(struct ctl *c, struct ctl_obj *o)
 	return 1;
 }
 
-/* Makes the tables that are new, so that it shows whether somebody else has them. */
+/*
+ * Makes the tables that are new, so that it shows whether somebody else has them. They are deleted again by who asks: a table that is
+ * awake in a transaction cannot be put to sleep in it and get chains.
+ */
 static void create_new_tables(struct ctl *c, const struct manifest *old, const struct manifest *m,
 			      struct sbuf *s)
 {
@@ -374,6 +378,7 @@ static int whole_to_whole(struct ctl *c, const struct manifest *old, const struc
 	nft_delete_tables(c, old, &s->s);
 	aside_sleep(m, old, &s->s);
 	create_new_tables(c, old, m, &s->s);
+	nft_delete_tables(c, m, &s->s);
 	return nft_whole(c, m, NULL, from, s);
 }
 

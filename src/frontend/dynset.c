@@ -89,6 +89,22 @@ static void sized(struct set *s)
 		s->size = DYNSET_SIZE_DEFAULT;
 }
 
+/*
+ * nft makes a set dynamic that a rule changes, but not a map: as it was declared, the kernel must have chosen a kind that rules can
+ * change. With a size and nothing else it takes a table of that size, which they cannot.
+ */
+static bool rules_may_write(struct sema *s, struct set *set, struct loc loc)
+{
+	if (!(set->flags & SET_MAP))
+		set->flags |= SET_EVAL;
+	else if (set->has_size && !(set->flags & (SET_EVAL | SET_TIMEOUT)))
+		diag_error2(s->diag, loc, set->loc,
+			    "rules cannot change map \"%s\", which has a size: declare it with "
+			    "'flags dynamic'",
+			    set->name);
+	return !(set->flags & SET_MAP) || !set->has_size || set->flags & (SET_EVAL | SET_TIMEOUT);
+}
+
 /* A rule adds what is in registers: constants among it are single values. */
 static bool one_value(struct sema *s, const struct tx *t)
 {
@@ -151,7 +167,8 @@ struct ts *st_dynset(struct sema *s, struct ast_stmt *st)
 	sized(&set->set);
 	if (!dyn_opts(s, d->elem.opts, key->loc, e) || !states_fit(s, &set->set, st->loc, e))
 		return NULL;
-	set->set.flags |= SET_EVAL;
+	if (!rules_may_write(s, &set->set, d->set_loc))
+		return NULL;
 	out = ts_emit(s, TS_DYNSET, st->loc);
 	out->a = key;
 	out->b = data;
