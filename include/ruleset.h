@@ -366,6 +366,7 @@ enum set_flags { /* NFT_SET_* */
 struct set_elem { /* what each pass over a million of them asks stands together */
 	struct loc loc;
 	bool catchall, has_timeout;
+	uint32_t added; /* a number in the order of adding, by which flags are listed */
 	uint32_t n_exprs;
 	struct expr **exprs;	   /* stateful expressions of this element */
 	uint64_t timeout, expires; /* ms; expires 0: not given */

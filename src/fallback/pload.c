@@ -184,14 +184,17 @@ static void ct_load_words(struct pstate *ps, struct pval *v)
 {
 	const struct expr *e = v->e;
 	const struct key_words *w = key_words(EX_CT, e->ct.key);
+	/* The kernel takes a direction with these, and forgets it. */
+	bool told = !ps->o->listing ||
+		    (e->ct.key != NFT_CT_L3PROTOCOL && e->ct.key != NFT_CT_PROTOCOL);
 
 	v->words = NULL;
 	if (!w)
 		return;
 	v->words = arena_printf(ps->a, "ct %s%s",
-				!e->ct.has_dir ? ""
-				: e->ct.dir    ? "reply "
-					       : "original ",
+				!e->ct.has_dir || !told ? ""
+				: e->ct.dir		? "reply "
+							: "original ",
 				w->name);
 	v->type = w->type;
 	v->host = w->host;

@@ -268,18 +268,33 @@ static bool elem_text(const struct set *s, const struct etype *ty, const struct 
 
 struct sorted {
 	struct set_elem *el;
-	uint32_t at;
+	uint32_t at;	       /* where it stands, or in which order it was added */
 	uint8_t key[DATA_MAX]; /* numbers with their most significant byte first */
 };
 
-static void sort_key(const struct set *s, const struct etype *ty, struct sorted *x)
+/* nft sorts them by the lowest one. */
+static bool of_flags(const struct set *s, const struct etype *ty)
+{
+	return s->n_fields <= 1 && type_is_flags(ty->t);
+}
+
+/* Of keys of one or two bytes and nothing else the kernel makes a bitmap, and keeps the order they were added in. */
+static bool keeps_order(const struct set *s)
+{
+	return s->key_len <= 2 &&
+	       !(s->flags & (SET_MAP | SET_OBJECT | SET_TIMEOUT | SET_EVAL | SET_INTERVAL));
+}
+
+static void sort_key(const struct set *s, const struct etype *ty, bool listing, struct sorted *x)
 {
 	uint32_t n = s->n_fields ? s->n_fields : 1, off = 0;
 
-	if (n == 1 && type_is_flags(ty->t)) { /* by its lowest flag */
+	if (of_flags(s, ty)) {
 		uint64_t v = pv_number(x->el->key.b, x->el->key.len, ty->host);
 
-		x->key[0] = v ? (uint8_t)__builtin_ctzll(v) + 1 : 0;
+		if (keeps_order(s))
+			x->at = x->el->added;
+		x->key[0] = v && listing ? (uint8_t)__builtin_ctzll(v) + 1 : 0;
 		return;
 	}
 	for (uint32_t i = 0; i < n && off < DATA_MAX; i++) {
@@ -302,14 +317,15 @@ static int sorted_cmp(const void *a, const void *b)
 	return c ? c : x->at < y->at ? -1 : 1;
 }
 
-static struct set_elem **sorted_elems(const struct set *s, const struct etype *ty, struct arena *a)
+static struct set_elem **sorted_elems(const struct set *s, const struct etype *ty, bool listing,
+				      struct arena *a)
 {
 	struct set_elem **out = arena_array(a, struct set_elem *, s->elems.n + 1);
 	struct sorted *v = arena_array(a, struct sorted, s->elems.n + 1);
 
 	for (uint32_t i = 0; i < s->elems.n; i++) {
 		v[i] = (struct sorted){ .el = s->elems.v[i], .at = i };
-		sort_key(s, ty, &v[i]);
+		sort_key(s, ty, listing, &v[i]);
 	}
 	if (s->elems.n)
 		qsort(v, s->elems.n, sizeof(*v), sorted_cmp);
@@ -363,8 +379,9 @@ bool pe_elems(const struct set *s, const struct fb_print_opts *o, struct pval **
 	if (!key_types(s, key, n_key, ty))
 		return false;
 	line = o->listing && !(s->flags & SET_ANONYMOUS) ? per_line(s, ty) : UINT32_MAX;
-	if (o->listing && !(s->flags & SET_INTERVAL && s->n_fields > 1))
-		v = sorted_elems(s, ty, out->arena);
+	if ((of_flags(s, ty) && keeps_order(s)) ||
+	    (o->listing && !(s->flags & SET_INTERVAL && s->n_fields > 1)))
+		v = sorted_elems(s, ty, o->listing, out->arena);
 	sb_puts(out, "{ ");
 	for (uint32_t i = 0; i < s->elems.n; i++) {
 		if (i)

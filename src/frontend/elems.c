@@ -368,7 +368,7 @@ bool set_fill(struct sema *s, struct sset *set, struct telems *el)
 		struct set_elem *e = room++;
 
 		e->loc = it->loc;
-
+		e->added = set->set.elems.n;
 		if (it->key->kind == TX_CATCHALL) {
 			e->catchall = true;
 		} else {

@@ -305,6 +305,7 @@ static bool read_elem(struct nl_reader *rd, struct set *s, struct nl_attr in)
 		return nl_error(rd, "element has flags 0x%x that this version does not know",
 				flags);
 	el->loc = rd->loc;
+	el->added = s->elems.n;
 	el->catchall = flags & ELEM_CATCHALL;
 	if (!el->catchall && !read_key(rd, s, tb[1], &el->key))
 		return false;
