@@ -113,7 +113,10 @@ static bool field_fits(struct pval *v, const struct field *f, uint32_t skip)
 	return true;
 }
 
-/* Fields that only some ICMP messages have bring matches of their own with them: text to be read back does without. */
+/*
+ * Fields that only some ICMP messages have bring matches of their own with them: text to be read back does without, unless the rule has
+ * that match.
+ */
 static bool may_say(const struct pstate *ps, const struct field *f)
 {
 	static const int types[] = {
@@ -124,7 +127,7 @@ static bool may_say(const struct pstate *ps, const struct field *f)
 
 	if (f->dep == ICMP_ANY)
 		return true;
-	return ps->o->listing && (ps->icmp_type <= 0 || ps->icmp_type == types[f->dep]);
+	return ps->icmp_type == types[f->dep] || (ps->o->listing && ps->icmp_type <= 0);
 }
 
 /* The one number that nft lists in base 16. */
@@ -460,6 +463,8 @@ bool pl_load(struct pstate *ps, const struct expr *e)
 		v->host = w && w->host;
 	}
 	ps->reg[__builtin_ctz(r.writes)] = v;
+	if (e->kind == EX_HASH) /* what it is of may not stay where it is */
+		pl_resolve(ps, v);
 	return true;
 }
 
@@ -473,7 +478,7 @@ static bool after_shift(const struct pval *v, uint32_t i)
 }
 
 /* `& mask ^ bits | bits`, as nft takes a mask and an exclusive or apart. */
-static void list_mask(const struct pval *v, uint32_t type, uint32_t how, const struct data *m,
+static void list_mask(bool host, uint32_t type, uint32_t how, const struct data *m,
 		      const struct data *x, struct sbuf *out)
 {
 	struct data and = *m, or = *x, xor = *x;
@@ -487,22 +492,22 @@ static void list_mask(const struct pval *v, uint32_t type, uint32_t how, const s
 		all = all && and.b[k] == 0xff;
 	}
 	if (!all && type_is_flags(type)) {
-		uint64_t n = pv_number(and.b, and.len, v->host);
+		uint64_t n = pv_number(and.b, and.len, host);
 
 		sb_puts(out, n & (n - 1) ? " & (" : " & ");
 		pv_flags(out, type, n, " | ");
 		sb_puts(out, n & (n - 1) ? ")" : "");
 	} else if (!all) {
 		sb_puts(out, " & ");
-		pv_data(out, how, type, v->host, and.b, and.len);
+		pv_data(out, how, type, host, and.b, and.len);
 	}
 	if (!is_zero(&xor)) {
 		sb_puts(out, " ^ ");
-		pv_data(out, how, type, v->host, xor.b, xor.len);
+		pv_data(out, how, type, host, xor.b, xor.len);
 	}
 	if (!is_zero(& or)) {
 		sb_puts(out, " | ");
-		pv_data(out, how, type, v->host, or.b, or.len);
+		pv_data(out, how, type, host, or.b, or.len);
 	}
 }
 
@@ -526,24 +531,41 @@ static void bracket(struct sbuf *out, size_t start)
 	sb_printf(out, "(%s)", said);
 }
 
-/* What was loaded is a byte: in a wider operation it is the low one of a number of this machine. */
-static bool loads_byte(const struct pval *v)
+/* What was loaded is a byte, and v's operation i is wider: there it is the low one of a number of this machine. */
+static bool widens(const struct pval *v, uint32_t i)
 {
 	const struct expr *e = v->e;
 	const struct reg_key *k = e->kind == EX_META ? reg_key(EX_META, e->meta.key)
 				  : e->kind == EX_CT ? reg_key(EX_CT, e->ct.key)
 						     : NULL;
 
+	if (v->ops[i].e->bitwise.len <= 1)
+		return false;
 	if (e->kind == EX_PAYLOAD || e->kind == EX_EXTHDR)
 		return v->len == 1;
 	return k && k->len == 1;
+}
+
+/* The order of bytes after operation i; by turned, of which that of the last is false, orders at different places compare. */
+static bool order_at(const struct pval *v, uint32_t i)
+{
+	bool turned = i < v->n_ops && v->ops[i].turned;
+
+	for (uint32_t k = 0; k < v->n_ops && k <= i; k++)
+		if (widens(v, k))
+			return v->ops[k].turned == turned;
+	return v->host != turned;
+}
+
+bool pl_in_host_order(const struct pval *v)
+{
+	return order_at(v, v->n_ops);
 }
 
 /* The operations after the words: " & 0xff", " << 2" ... */
 bool pl_text(struct pstate *ps, const struct pval *v, uint32_t skip_ops, struct sbuf *out)
 {
 	uint32_t i = skip_ops, k;
-	bool host = v->host;
 	size_t start;
 
 	if (!v->words || v->full)
@@ -568,13 +590,10 @@ bool pl_text(struct pstate *ps, const struct pval *v, uint32_t skip_ops, struct 
 		uint32_t type = type_is_flags(v->type) || after_shift(v, i) ? TYPE_HEX : v->type;
 		const struct expr *e = v->ops[i].e;
 		struct data m, x;
-		bool all1 = true, orlike = true;
+		bool all1 = true, orlike = true, host;
 
-		if (e->bitwise.len > 1 && loads_byte(v))
-			host = true;
+		host = order_at(v, i);
 		switch (v->ops[i].op) {
-		case POP_SWAP:
-			break;
 		case POP_LSHIFT:
 		case POP_RSHIFT: {
 			uint32_t cnt;
@@ -593,7 +612,7 @@ bool pl_text(struct pstate *ps, const struct pval *v, uint32_t skip_ops, struct 
 				orlike = orlike && (x.b[k] ^ m.b[k]) == 0xff;
 			}
 			if (ps->o->listing && !orlike) {
-				list_mask(v, after_shift(v, i) ? TYPE_HEX : v->type, how, &m, &x,
+				list_mask(host, after_shift(v, i) ? TYPE_HEX : v->type, how, &m, &x,
 					  out);
 				break;
 			}

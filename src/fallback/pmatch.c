@@ -63,7 +63,7 @@ static bool cmp_flags(const struct pstate *ps, const struct pval *v, const struc
 		flags_rhs(ps, b, v->type, val);
 		return true;
 	}
-	if (v->ops[0].op != POP_MASK ||
+	if (v->ops[0].op != POP_MASK || v->ops[0].turned ||
 	    pv_number(v->ops[0].e->bitwise.xor.b, v->ops[0].e->bitwise.xor.len, v->host))
 		return false;
 	mask = pv_number(v->ops[0].e->bitwise.mask.b, v->ops[0].e->bitwise.mask.len, v->host);
@@ -102,7 +102,7 @@ static bool cmp_prefix(const struct pstate *ps, const struct pval *v, const stru
 		memset(d.b + d.len, 0, v->full - d.len);
 		d.len = (uint8_t)v->full;
 	} else {
-		if (v->n_ops != 1 || v->ops[0].op != POP_MASK || v->full)
+		if (v->n_ops != 1 || v->ops[0].op != POP_MASK || v->ops[0].turned || v->full)
 			return false;
 		m = &v->ops[0].e->bitwise.mask;
 		plen = pv_prefix_len(m->b, m->len);
@@ -174,11 +174,6 @@ static bool cmp_field(const struct pstate *ps, const struct pval *v, const struc
 	return true;
 }
 
-static bool value_done(const struct pval *v, uint32_t n)
-{
-	return v->n_ops == n || (v->n_ops == n + 1 && v->ops[n].op == POP_SWAP);
-}
-
 /* Several fields at once, compared with as many values. */
 static bool cmp_fields(struct pstate *ps, const struct pval *v, const struct expr *c)
 {
@@ -238,8 +233,7 @@ static bool pm_cmp(struct pstate *ps, const struct expr *c)
 		sb_init(&b, ps->a);
 		if (!pl_text(ps, v, 0, &b))
 			return false;
-		sb_printf(&b, " %s",
-			  c->cmp.op == CMP_EQ && !value_done(v, 0) ? "== " : cmp_ops[c->cmp.op]);
+		sb_printf(&b, " %s", c->cmp.op == CMP_EQ && v->n_ops ? "== " : cmp_ops[c->cmp.op]);
 		pv_data(&b, pv_how(ps->o), v->type, v->host, c->cmp.data.b, c->cmp.data.len);
 	}
 	if (c->cmp.op == CMP_EQ && (!v->n_ops || v->field))
@@ -265,6 +259,13 @@ static bool range_field(const struct pstate *ps, const struct pval *v, const str
 	return true;
 }
 
+/* nft lists "==" behind a value that ends with an operation; a change of byte order is another one to it. */
+static bool computed(const struct pstate *ps, const struct pval *v)
+{
+	return ps->o->listing && v->n_ops && !v->ops[v->n_ops - 1].turned &&
+	       !(v->field && v->n_ops <= 2);
+}
+
 static bool pm_range(struct pstate *ps, const struct expr *e)
 {
 	struct pval *v = pl_reg(ps, e->range.sreg);
@@ -282,7 +283,7 @@ static bool pm_range(struct pstate *ps, const struct expr *e)
 	}
 	if (!v->words || v->full || type_is_flags(v->type) || !pl_text(ps, v, 0, &b))
 		return false;
-	sb_puts(&b, e->range.op == RANGE_NEQ ? " != " : " ");
+	sb_puts(&b, e->range.op == RANGE_NEQ ? " != " : computed(ps, v) ? " == " : " ");
 	pv_data(&b, pv_how(ps->o) | PV_NUMBERS, v->type, v->host, e->range.from.b,
 		e->range.from.len);
 	sb_puts(&b, "-");
@@ -345,10 +346,7 @@ static bool pm_lookup(struct pstate *ps, const struct expr *e)
 	if (!pm_concat(ps, e->lookup.sreg, s, key, &n, &b))
 		return false;
 	if (e->lookup.dreg == REG_NONE) {
-		bool computed = ps->o->listing && n == 1 && !value_done(key[0], 0) &&
-				!(key[0]->field && value_done(key[0], key[0]->n_ops > 1 ? 2 : 1));
-
-		sb_puts(&b, e->lookup.inv ? " != " : computed ? " == " : " ");
+		sb_puts(&b, e->lookup.inv ? " != " : n == 1 && computed(ps, key[0]) ? " == " : " ");
 	} else {
 		sb_puts(&b, e->lookup.dreg == REG_VERDICT ? " vmap " : " map ");
 	}
@@ -398,6 +396,7 @@ static bool pm_bitwise(struct pstate *ps, const struct expr *e)
 	d->ops[d->n_ops].op = ops[e->bitwise.op];
 	d->ops[d->n_ops].e = e;
 	d->ops[d->n_ops].rhs = NULL;
+	d->ops[d->n_ops].turned = false;
 	if (e->bitwise.sreg2 != REG_NONE) {
 		struct pval *rhs = pl_reg(ps, e->bitwise.sreg2);
 
@@ -419,7 +418,11 @@ static bool pm_byteorder(struct pstate *ps, const struct expr *e)
 		return false;
 	d = arena_dup(ps->a, v, sizeof(*v));
 	pl_resolve(ps, d);
+	if (d->type == TYPE_CT_LABEL) /* its bits have no numbers then */
+		return false;
 	d->host = !d->host;
+	for (uint32_t i = 0; i < d->n_ops; i++)
+		d->ops[i].turned = !d->ops[i].turned;
 	ps->reg[REG_WORD(e->byteorder.dreg)] = d;
 	return true;
 }

@@ -15,7 +15,7 @@
 #define PV_NUMBERS 2u /* without names: the ends of ranges */
 
 /* A value in a register: a load, and what was done to it since. */
-enum pop { POP_MASK, POP_LSHIFT, POP_RSHIFT, POP_AND, POP_OR, POP_XOR, POP_SWAP };
+enum pop { POP_MASK, POP_LSHIFT, POP_RSHIFT, POP_AND, POP_OR, POP_XOR };
 struct pval {
 	const struct expr *e;
 	uint32_t type;
@@ -25,6 +25,7 @@ struct pval {
 		enum pop op;
 		const struct expr *e;
 		const struct pval *rhs; /* two-register operations */
+		bool turned;		/* the order of bytes was the other one then */
 	} ops[4];
 	uint32_t n_ops;
 	const char *words;	 /* "tcp dport"; NULL: no words */
@@ -89,6 +90,8 @@ uint32_t pl_typeof(const char *words, bool *host);
 /* pload.c */
 bool pl_load(struct pstate *ps, const struct expr *e);
 void pl_resolve(struct pstate *ps, struct pval *v); /* finds words; bit fields from ops[0] */
+/* The bytes are those of a number of this machine. */
+bool pl_in_host_order(const struct pval *v);
 bool pl_text(struct pstate *ps, const struct pval *v, uint32_t skip_ops, struct sbuf *out);
 struct pval *pl_reg(struct pstate *ps, uint8_t reg);
 

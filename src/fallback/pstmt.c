@@ -369,6 +369,9 @@ static bool stmt_set(struct pstate *ps, const struct expr *e, struct sbuf *b)
 	if (!t.words || t.full || t.field ||
 	    (e->kind == EX_PAYLOAD && *t.words != '@' && t.type == TYPE_HEX))
 		return false;
+	if (e->kind == EX_PAYLOAD && *t.words == '@' && e->payload.base != PB_INNER &&
+	    (e->payload.csum_type || e->payload.csum_flags))
+		return false; /* raw bytes are written without a checksum */
 	if (e->kind == EX_PAYLOAD && pl_reg(ps, sreg) && pl_reg(ps, sreg)->e->kind == EX_PAYLOAD)
 		return false; /* part of a byte, put together with its surroundings */
 	pd_kill_used(ps, &t);

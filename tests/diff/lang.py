@@ -133,7 +133,10 @@ PLAIN = ['ct label 3', 'fib daddr type local', 'numgen inc mod 3 == 1', 'numgen 
          'ct mark & 1 == 1', 'ct mark and 0x3 > 1', '@nh,0,8 & 0xf0 == 0x40', '@nh,16,16 < 60', '@th,16,16 { 22, 80 }',
          '@th,0,32 != 0x00160016', '@nh,12,5 1-3', '@ih,0,8 0-9', 'meta mark lshift 1 == 2', 'meta iifname . meta oifname { "lan0" . "wan0", "wan0" . "lan0" }',
          'meta l4proto . meta mark { tcp . 1, udp . 0, icmp . 0 }', 'meta l4proto { tcp, udp } th dport { 22, 53, 80-443 }',
-         'meta l4proto . th dport { tcp . 22, udp . 53, tcp . 8000-9000 }', 'meta ipsec missing', 'rt ipsec missing', 'meta length . meta mark { 20-60 . 0, 61-1500 . 1 }']
+         'meta l4proto . th dport { tcp . 22, udp . 53, tcp . 8000-9000 }', 'meta ipsec missing', 'rt ipsec missing', 'meta length . meta mark { 20-60 . 0, 61-1500 . 1 }',
+         'meta mark & 0xff > 2', 'meta mark & 0xf 1-3', 'meta mark & 0xff { 1-2, 255 }', 'meta mark & 3 != 1-2', 'meta mark | 4 > 5', 'meta mark ^ 1 { 2-3, 254 }',
+         'ct mark & 3 < 2', 'ct mark & 0xf != { 1, 2-3 }', 'meta length & 0xff > 40', 'meta length & 0xf8 { 32-48, 64 }',
+         'meta mark & 0xf . meta length { 0-2 . 20-60, 3 . 61-1500 }']
 PLAIN4 = ['ip saddr & 255.255.0.0 == 10.0.0.0', 'ip saddr . tcp dport { 10.0.0.1 . 22, 10.0.0.2 . 80 }', 'ip saddr . ip daddr != { 10.0.0.1 . 10.0.0.2 }',
           'ip saddr . tcp dport { 10.0.0.0/8 . 22-80, 192.168.7.7 . 443 }', 'ip protocol . th dport { tcp . 22, udp . 53 }',
           'jhash ip saddr mod 4 seed 0x12 == 2', 'jhash ip saddr . tcp dport mod 8 seed 0xdeadbeef < 4', 'ip frag-off & 0x1fff != 0', 'ip frag-off & 0x2000 == 0',
