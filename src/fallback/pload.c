@@ -114,8 +114,8 @@ static bool field_fits(struct pval *v, const struct field *f, uint32_t skip)
 }
 
 /*
- * Fields that only some ICMP messages have bring matches of their own with them: text to be read back does without, unless the rule has
- * that match.
+ * Fields that only some ICMP messages have bring matches of their own with them: text to be read back does without, unless the rule
+ * asks for that type itself.
  */
 static bool may_say(const struct pstate *ps, const struct field *f)
 {
@@ -127,7 +127,9 @@ static bool may_say(const struct pstate *ps, const struct field *f)
 
 	if (f->dep == ICMP_ANY)
 		return true;
-	return ps->icmp_type == types[f->dep] || (ps->o->listing && ps->icmp_type <= 0);
+	if (!ps->o->listing)
+		return ps->dep_icmp == types[f->dep];
+	return ps->icmp_type <= 0 || ps->icmp_type == types[f->dep];
 }
 
 /* The one number that nft lists in base 16. */
