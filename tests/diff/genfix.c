@@ -72,44 +72,31 @@ static void fix_l3(struct gp_packet *p)
 	}
 }
 
-static uint32_t th_of(const struct gp_packet *p)
+uint32_t gp_transport(const struct gp_packet *p, uint8_t *proto)
 {
 	uint32_t at = 40;
-	uint8_t next = p->b[6];
 
-	if (p->pf == FAM_IP)
+	if (p->pf == FAM_IP) {
+		*proto = p->b[9];
 		return (p->b[0] & 15u) * 4;
-	while ((next == 0 || next == 43 || next == 60 || next == 51) && at + 8 <= p->len) {
-		uint32_t n = next == 51 ? (p->b[at + 1] + 2u) * 4 : (p->b[at + 1] + 1u) * 8;
+	}
+	*proto = p->b[6];
+	while ((*proto == 0 || *proto == 43 || *proto == 60 || *proto == 51) && at + 8 <= p->len) {
+		uint32_t n = *proto == 51 ? (p->b[at + 1] + 2u) * 4 : (p->b[at + 1] + 1u) * 8;
 
-		next = p->b[at];
+		*proto = p->b[at];
 		at += n;
 	}
 	return at;
 }
 
-static uint8_t proto_of(const struct gp_packet *p)
-{
-	uint32_t at = 40;
-	uint8_t next = p->b[6];
-
-	if (p->pf == FAM_IP)
-		return p->b[9];
-	while ((next == 0 || next == 43 || next == 60 || next == 51) && at + 8 <= p->len) {
-		uint32_t n = next == 51 ? (p->b[at + 1] + 2u) * 4 : (p->b[at + 1] + 1u) * 8;
-
-		next = p->b[at];
-		at += n;
-	}
-	return next;
-}
-
 void gendeep_finish(struct gp_packet *p)
 {
-	uint32_t th = th_of(p);
+	uint8_t proto;
+	uint32_t th = gp_transport(p, &proto);
 	bool later = p->pf == FAM_IP && ((p->b[6] & 0x1f) || p->b[7]);
 
 	fix_l3(p);
 	if (th < p->len && !later)
-		fix_l4(p, th, proto_of(p));
+		fix_l4(p, th, proto);
 }

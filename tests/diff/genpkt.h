@@ -38,6 +38,8 @@ void genpkt_plain_tunnels(struct genpkt *g);
 uint32_t genpkt_ifaces(const struct genpkt *g, const char *const **names);
 /* The next packet, with number id. way: the one wanted. */
 void genpkt_next(struct genpkt *g, enum gp_way way, uint32_t id, struct gp_packet *p);
+/* Where the transport header is, behind IPv6's extension headers, and what: 44 is a fragment header, which is not looked behind. */
+uint32_t gp_transport(const struct gp_packet *p, uint8_t *proto);
 uint32_t genpkt_rand(struct genpkt *g, uint32_t n); /* 0 to n-1 */
 
 #endif

@@ -99,18 +99,12 @@ static void send_in(struct side *s, const struct gp_packet *p)
 
 static bool late_fragment(const struct gp_packet *p)
 {
-	uint32_t at = 40;
-	uint8_t next = p->b[6];
+	uint8_t proto;
+	uint32_t at = gp_transport(p, &proto);
 
 	if (p->pf == FAM_IP)
 		return (p->b[6] & 0x1f) || p->b[7];
-	while (at + 8 <= p->len && (next == 0 || next == 43 || next == 60 || next == 51)) {
-		uint32_t n = next == 51 ? (p->b[at + 1] + 2u) * 4 : (p->b[at + 1] + 1u) * 8;
-
-		next = p->b[at];
-		at += n;
-	}
-	return next == 44 && at + 4 <= p->len && (p->b[at + 2] || p->b[at + 3] & 0xf8);
+	return proto == 44 && at + 4 <= p->len && (p->b[at + 2] || p->b[at + 3] & 0xf8);
 }
 
 /*
