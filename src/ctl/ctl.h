@@ -151,7 +151,6 @@ int nft_in_force(struct ctl *c, struct nft_force *f);
 /* Parts of transactions. */
 void nft_set_marker(const struct ctl *c, char gen, bool whole, struct sbuf *s);
 void nft_delete_marker(const struct ctl *c, struct sbuf *s);
-void nft_create_tables(struct ctl *c, const struct manifest *m, struct sbuf *s);
 void nft_delete_tables(struct ctl *c, const struct manifest *m, struct sbuf *s);
 /*
  * The script's tables: the whole ruleset rs, or the manifest's original if NULL, whose left out elements the maps `from` have; base

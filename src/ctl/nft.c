@@ -196,12 +196,6 @@ void nft_delete_marker(const struct ctl *c, struct sbuf *s)
 	sb_printf(s, "add table %s\ndelete table %s\n", marker(c), marker(c));
 }
 
-void nft_create_tables(struct ctl *c, const struct manifest *m, struct sbuf *s)
-{
-	vec_foreach(&m->tables, t)
-		sb_printf(s, "create table %s\n", nft_full_table(c, m, *t));
-}
-
 void nft_delete_tables(struct ctl *c, const struct manifest *m, struct sbuf *s)
 {
 	vec_foreach(&m->tables, t) {

@@ -314,20 +314,34 @@ static bool without_nft(struct ctl *c, const struct manifest *m, const struct ma
 	return true;
 }
 
-/* none -> asleep -> in force. The tables are made and deleted, to see that they are nobody else's. */
+/*
+ * Makes the tables that old (NULL: none) does not have, to see that they are nobody else's, and deletes them: the text behind makes
+ * them anew. A table that is awake in a transaction cannot be put to sleep in it and get chains.
+ */
+static void claim_tables(struct ctl *c, const struct manifest *old, const struct manifest *m,
+			 struct sbuf *s)
+{
+	vec_foreach(&m->tables, t) {
+		const char *name = nft_full_table(c, m, *t);
+
+		if (!old || !has_table(c, old, name))
+			sb_printf(s, "create table %s\ndelete table %s\n", name, name);
+	}
+}
+
+/* none -> asleep -> in force */
 static int load_direct(struct ctl *c, struct ctl_obj *o)
 {
 	struct nft_script s = script(c);
 
 	nft_set_marker(c, 'a', false, &s.s);
-	nft_create_tables(c, o->mf, &s.s);
-	nft_delete_tables(c, o->mf, &s.s);
+	claim_tables(c, NULL, o->mf, &s.s);
 	return nft_fallback(c, o->mf, &s.s) || pins_write_manifest(c, 'a', o->json, o->json_len) ||
 	       object_attach(c, o, 'a') || nft_run(c, s.s.s) || object_force(c, 'a', true) ||
 	       mark_ready(c, 'a');
 }
 
-/* none -> whole -> fallback; of the tables the same as above */
+/* none -> whole -> fallback */
 static int load_by_whole(struct ctl *c, struct ctl_obj *o)
 {
 	struct nft_script s = script(c);
@@ -335,8 +349,7 @@ static int load_by_whole(struct ctl *c, struct ctl_obj *o)
 	sb_puts(&s.s, o->mf->preamble);
 	aside_sleep(o->mf, NULL, &s.s);
 	nft_set_marker(c, 'a', true, &s.s);
-	nft_create_tables(c, o->mf, &s.s);
-	nft_delete_tables(c, o->mf, &s.s);
+	claim_tables(c, NULL, o->mf, &s.s);
 	return nft_whole(c, o->mf, NULL, &(struct mapsrc){ .o = o->bpf }, &s) ||
 	       pins_write_manifest(c, 'a', o->json, o->json_len) || nft_commit(c, &s) ||
 	       finish(c, o, 'a');
@@ -353,21 +366,6 @@ static int load_first(struct ctl *c, struct ctl_obj *o)
 	return 1;
 }
 
-/*
- * Makes the tables that are new, so that it shows whether somebody else has them. They are deleted again by who asks: a table that is
- * awake in a transaction cannot be put to sleep in it and get chains.
- */
-static void create_new_tables(struct ctl *c, const struct manifest *old, const struct manifest *m,
-			      struct sbuf *s)
-{
-	vec_foreach(&m->tables, t) {
-		const char *name = nft_full_table(c, m, *t);
-
-		if (!has_table(c, old, name))
-			sb_printf(s, "create table %s\n", name);
-	}
-}
-
 /* From whole(old) to whole(new), in one transaction; a table of the user's own stops it. */
 static int whole_to_whole(struct ctl *c, const struct manifest *old, const struct manifest *m,
 			  const struct mapsrc *from, char gen, struct nft_script *s)
@@ -377,8 +375,7 @@ static int whole_to_whole(struct ctl *c, const struct manifest *old, const struc
 	nft_set_marker(c, gen, true, &s->s);
 	nft_delete_tables(c, old, &s->s);
 	aside_sleep(m, old, &s->s);
-	create_new_tables(c, old, m, &s->s);
-	nft_delete_tables(c, m, &s->s);
+	claim_tables(c, old, m, &s->s);
 	return nft_whole(c, m, NULL, from, s);
 }
 
@@ -412,8 +409,7 @@ static int replace_directly(struct ctl *c, struct ctl_obj *o, char was, const st
 
 	nft_set_marker(c, now, false, &s.s);
 	nft_delete_tables(c, old, &s.s);
-	create_new_tables(c, old, o->mf, &s.s);
-	nft_delete_tables(c, o->mf, &s.s);
+	claim_tables(c, old, o->mf, &s.s);
 	if (nft_fallback(c, o->mf, &s.s) || unpin(c, now))
 		return 1;
 	o->beside = true;

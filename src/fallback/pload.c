@@ -592,9 +592,8 @@ bool pl_text(struct pstate *ps, const struct pval *v, uint32_t skip_ops, struct 
 		uint32_t type = type_is_flags(v->type) || after_shift(v, i) ? TYPE_HEX : v->type;
 		const struct expr *e = v->ops[i].e;
 		struct data m, x;
-		bool all1 = true, orlike = true, host;
+		bool all1 = true, orlike = true, host = order_at(v, i);
 
-		host = order_at(v, i);
 		switch (v->ops[i].op) {
 		case POP_LSHIFT:
 		case POP_RSHIFT: {

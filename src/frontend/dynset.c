@@ -95,14 +95,17 @@ static void sized(struct set *s)
  */
 static bool rules_may_write(struct sema *s, struct set *set, struct loc loc)
 {
-	if (!(set->flags & SET_MAP))
+	if (!(set->flags & SET_MAP)) {
 		set->flags |= SET_EVAL;
-	else if (set->has_size && !(set->flags & (SET_EVAL | SET_TIMEOUT)))
-		diag_error2(s->diag, loc, set->loc,
-			    "rules cannot change map \"%s\", which has a size: declare it with "
-			    "'flags dynamic'",
-			    set->name);
-	return !(set->flags & SET_MAP) || !set->has_size || set->flags & (SET_EVAL | SET_TIMEOUT);
+		return true;
+	}
+	if (!set->has_size || set->flags & (SET_EVAL | SET_TIMEOUT))
+		return true;
+	diag_error2(
+		s->diag, loc, set->loc,
+		"rules cannot change map \"%s\", which has a size: declare it with 'flags dynamic'",
+		set->name);
+	return false;
 }
 
 /* A rule adds what is in registers: constants among it are single values. */
