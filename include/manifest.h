@@ -10,7 +10,7 @@
 
 #include "base.h"
 
-#define MANIFEST_VERSION 2
+#define MANIFEST_VERSION 3
 #define MANIFEST_SECTION ".nft2bpf"
 
 struct mf_prog {
@@ -33,8 +33,8 @@ struct mf_state {
 	const char *family, *table;
 	const char *chain;  /* NULL: a named object */
 	const char *object; /* named object, or NULL */
-	uint32_t rule,
-		expr;  /* indexes, of the rule in its chain and of the expression in the rule */
+	uint32_t rule,	    /* index in its chain */
+		nth; /* among the rule's expressions of this kind: a text may be read back as fewer others */
 	uint64_t a, b; /* initial values: packets and bytes; quota: bytes used */
 };
 
@@ -80,9 +80,9 @@ struct mf_copy {
 /* What a counter that nft keeps had counted before its ruleset was replaced; only in the manifest of what is loaded. */
 struct mf_carried {
 	const char *family, *table;
-	const char *chain;  /* NULL: a named object */
-	const char *object; /* or NULL */
-	uint32_t rule, expr;
+	const char *chain;	 /* NULL: a named object */
+	const char *object;	 /* or NULL */
+	uint32_t rule, nth;	 /* as in struct mf_state */
 	uint64_t packets, bytes; /* to be added to what nft says */
 };
 

@@ -323,6 +323,9 @@ struct rule {
 struct rule rule_kernel(const struct rule *r);
 /* The chain without a name that the rule jumps to, or NULL: what stands behind the jump never runs. */
 const struct chain *rule_bound_chain(const struct rule *r);
+/* The rule's n-th expression of a kind, from 0, or NULL; how many of its kind stand before expression i. */
+struct expr *rule_nth(const struct rule *r, enum expr_kind kind, uint32_t n);
+uint32_t rule_number(const struct rule *r, uint32_t i);
 
 struct chain {
 	struct table *table;

@@ -121,7 +121,7 @@ static void add_state(struct run *r, struct manifest *m, const struct ir_state *
 	} else {
 		s->chain = st->rule->chain->name;
 		s->rule = st->rule->index;
-		s->expr = st->expr_index;
+		s->nth = rule_number(st->rule, st->expr_index);
 	}
 	if (kind == MF_COUNTER && st->expr) {
 		s->a = st->expr->counter.packets;

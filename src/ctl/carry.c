@@ -27,7 +27,7 @@ static const struct mf_state *find_state(const struct manifest *m, const struct 
 		    !strcmp(s->table, k->table) && !s->object == !k->object &&
 		    (k->object ? !strcmp(s->object, k->object)
 			       : s->chain && !strcmp(s->chain, k->chain) && s->rule == k->rule &&
-					 s->expr == k->expr))
+					 s->nth == k->nth))
 			return s;
 	return NULL;
 }
@@ -58,13 +58,14 @@ static int carry_one(struct carry *k, struct mf_carried at, const struct expr *f
 static int carry_rule(struct carry *k, struct mf_carried at, const struct rule *from,
 		      const struct rule *to)
 {
-	for (uint32_t i = 0; i < to->exprs.n && i < from->exprs.n; i++)
-		if (to->exprs.v[i]->kind == EX_COUNTER && from->exprs.v[i]->kind == EX_COUNTER) {
-			at.rule = to->index;
-			at.expr = i;
-			if (carry_one(k, at, from->exprs.v[i], to->exprs.v[i]))
-				return 1;
-		}
+	const struct expr *a, *b;
+
+	at.rule = to->index;
+	for (at.nth = 0;
+	     (a = rule_nth(from, EX_COUNTER, at.nth)) && (b = rule_nth(to, EX_COUNTER, at.nth));
+	     at.nth++)
+		if (carry_one(k, at, a, b))
+			return 1;
 	return 0;
 }
 

@@ -23,6 +23,11 @@ struct table *live_table(const struct ruleset *rs, const char *family, const cha
 /* The expression that a state belongs to; NULL: none (a set's element, a policy). */
 static struct expr *state_expr(const struct ruleset *rs, const struct mf_state *s)
 {
+	static const enum expr_kind kinds[] = { [MF_COUNTER] = EX_COUNTER,
+						[MF_LIMIT] = EX_LIMIT,
+						[MF_QUOTA] = EX_QUOTA,
+						[MF_LAST] = EX_LAST,
+						[MF_NUMGEN] = EX_NUMGEN };
 	struct table *t = live_table(rs, s->family, s->table);
 	struct chain *ch;
 
@@ -35,9 +40,8 @@ static struct expr *state_expr(const struct ruleset *rs, const struct mf_state *
 		return NULL;
 	}
 	ch = s->chain ? table_chain(t, s->chain) : NULL;
-	if (!ch || s->rule >= ch->rules.n || s->expr >= ch->rules.v[s->rule]->exprs.n)
-		return NULL;
-	return ch->rules.v[s->rule]->exprs.v[s->expr];
+	return ch && s->rule < ch->rules.n ? rule_nth(ch->rules.v[s->rule], kinds[s->kind], s->nth)
+					   : NULL;
 }
 
 static void fill_from_maps(struct ctl *c, char gen, const struct manifest *m, struct ruleset *rs)
@@ -94,15 +98,6 @@ static void add_state(struct expr *to, const struct expr *from)
 	}
 }
 
-/* The n-th expression of a kind, or NULL. */
-static struct expr *nth(const struct rule *r, enum expr_kind kind, uint32_t n)
-{
-	vec_foreach(&r->exprs, e)
-		if ((*e)->kind == kind && !n--)
-			return *e;
-	return NULL;
-}
-
 /* Adds what the rule's copy counted, and those of the chain without a name that it holds. */
 static void add_rule(struct rule *to, const struct rule *from)
 {
@@ -112,8 +107,8 @@ static void add_rule(struct rule *to, const struct rule *from)
 	for (size_t k = 0; k < ARRAY_SIZE(kinds); k++) {
 		struct expr *a, *b;
 
-		for (uint32_t i = 0; (a = nth(to, kinds[k], i)) && (b = nth(from, kinds[k], i));
-		     i++)
+		for (uint32_t i = 0;
+		     (a = rule_nth(to, kinds[k], i)) && (b = rule_nth(from, kinds[k], i)); i++)
 			add_state(a, b);
 	}
 	for (uint32_t i = 0; in && live && i < in->rules.n && i < live->rules.n; i++)
@@ -209,7 +204,7 @@ static void fill_carried(const struct manifest *m, struct ruleset *rs)
 				       .chain = c->chain,
 				       .object = c->object,
 				       .rule = c->rule,
-				       .expr = c->expr };
+				       .nth = c->nth };
 		struct expr *e = state_expr(rs, &at);
 
 		if (e && e->kind == EX_COUNTER) {

@@ -167,6 +167,23 @@ const struct chain *rule_bound_chain(const struct rule *r)
 	return NULL;
 }
 
+struct expr *rule_nth(const struct rule *r, enum expr_kind kind, uint32_t n)
+{
+	vec_foreach(&r->exprs, e)
+		if ((*e)->kind == kind && !n--)
+			return *e;
+	return NULL;
+}
+
+uint32_t rule_number(const struct rule *r, uint32_t i)
+{
+	uint32_t n = 0;
+
+	for (uint32_t j = 0; j < i; j++)
+		n += r->exprs.v[j]->kind == r->exprs.v[i]->kind;
+	return n;
+}
+
 /* Millions of them may be there, and most are small: an expression ends behind what its kind has. */
 size_t expr_size(enum expr_kind k)
 {

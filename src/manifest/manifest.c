@@ -35,7 +35,7 @@ static const struct field prog_fields[] = {
 static const struct field state_fields[] = {
 	F(KIND, kind, "kind"),	  F(STR, map, "map"),	  F(U32, index, "index"),
 	F(STR, family, "family"), F(STR, table, "table"), F(OPT, chain, "chain"),
-	F(OPT, object, "object"), F(U32, rule, "rule"),	  F(U32, expr, "expr"),
+	F(OPT, object, "object"), F(U32, rule, "rule"),	  F(U32, nth, "nth"),
 	F(U64, a, "a"),		  F(U64, b, "b"),
 };
 #undef REC
@@ -80,7 +80,7 @@ static const struct field copy_fields[] = {
 #define REC mf_carried
 static const struct field carried_fields[] = {
 	F(STR, family, NULL), F(STR, table, NULL), F(OPT, chain, NULL),	  F(OPT, object, NULL),
-	F(U32, rule, NULL),   F(U32, expr, NULL),  F(U64, packets, NULL), F(U64, bytes, NULL),
+	F(U32, rule, NULL),   F(U32, nth, NULL),  F(U64, packets, NULL), F(U64, bytes, NULL),
 };
 #undef REC
 

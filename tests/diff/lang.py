@@ -353,10 +353,10 @@ class Gen:
         r = self.r
         self.n_chains = r.randrange(0, 6)
         body = self.named()
-        # what is deleted keeps its room in a set of the kernel's until it next collects: no deleting from small sets
+        # what is deleted keeps its room in a set of the kernel's until it next collects: no deleting from sets that packets may fill
         for v in (4, 6):
             for suffix, flags, ext in (('', 'dynamic', ''), ('t', 'dynamic, timeout', '\t\ttimeout 2h\n'), ('c', 'dynamic', ''), ('l', 'dynamic', '')):
-                body.append('\tset dyn%d%s {\n\t\ttype ipv%d_addr\n\t\tsize %d\n\t\tflags %s\n%s\t}' % (v, suffix, v, 4 if suffix == '' and self.maybe(0.3) else 1000, flags, ext))
+                body.append('\tset dyn%d%s {\n\t\ttype ipv%d_addr\n\t\tsize %d\n\t\tflags %s\n%s\t}' % (v, suffix, v, 4 if suffix == '' and self.maybe(0.3) else 65535, flags, ext))
         for i in reversed(range(self.n_chains)):
             self.chain = i + 1
             body += ['\tchain c%d {' % i] + ['\t\t' + self.rule('leaf') for _ in range(r.randrange(1, 7))] + ['\t}']
