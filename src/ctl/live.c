@@ -93,8 +93,20 @@ static void add_state(struct expr *to, const struct expr *from)
 	} else if (to->kind == EX_QUOTA) {
 		to->quota.consumed += from->quota.consumed;
 		to->quota.depleted |= from->quota.depleted;
-	} else if (to->kind == EX_LAST && from->last.set) {
+	} else if (to->kind == EX_LAST && from->last.set &&
+		   (!to->last.set || from->last.msecs < to->last.msecs)) {
 		to->last = from->last;
+	}
+}
+
+/* Takes away what both sides began with: it counts once. */
+static void take_state(struct expr *to, uint64_t a, uint64_t b)
+{
+	if (to->kind == EX_COUNTER) {
+		to->counter.packets -= MIN(to->counter.packets, a);
+		to->counter.bytes -= MIN(to->counter.bytes, b);
+	} else if (to->kind == EX_QUOTA) {
+		to->quota.consumed -= MIN(to->quota.consumed, a);
 	}
 }
 
@@ -155,13 +167,15 @@ static void zero_copies(const struct manifest *m, struct ruleset *rs)
 	}
 }
 
-static bool in_maps(const struct manifest *m, const struct table *t, const char *object)
+/* The state of an object in the programs' maps, or NULL. */
+static const struct mf_state *in_maps(const struct manifest *m, const struct table *t,
+				      const char *object)
 {
 	vec_foreach(&m->states, s)
 		if (s->object && !strcmp(s->object, object) && !strcmp(s->table, t->name) &&
 		    !strcmp(s->family, family_name(t->family)))
-			return true;
-	return false;
+			return s;
+	return NULL;
 }
 
 /* Objects and elements of sets that live on the nft side. */
@@ -176,13 +190,16 @@ static void fill_tables_from_nft(struct ctl *c, const struct manifest *m, struct
 			continue;
 		vec_foreach(&(*t)->objs, o) {
 			struct obj *lo = table_obj(lt, (*o)->name, (*o)->type);
+			const struct mf_state *st = in_maps(m, *t, (*o)->name);
 
 			if (!lo || !lo->expr || !(*o)->expr)
 				continue;
-			if (!in_maps(m, *t, (*o)->name))
+			if (!st) {
 				(*o)->expr = lo->expr;
-			else
-				add_state((*o)->expr, lo->expr);
+				continue;
+			}
+			add_state((*o)->expr, lo->expr);
+			take_state((*o)->expr, st->a, st->b);
 		}
 		vec_foreach(&(*t)->sets, s) {
 			struct set *ls = (*s)->flags & SET_ANONYMOUS ? NULL
@@ -214,17 +231,60 @@ static void fill_carried(const struct manifest *m, struct ruleset *rs)
 	}
 }
 
+static void note_elems(struct arena *a, const struct set *s, struct strmap *by_key)
+{
+	strmap_init(by_key, a);
+	vec_foreach(&s->elems, e)
+		*strmap_put(by_key, (const char *)(*e)->key.b, (*e)->key.len) = *e;
+}
+
+/* The elements count on both sides, where rules of both look them up. was: the set as it was loaded; on_nft: as nft has it. */
+static void add_elems_of_nft(struct arena *a, struct set *s, const struct set *was,
+			     const struct set *on_nft)
+{
+	struct strmap before, there;
+
+	note_elems(a, was, &before);
+	note_elems(a, on_nft, &there);
+	vec_foreach(&s->elems, e) {
+		const char *key = (const char *)(*e)->key.b;
+		const struct set_elem *x = strmap_get(&there, key, (*e)->key.len);
+		const struct set_elem *y = strmap_get(&before, key, (*e)->key.len);
+
+		for (uint32_t i = 0; x && i < x->n_exprs && i < (*e)->n_exprs; i++) {
+			struct expr *to = (*e)->exprs[i];
+			const struct expr *first = y && i < y->n_exprs ? y->exprs[i] : NULL;
+
+			add_state(to, x->exprs[i]);
+			if (first && first->kind == EX_COUNTER)
+				take_state(to, first->counter.packets, first->counter.bytes);
+			else if (first && first->kind == EX_QUOTA)
+				take_state(to, first->quota.consumed, 0);
+		}
+	}
+}
+
+/* live: what nft holds; NULL: nothing that counts. */
 static int fill_sets_from_maps(struct ctl *c, char gen, const struct manifest *m,
-			       struct ruleset *rs)
+			       struct ruleset *rs, const struct ruleset *live)
 {
 	ruleset_note_states(rs);
 	vec_foreach(&rs->tables, t)
 		vec_foreach(&(*t)->sets, s) {
 			const struct mf_set *ms = (*s)->flags & SET_ANONYMOUS ? NULL
 									      : setmap_find(m, *s);
+			struct table *lt = live ? live_table(live, family_name((*t)->family),
+							     nft_table(c, m, (*t)->name))
+						: NULL;
+			struct set *ls, was = **s;
 
-			if (ms && ms->map && setmap_read(c, &(struct mapsrc){ .gen = gen }, ms, *s))
+			if (!ms || !ms->map)
+				continue;
+			if (setmap_read(c, &(struct mapsrc){ .gen = gen }, ms, *s))
 				return 1;
+			ls = lt && (*s)->n_states ? table_set(lt, (*s)->name) : NULL;
+			if (ls)
+				add_elems_of_nft(c->arena, *s, &was, ls);
 		}
 	return 0;
 }
@@ -254,5 +314,5 @@ struct ruleset *live_ruleset(struct ctl *c, char gen, const struct manifest *m, 
 		fill_tables_from_nft(c, m, rs, live);
 	}
 	fill_carried(m, rs);
-	return sets && fill_sets_from_maps(c, gen, m, rs) ? NULL : rs;
+	return sets && fill_sets_from_maps(c, gen, m, rs, live) ? NULL : rs;
 }

@@ -328,6 +328,15 @@ static const void *objects(const struct expr *e)
 	return e->objref.set;
 }
 
+/* Whether what the elements keep decides: counters and times are kept on both sides, and told together. */
+static bool set_decides(const struct set *set)
+{
+	for (uint32_t i = 0; i < set->n_states; i++)
+		if (set->states[i]->kind != EX_COUNTER && set->states[i]->kind != EX_LAST)
+			return true;
+	return set->states_differ;
+}
+
 /* The state that an expression shares with its other uses and that cannot be kept in two places; NULL: none. */
 static const void *resource(const struct split *s, const struct expr *e, const char **what)
 {
@@ -347,7 +356,8 @@ static const void *resource(const struct split *s, const struct expr *e, const c
 		*what = e->lookup.set->name;
 		if (e->lookup.set->flags & SET_ANONYMOUS)
 			return NULL;
-		return e->lookup.set->flags & SET_EVAL || set_is_written(s, e->lookup.set)
+		return e->lookup.set->flags & SET_EVAL || set_decides(e->lookup.set) ||
+				       set_is_written(s, e->lookup.set)
 			       ? e->lookup.set
 			       : NULL;
 	case EX_OBJREF:

@@ -80,7 +80,7 @@ static const struct field copy_fields[] = {
 #define REC mf_carried
 static const struct field carried_fields[] = {
 	F(STR, family, NULL), F(STR, table, NULL), F(OPT, chain, NULL),	  F(OPT, object, NULL),
-	F(U32, rule, NULL),   F(U32, nth, NULL),  F(U64, packets, NULL), F(U64, bytes, NULL),
+	F(U32, rule, NULL),   F(U32, nth, NULL),   F(U64, packets, NULL), F(U64, bytes, NULL),
 };
 #undef REC
 
