@@ -367,6 +367,7 @@ static void other_words(struct pstate *ps, struct pval *v)
 	if (e->kind == EX_RT && e->rt.key < ARRAY_SIZE(rt)) {
 		v->words = rt[e->rt.key];
 		v->type = rt_type[e->rt.key];
+		v->host = v->type != TYPE_IPADDR && v->type != TYPE_IP6ADDR;
 	} else if (e->kind == EX_SOCKET && e->socket.key < ARRAY_SIZE(sock)) {
 		v->words = sock[e->socket.key];
 		v->type = e->socket.key == 1 ? TYPE_MARK : TYPE_INTEGER;
@@ -477,6 +478,11 @@ static bool after_shift(const struct pval *v, uint32_t i)
 		if (v->ops[k].op == POP_LSHIFT || v->ops[k].op == POP_RSHIFT)
 			return true;
 	return false;
+}
+
+uint32_t pl_value_type(const struct pval *v)
+{
+	return after_shift(v, v->n_ops) && v->type != TYPE_MARK ? TYPE_INTEGER : v->type;
 }
 
 /* `& mask ^ bits | bits`, as nft takes a mask and an exclusive or apart. */

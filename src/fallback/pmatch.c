@@ -27,11 +27,11 @@ static void pm_match(struct pstate *ps, struct pval *const *v, uint32_t n, const
 
 static void flags_expr(struct sbuf *b, uint32_t t, uint64_t v)
 {
-	bool many = v & (v - 1);
+	struct sbuf flags;
 
-	sb_puts(b, many ? "(" : "");
-	pv_flags(b, t, v, " | ");
-	sb_puts(b, many ? ")" : "");
+	sb_init(&flags, b->arena);
+	pv_flags(&flags, t, v, " | ");
+	sb_printf(b, strchr(flags.s, '|') ? "(%s)" : "%s", flags.s);
 }
 
 /* Behind a comparison nothing needs brackets; older versions of nft want them. */
@@ -88,7 +88,7 @@ static bool cmp_prefix(const struct pstate *ps, const struct pval *v, const stru
 	uint32_t i;
 	int plen;
 
-	if (c->cmp.op > CMP_NEQ || (v->type != TYPE_IPADDR && v->type != TYPE_IP6ADDR))
+	if (c->cmp.op > CMP_NEQ || v->host || (v->type != TYPE_IPADDR && v->type != TYPE_IP6ADDR))
 		return false;
 	if (v->e->kind != EX_PAYLOAD &&
 	    !(ps->o->listing && v->n_ops)) { /* all is loaded, and less compared */
@@ -200,6 +200,62 @@ static void older_fib(const struct pstate *ps, struct pval *v)
 		v->words = arena_printf(ps->a, "%.*soif", (int)(n - strlen("check")), v->words);
 }
 
+static bool side_by_side(const struct expr *a, const struct expr *b)
+{
+	uint32_t len = a->payload.len + b->payload.len;
+
+	return a->payload.base == b->payload.base && len <= 4 &&
+	       (a->payload.off + a->payload.len == b->payload.off ||
+		b->payload.off + b->payload.len == a->payload.off);
+}
+
+/*
+ * nft 1.0 asks `tcp sport != 1 tcp dport != 2` of both ports at once, which is true where only one of them differs; a range of one
+ * value is the same to all versions.
+ */
+static bool as_range(struct pstate *ps, const struct pval *v, const struct expr *c)
+{
+	bool found = false;
+
+	if (ps->o->listing || c->cmp.op != CMP_NEQ || v->n_ops || v->e->kind != EX_PAYLOAD)
+		return false;
+	vec_foreach(&ps->differ, it)
+		found |= side_by_side(*it, v->e);
+	*vec_push(ps->a, &ps->differ) = v->e;
+	return found;
+}
+
+/* What has no words of its own: value, operator, number. */
+static bool cmp_plain(struct pstate *ps, const struct pval *v, const struct expr *c, bool range,
+		      struct sbuf *b)
+{
+	uint32_t type = pl_value_type(v), how = pv_how(ps->o) | (range ? PV_NUMBERS : 0);
+
+	if (v->full || !pl_text(ps, v, 0, b))
+		return false;
+	sb_printf(b, " %s", c->cmp.op == CMP_EQ && v->n_ops ? "== " : cmp_ops[c->cmp.op]);
+	pv_data(b, how, type, v->host, c->cmp.data.b, c->cmp.data.len);
+	if (range) {
+		sb_puts(b, "-");
+		pv_data(b, how, type, v->host, c->cmp.data.b, c->cmp.data.len);
+	}
+	return true;
+}
+
+static bool cmp_text(struct pstate *ps, const struct pval *v, const struct expr *c, struct sbuf *b)
+{
+	if (as_range(ps, v, c))
+		return cmp_plain(ps, v, c, true, b);
+	if (type_is_flags(pl_value_type(v)))
+		return cmp_flags(ps, v, c, b);
+	if (v->field)
+		return cmp_field(ps, v, c, b);
+	if (v->type == TYPE_CT_LABEL)
+		return cmp_label(v, c, b);
+	return cmp_prefix(ps, v, c, b) || (ps->o->listing && cmp_raw_bits(v, c, b)) ||
+	       cmp_plain(ps, v, c, false, b);
+}
+
 static bool pm_cmp(struct pstate *ps, const struct expr *c)
 {
 	struct pval *v = pl_reg(ps, c->cmp.sreg);
@@ -218,24 +274,8 @@ static bool pm_cmp(struct pstate *ps, const struct expr *c)
 		return false;
 	if (cmp_fields(ps, v, c))
 		return true;
-	if (type_is_flags(v->type)) {
-		if (!cmp_flags(ps, v, c, &b))
-			return false;
-	} else if (v->field) {
-		if (!cmp_field(ps, v, c, &b))
-			return false;
-	} else if (v->type == TYPE_CT_LABEL) {
-		if (!cmp_label(v, c, &b))
-			return false;
-	} else if (!cmp_prefix(ps, v, c, &b) && !(ps->o->listing && cmp_raw_bits(v, c, &b))) {
-		if (v->full)
-			return false;
-		sb_init(&b, ps->a);
-		if (!pl_text(ps, v, 0, &b))
-			return false;
-		sb_printf(&b, " %s", c->cmp.op == CMP_EQ && v->n_ops ? "== " : cmp_ops[c->cmp.op]);
-		pv_data(&b, pv_how(ps->o), v->type, v->host, c->cmp.data.b, c->cmp.data.len);
-	}
+	if (!cmp_text(ps, v, c, &b))
+		return false;
 	if (c->cmp.op == CMP_EQ && (!v->n_ops || v->field))
 		pd_match(ps, v, pv_number(c->cmp.data.b, c->cmp.data.len, v->host), b.s);
 	else
@@ -281,13 +321,14 @@ static bool pm_range(struct pstate *ps, const struct expr *e)
 		pm_match(ps, &v, 1, b.s);
 		return true;
 	}
-	if (!v->words || v->full || type_is_flags(v->type) || !pl_text(ps, v, 0, &b))
+	if (!v->words || v->full || type_is_flags(pl_value_type(v)) || !pl_text(ps, v, 0, &b))
 		return false;
 	sb_puts(&b, e->range.op == RANGE_NEQ ? " != " : computed(ps, v) ? " == " : " ");
-	pv_data(&b, pv_how(ps->o) | PV_NUMBERS, v->type, v->host, e->range.from.b,
+	pv_data(&b, pv_how(ps->o) | PV_NUMBERS, pl_value_type(v), v->host, e->range.from.b,
 		e->range.from.len);
 	sb_puts(&b, "-");
-	pv_data(&b, pv_how(ps->o) | PV_NUMBERS, v->type, v->host, e->range.to.b, e->range.to.len);
+	pv_data(&b, pv_how(ps->o) | PV_NUMBERS, pl_value_type(v), v->host, e->range.to.b,
+		e->range.to.len);
 	pm_match(ps, &v, 1, b.s);
 	return true;
 }

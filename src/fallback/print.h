@@ -57,13 +57,14 @@ struct pstate {
 	struct pval *reg[REG_WORDS]; /* by first word */
 	/* What the rule is known to be: FAM_IP, FAM_IP6; IPPROTO_*; -1: unknown. */
 	int l3, l4;
-	bool ether;		      /* the link layer is Ethernet */
-	uint32_t vlans;		      /* VLAN headers behind it */
-	int icmp_type;		      /* -1: unknown */
-	int dep_icmp;		      /* the type of the last ICMP match that may have been added */
-	size_t start;		      /* of the rule in out */
-	VEC(const char *) st;	      /* statements; NULL: left out */
-	struct pdep dep[PBASE_COUNT]; /* by the base of what makes it redundant */
+	bool ether;	      /* the link layer is Ethernet */
+	uint32_t vlans;	      /* VLAN headers behind it */
+	int icmp_type;	      /* -1: unknown */
+	int dep_icmp;	      /* the type of the last ICMP match that may have been added */
+	size_t start;	      /* of the rule in out */
+	VEC(const char *) st; /* statements; NULL: left out */
+	VEC(const struct expr *) differ; /* loads of fields that `!=` was asked of */
+	struct pdep dep[PBASE_COUNT];	 /* by the base of what makes it redundant */
 };
 
 /* pvalue.c */
@@ -92,6 +93,8 @@ bool pl_load(struct pstate *ps, const struct expr *e);
 void pl_resolve(struct pstate *ps, struct pval *v); /* finds words; bit fields from ops[0] */
 /* The bytes are those of a number of this machine. */
 bool pl_in_host_order(const struct pval *v);
+/* The type in which a value is said that this one is compared with. */
+uint32_t pl_value_type(const struct pval *v);
 bool pl_text(struct pstate *ps, const struct pval *v, uint32_t skip_ops, struct sbuf *out);
 struct pval *pl_reg(struct pstate *ps, uint8_t reg);
 

@@ -50,7 +50,7 @@ static bool key_types(const struct set *s, struct pval **key, uint32_t n_key, st
 		return false;
 	if (n_key == n) {
 		for (i = 0; i < n; i++) {
-			ty[i].t = key[i]->type;
+			ty[i].t = pl_value_type(key[i]);
 			ty[i].host = pl_in_host_order(key[i]);
 			if (key[i]->field && key[i]->n_ops == 1)
 				ty[i].shift = key[i]->shift;

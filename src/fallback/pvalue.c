@@ -73,7 +73,14 @@ int pv_prefix_len(const uint8_t *mask, uint32_t len)
 void pv_flags(struct sbuf *out, uint32_t t, uint64_t v, const char *sep)
 {
 	bool first = true;
+	uint64_t named = 0;
 
+	for (const struct symval *s = pv_syms(t); s->name; s++)
+		named |= s->value;
+	if (__builtin_popcountll(v & ~named) > 1) { /* a mask rather than flags */
+		sb_printf(out, "0x%llx", (unsigned long long)v);
+		return;
+	}
 	for (uint64_t bit = 1; bit && v; bit <<= 1) {
 		const struct symval *s = pv_syms(t);
 
@@ -320,10 +327,24 @@ void pv_value(struct sbuf *out, uint32_t how, uint32_t t, uint64_t v, uint32_t l
 	}
 }
 
+/* An address whose bytes were turned into numbers of this machine, as wide as nft makes them: in order again. */
+static const uint8_t *turned_back(const uint8_t *b, uint32_t len, uint8_t *out)
+{
+	uint32_t width = len % 8 == 0 ? 8 : len % 4 == 0 ? 4 : 2;
+
+	for (uint32_t i = 0; i < len; i++)
+		out[i] = b[i / width * width + width - 1 - i % width];
+	return out;
+}
+
 void pv_data(struct sbuf *out, uint32_t how, uint32_t t, bool host, const uint8_t *b, uint32_t len)
 {
 	char s[INET6_ADDRSTRLEN];
+	uint8_t addr[16];
 
+	if (host && (t == TYPE_IPADDR || t == TYPE_IP6ADDR || t == TYPE_ETHERADDR) &&
+	    len <= sizeof(addr) && len % 2 == 0)
+		b = turned_back(b, len, addr);
 	if (t == TYPE_IPADDR && len == 4)
 		sb_printf(out, "%u.%u.%u.%u", b[0], b[1], b[2], b[3]);
 	else if (t == TYPE_IP6ADDR && len == 16)
