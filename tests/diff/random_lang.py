@@ -61,9 +61,17 @@ def probe(rule, fam):
     return taken('table %s t { chain forward { type filter hook forward priority 0; %s; }; }' % (fam, rule))
 
 
+def merges():
+    """Whether nft makes one comparison of `tcp sport != 1 tcp dport != 2`, which is another."""
+    rule = 'table inet t { chain c { tcp sport != 1 tcp dport != 2; }; }'
+    p = subprocess.run([os.environ.get('NFT', 'nft'), '-c', '--debug=netlink', '-f', '-'], input=rule, capture_output=True, text=True)
+    return p.stdout.count('neq') == 1
+
+
 def keep_taken():
     """Leaves in lang's tables what nft and the kernel take."""
     left_out = []
+    lang.MERGES = merges()
 
     def keep(rules, fam='inet'):
         good = [x for x in rules if probe(x, fam)]
