@@ -32,23 +32,75 @@ static bool leave_out(struct run *r, const struct set *s)
 	return false;
 }
 
+#define READ_AGAIN 4096 /* rules, and elements of a set, that cost next to nothing to read again */
+
+/* What rules compute may have words that mean nothing, or too much, to who reads them; of few rules all are looked at. */
+static bool to_be_read_again(const struct ruleset *rs)
+{
+	uint32_t n = 0;
+
+	vec_foreach(&rs->tables, t)
+		vec_foreach(&(*t)->chains, c) {
+			n += (*c)->rules.n;
+			vec_foreach(&(*c)->rules, r)
+				vec_foreach(&(*r)->exprs, e)
+					if ((*e)->kind == EX_BITWISE)
+						return true;
+		}
+	return n <= READ_AGAIN;
+}
+
+/* An error where the text is not read back: nft2bpfctl reads it. */
+static void check_text(struct run *r, const char *text, struct loc where)
+{
+	struct arena *a = arena_new();
+	const char *line = NULL;
+	size_t len = 0;
+	struct diag d;
+
+	diag_init(&d, a);
+	if (!frontend_read_buffer(a, &d, "what is printed", text, strlen(text))) {
+		if (d.recs.n)
+			line = diag_line(&d, d.recs.v[0].loc, d.recs.v[0].loc.line, &len);
+		for (; len && (*line == ' ' || *line == '\t'); len--)
+			line++;
+		diag_error(&r->diag, where,
+			   "no text says again what this rule does: \"%.*s\"; nft2bpfctl could not "
+			   "list it",
+			   (int)len, line ? line : "");
+	}
+	arena_free(a);
+}
+
+/* Prints the ruleset; named sets of more than `most` elements without them. */
+static bool print_text(struct run *r, uint32_t most, struct sbuf *s)
+{
+	struct fb_print_opts opts = { .elements = true };
+
+	vec_foreach(&r->rs->tables, t)
+		vec_foreach(&(*t)->sets, it) {
+			bool large = !((*it)->flags & SET_ANONYMOUS) && (*it)->elems.n > most;
+
+			(*it)->left_out = large || leave_out(r, *it);
+		}
+	sb_init(s, r->arena);
+	return fb_print_ruleset(r->rs, &opts, s);
+}
+
 /* The printed original; where nft has no words for it, what it was read from cannot be listed later. */
 static const char *ruleset_text(struct run *r)
 {
-	struct fb_print_opts opts = { .elements = true };
-	struct sbuf s;
-	bool good;
+	struct loc where = { .name = r->o->file ? r->o->file : "ruleset" };
+	struct sbuf few, s;
 
-	vec_foreach(&r->rs->tables, t)
-		vec_foreach(&(*t)->sets, it)
-			(*it)->left_out = leave_out(r, *it);
-	sb_init(&s, r->arena);
-	good = fb_print_ruleset(r->rs, &opts, &s);
-	if (!good)
-		diag_error(&r->diag, (struct loc){ .name = r->o->file ? r->o->file : "ruleset" },
-			   "it holds a rule that no text can say: nft2bpfctl could not bring the "
-			   "ruleset back into nftables");
-	return good ? s.s : "";
+	if (to_be_read_again(r->rs) && print_text(r, READ_AGAIN, &few))
+		check_text(r, few.s, where);
+	if (print_text(r, UINT32_MAX, &s))
+		return s.s;
+	diag_error(&r->diag, where,
+		   "it holds a rule that no text can say: nft2bpfctl could not bring the ruleset "
+		   "back into nftables");
+	return "";
 }
 
 static const char *preamble_text(struct run *r)

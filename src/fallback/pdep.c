@@ -283,6 +283,8 @@ void pd_match(struct pstate *ps, const struct pval *v, uint64_t val, const char 
 		return meta_match(ps, v->e->meta.key, (uint32_t)val, text);
 	pd_kill(ps, &(struct pval *){ (struct pval *)v }, 1);
 	pm_word(ps, text);
+	if (v->e->kind == EX_CT && v->e->ct.key == NFT_CT_L3PROTOCOL && !v->n_ops)
+		ps->l3 = (int)val; /* nft takes it for the packet's own */
 	if (v->fld && v->fld->flags & FIELD_KEY)
 		field_match(ps, v->fld, (uint32_t)val);
 }

@@ -230,8 +230,12 @@ static bool cmp_plain(struct pstate *ps, const struct pval *v, const struct expr
 		      struct sbuf *b)
 {
 	uint32_t type = pl_value_type(v), how = pv_how(ps->o) | (range ? PV_NUMBERS : 0);
+	bool said;
 
-	if (v->full || !pl_text(ps, v, 0, b))
+	ps->ordered = c->cmp.op > CMP_NEQ;
+	said = !v->full && pl_text(ps, v, 0, b);
+	ps->ordered = false;
+	if (!said)
 		return false;
 	sb_printf(b, " %s", c->cmp.op == CMP_EQ && v->n_ops ? "== " : cmp_ops[c->cmp.op]);
 	pv_data(b, how, type, v->host, c->cmp.data.b, c->cmp.data.len);

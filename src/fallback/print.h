@@ -63,6 +63,7 @@ struct pstate {
 	int dep_icmp;	      /* the type of the last ICMP match that may have been added */
 	size_t start;	      /* of the rule in out */
 	VEC(const char *) st; /* statements; NULL: left out */
+	bool ordered;	      /* what is said is compared by < or > */
 	VEC(const struct expr *) differ; /* loads of fields that `!=` was asked of */
 	struct pdep dep[PBASE_COUNT];	 /* by the base of what makes it redundant */
 };
@@ -91,11 +92,6 @@ uint32_t pl_typeof(const char *words, bool *host);
 /* pload.c */
 bool pl_load(struct pstate *ps, const struct expr *e);
 void pl_resolve(struct pstate *ps, struct pval *v); /* finds words; bit fields from ops[0] */
-/* The bytes are those of a number of this machine. */
-bool pl_in_host_order(const struct pval *v);
-/* The type in which a value is said that this one is compared with. */
-uint32_t pl_value_type(const struct pval *v);
-bool pl_text(struct pstate *ps, const struct pval *v, uint32_t skip_ops, struct sbuf *out);
 struct pval *pl_reg(struct pstate *ps, uint8_t reg);
 
 /* The field of which a write changes only some bits (val: those loaded and masked); NULL: none. */
@@ -104,6 +100,13 @@ const struct field *pl_bits_set(struct pstate *ps, const struct expr *write, con
 
 uint32_t pl_fields_equal(struct pstate *ps, const struct pval *val, const struct data *d,
 			 struct pval *v, const char **text, uint32_t max);
+
+/* pops.c */
+/* The bytes are those of a number of this machine. */
+bool pl_in_host_order(const struct pval *v);
+/* The type in which a value is said that this one is compared with. */
+uint32_t pl_value_type(const struct pval *v);
+bool pl_text(struct pstate *ps, const struct pval *v, uint32_t skip_ops, struct sbuf *out);
 
 /* pdep.c */
 /* What the match `v == val` makes known, and its place among the dependencies; text is its words. */

@@ -180,6 +180,14 @@ static bool fold(struct sema *s, struct tx *l, enum ast_binop op, u128 r, uint32
 	return true;
 }
 
+/* The bytes of a value were turned for a shift, but not as those of one number: the kernel turns 2, 4 or 8 at once. */
+static bool turned_in_parts(const struct tx *t)
+{
+	uint32_t len = DIV_ROUND_UP(t->len, 8u);
+
+	return t->kind == TX_SWAP && len != 2 && len != 4 && len != 8;
+}
+
 static struct tx *ev_shift(struct sema *s, struct ast_expr *e, struct tx *l, struct tx *r,
 			   uint32_t outer_len)
 {
@@ -199,6 +207,13 @@ static struct tx *ev_shift(struct sema *s, struct ast_expr *e, struct tx *l, str
 	}
 	if (!to_order(s, &l, ORDER_HOST) || !to_order(s, &r, ORDER_HOST))
 		return NULL;
+	if (turned_in_parts(l)) {
+		diag_error2(s->diag, l->loc, e->loc,
+			    "the kernel shifts values of 1, 2, 4 or 8 bytes, this has %u: use a "
+			    "mask instead",
+			    DIV_ROUND_UP(l->len, 8u));
+		return NULL;
+	}
 	r->len = 32;
 	if (l->kind == TX_VALUE) {
 		fold(s, l, e->bin_op, r->val, max);
@@ -319,16 +334,6 @@ static bool transfer_one(struct sema *s, const struct tx *l, struct tx *v)
 	return true;
 }
 
-/* The bytes of a value were turned for a shift, but not as those of one number: the kernel turns 2, 4 or 8 at once. */
-static bool turned_in_parts(const struct tx *t)
-{
-	uint32_t len = DIV_ROUND_UP(t->len, 8u);
-
-	if (t->kind == TX_BINOP)
-		return turned_in_parts(t->bin.l);
-	return t->kind == TX_SWAP && len != 2 && len != 4 && len != 8;
-}
-
 /* 1: may be moved, 0: must not, -1: never true */
 static int can_transfer(struct sema *s, const struct tx *l, const struct tx *v)
 {
@@ -365,12 +370,6 @@ bool transfer(struct sema *s, struct tx **left, struct tx *right)
 	if (l->kind != TX_BINOP || l->bin.r->kind != TX_VALUE ||
 	    (l->bin.op != BIN_RSHIFT && l->bin.op != BIN_LSHIFT && l->bin.op != BIN_XOR))
 		return true;
-	if (l->bin.op != BIN_XOR && turned_in_parts(l->bin.l)) {
-		diag_error(s->diag, l->loc,
-			   "a shift of %u bytes cannot be compared: use a mask instead",
-			   DIV_ROUND_UP(l->bin.l->len, 8u));
-		return false;
-	}
 	if (el) {
 		for (uint32_t i = 0; i < el->v.n; i++) {
 			if (el->v.v[i].key->kind == TX_RANGE)

@@ -72,6 +72,8 @@ def keep_taken():
     """Leaves in lang's tables what nft and the kernel take."""
     left_out = []
     lang.MERGES = merges()
+    # the kernel's own packets, answers to what is sent, get random numbers here
+    lang.IP[:] = [x for x in lang.IP if x[0] not in ('ip id', 'ip checksum')]
 
     def keep(rules, fam='inet'):
         good = [x for x in rules if probe(x, fam)]

@@ -8,6 +8,7 @@
  *	splittool always|auto|never check PACKETS FILE...
  *	splittool always|auto|never random PACKETS SEED COUNT     rulesets from genrules; SEED 0: by the clock
  *	splittool always|auto|never text SEED                     prints the ruleset of a seed
+ *	splittool never print PACKETS FILE...                     the ruleset against itself, printed and read again
  */
 #include <stdlib.h>
 #include <time.h>
@@ -256,6 +257,17 @@ static uint64_t count_copy(const struct interp *in, const struct rule *rule, con
 	return n;
 }
 
+static void differ_in_count(const struct side *c, const struct rule *rule, uint64_t want,
+			    uint64_t got)
+{
+	if (want == got)
+		return;
+	n_differ++;
+	printf("%s: base %s: counter of %s rule %u: original %llu, otherwise %llu\n", path,
+	       c->base->name, rule->chain->name, rule->index, (unsigned long long)want,
+	       (unsigned long long)got);
+}
+
 static void check_counters(const struct plan *p, const struct side *c, const struct side *b,
 			   const struct side *r, const struct ruleset *res)
 {
@@ -279,29 +291,53 @@ static void check_counters(const struct plan *p, const struct side *c, const str
 					got += count_copy(r->in, rule, cp->rule,
 							  rc->rules.v[cp->index]);
 			}
-			if (want == got)
-				continue;
-			n_differ++;
-			printf("%s: base %s: counter of %s rule %u: original %llu, both sides "
-			       "%llu\n",
-			       path, c->base->name, rule->chain->name, rule->index,
-			       (unsigned long long)want, (unsigned long long)got);
+			differ_in_count(c, rule, want, got);
 		}
+}
+
+/* Sends n packets through a hook; false: some of them are not modelled. */
+static bool run_packets(const struct ruleset *rs, enum family pf, uint32_t hook, struct side *c,
+			struct side *b, struct side *r, uint32_t n)
+{
+	struct arena *a = arena_new();
+	struct genpkt *g = genpkt_new(a, rs, 7);
+	struct gp_packet *gp = arena_new_of(a, struct gp_packet);
+	struct pkt_dev din = { 0 }, dout = { 0 };
+	bool exact = true;
+
+	for (uint32_t i = 0; i < n; i++) {
+		struct pkt k = { .l3 = gp->b };
+		bool in = hook <= HOOK_FORWARD, out = hook >= HOOK_FORWARD;
+
+		genpkt_next(g, hook == HOOK_FORWARD ? GP_FWD : in ? GP_IN : GP_OUT, i, gp);
+		if (gp->pf != pf || gp->len < (gp->pf == FAM_IP ? 20 : 40))
+			continue;
+		k.len = gp->len;
+		k.pf = gp->pf;
+		k.hook = (uint8_t)hook;
+		k.mark = genpkt_rand(g, 4) ? gp->mark : genpkt_rand(g, 4);
+		k.pkt_type = (uint8_t)genpkt_rand(g, 6);
+		k.mono_ns = 1000000000ull + i * 10000000ull;
+		k.real_ns = 1700000000000000000ull + k.mono_ns;
+		if (in)
+			k.in = device(g, &din, gp->iface);
+		if (out)
+			k.out = device(g, &dout, gp->oface);
+		random_ct(g, &k, gp);
+		exact = check_packet(c, b, r, &k) && exact;
+	}
+	arena_free(a);
+	return exact;
 }
 
 static void check_prog(struct arena *a, struct diag *d, const struct plan *p,
 		       const struct plan_prog *prog, const struct ruleset *res, uint32_t n)
 {
-	struct genpkt *g = genpkt_new(a, p->rs, 7);
-	struct gp_packet *gp = arena_new_of(a, struct gp_packet);
 	struct ruleset *brs;
 	const struct chain *bc = clone_prog(a, d, prog, &brs);
 	const struct table *rt =
 		res ? ruleset_table(res, prog->base->table->family, prog->base->table->name) : NULL;
 	struct side c = { interp_new(p->rs), prog->base }, b = { interp_new(brs), bc }, r = { 0 };
-	struct pkt_dev din = { 0 }, dout = { 0 };
-	bool exact = true;
-	uint32_t i;
 
 	if (prog->residual) {
 		r.base = rt ? table_chain(rt, prog->base->name) : NULL;
@@ -312,33 +348,50 @@ static void check_prog(struct arena *a, struct diag *d, const struct plan *p,
 		}
 		r.in = interp_new(res);
 	}
-	for (i = 0; i < n; i++) {
-		struct pkt k = { .l3 = gp->b };
-		bool in = prog->hook <= HOOK_FORWARD, out = prog->hook >= HOOK_FORWARD;
-
-		genpkt_next(g, prog->hook == HOOK_FORWARD ? GP_FWD : in ? GP_IN : GP_OUT, i, gp);
-		if (gp->pf != prog->pf || gp->len < (gp->pf == FAM_IP ? 20 : 40))
-			continue;
-		k.len = gp->len;
-		k.pf = gp->pf;
-		k.hook = prog->hook;
-		k.mark = genpkt_rand(g, 4) ? gp->mark : genpkt_rand(g, 4);
-		k.pkt_type = (uint8_t)genpkt_rand(g, 6);
-		k.mono_ns = 1000000000ull + i * 10000000ull;
-		k.real_ns = 1700000000000000000ull + k.mono_ns;
-		if (in)
-			k.in = device(g, &din, gp->iface);
-		if (out)
-			k.out = device(g, &dout, gp->oface);
-		random_ct(g, &k, gp);
-		exact = check_packet(&c, &b, &r, &k) && exact;
-	}
-	if (exact)
+	if (run_packets(p->rs, prog->pf, prog->hook, &c, &b, &r, n))
 		check_counters(p, &c, &b, &r, res);
 	interp_free(c.in);
 	interp_free(b.in);
 	if (r.in)
 		interp_free(r.in);
+}
+
+/* -- what is printed ----------------------------------------------------------------------------------------------- */
+
+static void check_chain(const struct ruleset *rs, const struct chain *ch, const struct ruleset *rs2,
+			const struct chain *again, uint32_t n)
+{
+	struct side c = { interp_new(rs), ch }, b = { interp_new(rs2), again }, none = { 0 };
+	enum family fam = ch->table->family;
+	bool exact = fam == FAM_IP6 || run_packets(rs, FAM_IP, ch->hook, &c, &b, &none, n);
+
+	exact = (fam == FAM_IP || run_packets(rs, FAM_IP6, ch->hook, &c, &b, &none, n)) && exact;
+	for (uint32_t i = 0; exact && i < ch->rules.n && i < again->rules.n; i++) {
+		const struct expr *e = counter(ch->rules.v[i], 0);
+		const struct expr *f = counter(again->rules.v[i], 0);
+
+		if (e && f)
+			differ_in_count(&c, ch->rules.v[i], count_of(c.in, e), count_of(b.in, f));
+	}
+	interp_free(c.in);
+	interp_free(b.in);
+}
+
+/* Every base chain must do the same once it was printed and read again. */
+static void check_printed(struct ruleset *rs, struct ruleset *rs2, uint32_t n)
+{
+	vec_foreach(&rs->tables, t)
+		vec_foreach(&(*t)->chains, c) {
+			struct table *t2 = ruleset_table(rs2, (*t)->family, (*t)->name);
+			struct chain *c2 = t2 ? table_chain(t2, (*c)->name) : NULL;
+
+			if (!c2 || c2->rules.n != (*c)->rules.n) {
+				printf("%s: chain %s is not read again\n", path, (*c)->name);
+				n_differ++;
+			} else if ((*c)->is_base) {
+				check_chain(rs, *c, rs2, c2, n);
+			}
+		}
 }
 
 static struct ruleset *read_text(struct arena *a, struct diag *d, const char *name,
@@ -349,6 +402,29 @@ static struct ruleset *read_text(struct arena *a, struct diag *d, const char *na
 
 	diag_flush(d, stderr);
 	return rs;
+}
+
+static bool check_print(uint32_t packets)
+{
+	struct fb_print_opts o = { .elements = true };
+	uint32_t before = n_differ;
+	struct arena *a = arena_new();
+	struct ruleset *rs, *rs2 = NULL;
+	struct sbuf text;
+	struct diag d;
+
+	diag_init(&d, a);
+	sb_init(&text, a);
+	rs = read_text(a, &d, path, NULL);
+	if (rs && fb_print_ruleset(rs, &o, &text)) {
+		rs2 = read_text(a, &d, "what is printed", text.s);
+		if (rs2)
+			check_printed(rs, rs2, packets);
+	}
+	if (text.n && (!rs2 || n_differ != before))
+		fputs(text.s, stdout);
+	arena_free(a);
+	return rs2 && n_differ == before;
 }
 
 /* text NULL: path is a file. False: it cannot be read, or something differs. */
@@ -398,13 +474,13 @@ static bool check_random(enum fb_partial partial, uint32_t packets, uint32_t see
 	return ok;
 }
 
-static bool check_files(enum fb_partial partial, uint32_t packets, char **v)
+static bool check_files(enum fb_partial partial, bool print, uint32_t packets, char **v)
 {
 	bool ok = true;
 
 	for (; *v; v++) {
 		path = *v;
-		if (!check(partial, NULL, packets)) {
+		if (!(print ? check_print(packets) : check(partial, NULL, packets))) {
 			printf("%s: differs, or cannot be read\n", path);
 			ok = false;
 		}
@@ -441,7 +517,9 @@ int main(int argc, char **argv)
 	if (!strcmp(what, "text"))
 		return fputs(genrules(arena_new(), (uint32_t)atoi(argv[3])), stdout) < 0;
 	if (!strcmp(what, "check"))
-		ok = check_files(m, (uint32_t)atoi(argv[3]), argv + 4);
+		ok = check_files(m, false, (uint32_t)atoi(argv[3]), argv + 4);
+	else if (!strcmp(what, "print"))
+		ok = check_files(m, true, (uint32_t)atoi(argv[3]), argv + 4);
 	else if (!strcmp(what, "random") && argc == 6)
 		ok = check_random(m, (uint32_t)atoi(argv[3]), (uint32_t)atoi(argv[4]),
 				  (uint32_t)atoi(argv[5]));
