@@ -178,6 +178,30 @@ static const struct mf_state *in_maps(const struct manifest *m, const struct tab
 	return NULL;
 }
 
+static void note_elems(struct arena *a, const struct set *s, struct strmap *by_key)
+{
+	strmap_init(by_key, a);
+	vec_foreach(&s->elems, e)
+		*strmap_put(by_key, (const char *)(*e)->key.b, (*e)->key.len) = *e;
+}
+
+/* What elements of a map of verdicts or objects keep; what they lead to has other names there. */
+static void take_states(struct arena *a, struct set *s, const struct set *on_nft)
+{
+	struct strmap there;
+
+	note_elems(a, on_nft, &there);
+	vec_foreach(&s->elems, e) {
+		const struct set_elem *x = strmap_get(&there, (const char *)(*e)->key.b,
+						      (*e)->key.len);
+
+		if (x && x->n_exprs) {
+			(*e)->exprs = x->exprs;
+			(*e)->n_exprs = x->n_exprs;
+		}
+	}
+}
+
 /* Objects and elements of sets that live on the nft side. */
 static void fill_tables_from_nft(struct ctl *c, const struct manifest *m, struct ruleset *rs,
 				 const struct ruleset *live)
@@ -206,7 +230,11 @@ static void fill_tables_from_nft(struct ctl *c, const struct manifest *m, struct
 								     : table_set(lt, (*s)->name);
 			const struct mf_set *ms = setmap_find(m, *s);
 
-			if (ls && !ms && !ls->is_vmap && !((*s)->flags & SET_OBJECT))
+			if (!ls || ms)
+				continue;
+			if (ls->is_vmap || (*s)->flags & SET_OBJECT)
+				take_states(c->arena, *s, ls);
+			else
 				(*s)->elems.v = ls->elems.v, (*s)->elems.n = ls->elems.n;
 		}
 	}
@@ -229,13 +257,6 @@ static void fill_carried(const struct manifest *m, struct ruleset *rs)
 			e->counter.bytes += c->bytes;
 		}
 	}
-}
-
-static void note_elems(struct arena *a, const struct set *s, struct strmap *by_key)
-{
-	strmap_init(by_key, a);
-	vec_foreach(&s->elems, e)
-		*strmap_put(by_key, (const char *)(*e)->key.b, (*e)->key.len) = *e;
 }
 
 /* The elements count on both sides, where rules of both look them up. was: the set as it was loaded; on_nft: as nft has it. */

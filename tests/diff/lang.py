@@ -339,8 +339,9 @@ class Gen:
                     '\t\t' + ('typeof %s' % key if self.maybe(0.3) else 'type ' + KEYED[key]) + (' : verdict' if vm else '')]
             if flags:
                 line.append('\t\tflags ' + ', '.join(flags))
-            if not spans and not vm and self.maybe(0.2):
-                line.append('\t\tcounter' if 'constant' not in flags else '\t\tsize 64')
+            if self.maybe(0.3):
+                keep = r.choice(['counter', 'counter', 'quota over 900 bytes', 'quota 2000 bytes', 'limit rate over 1/week burst 4 packets', 'limit rate 2/week burst 6 packets', 'last'])
+                line.append('\t\t' + keep if 'constant' not in flags else '\t\tsize 64')
             vals = self.items(ty, spans, 9)
             self.chain = 0
             line.append('\t\telements = { ' + ', '.join(v + (' : ' + self.verdict() if vm else '') for v in vals) + ' }')
@@ -396,5 +397,5 @@ def bound(ty, r):
 
 
 def ruleset(seed):
-    """Every fourth one has rules that write to packets or log, which nftables keeps."""
-    return Gen(seed, 0.05 if seed % 4 == 0 else 0.0).text()
+    """Every other one has rules that write to packets or log, which nftables keeps."""
+    return Gen(seed, (0.05, 0.0, 0.15, 0.0)[seed % 4]).text()

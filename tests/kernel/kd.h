@@ -13,7 +13,7 @@
 struct seen { /* as in observer.bpf.c */
 	uint32_t sum;
 	uint8_t in[5], out[5];
-	uint16_t pad;
+	uint16_t sent_here;
 	uint32_t mark[5], ctmark[5];
 };
 

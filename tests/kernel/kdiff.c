@@ -188,6 +188,7 @@ static uint32_t send_all(struct genpkt *g, struct gp_packet *ps, bool no_late)
 			id++;
 			for (uint32_t i = 0; i <= opt.n_ways; i++) {
 				sides[i].seen[p->id].sum = sum_of(p);
+				sides[i].seen[p->id].sent_here = way == GP_OUT;
 				if (way == GP_OUT)
 					send_out(&sides[i], p, names[p->oface]);
 				else
