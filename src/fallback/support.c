@@ -86,27 +86,22 @@ static bool ct_stable(const struct rule *r, uint32_t i)
 	}
 }
 
-static bool exprs_decide(struct expr **v, uint32_t n)
-{
-	uint32_t i;
-
-	for (i = 0; i < n; i++)
-		if (v[i]->kind != EX_COUNTER && v[i]->kind != EX_LAST)
-			return true;
-	return false;
-}
-
-/* Whether looking an element up runs stateful expressions; *decides: they may BREAK. */
-static bool set_stateful(const struct set *s, bool *decides)
+/* Whether looking an element up runs stateful expressions. */
+static bool set_stateful(const struct set *s)
 {
 	bool any = s->n_exprs > 0;
 
-	*decides = exprs_decide(s->exprs, s->n_exprs);
-	vec_foreach(&s->elems, it) {
+	vec_foreach(&s->elems, it)
 		any = any || (*it)->n_exprs;
-		*decides = *decides || exprs_decide((*it)->exprs, (*it)->n_exprs);
-	}
 	return any;
+}
+
+/* Objects whose state a program can keep. */
+static bool object_is_ours(const struct expr *e)
+{
+	uint32_t type = e->objref.set ? e->objref.set->obj_type : e->objref.type;
+
+	return type == NFT_OBJECT_COUNTER || type == NFT_OBJECT_QUOTA || type == NFT_OBJECT_LIMIT;
 }
 
 /* The effect of expression i of a rule; *decides: what it finds there decides whether the rule goes on. */
@@ -148,14 +143,10 @@ enum fb_effect fb_effect(const struct rule *r, uint32_t i, bool *decides)
 		return FB_STATE;
 	case EX_OBJREF:
 		*decides = e->objref.set || e->objref.type != NFT_OBJECT_COUNTER;
-		if (e->objref.type == NFT_OBJECT_COUNTER || e->objref.type == NFT_OBJECT_QUOTA ||
-		    e->objref.type == NFT_OBJECT_LIMIT)
-			return FB_STATE;
-		return e->objref.set ? FB_STATE : FB_WRITE;
+		return object_is_ours(e) ? FB_STATE : FB_WRITE;
 	case EX_LOOKUP:
-		if (set_stateful(e->lookup.set, decides))
-			return *decides ? FB_STATE : (*decides = true, FB_STATE);
-		*decides = true;
+		if (set_stateful(e->lookup.set))
+			return FB_STATE;
 		return e->lookup.set->flags & (SET_TIMEOUT | SET_EVAL) ? FB_VOLATILE : FB_PURE;
 	case EX_IMMEDIATE:
 	case EX_CMP:
@@ -236,8 +227,7 @@ struct fb_support fb_rule_support(const struct fb_options *o, const struct chain
 		return no(FBR_WRITE, "setting a header field");
 	if (e->kind == EX_EXTHDR && e->exthdr.dreg == REG_NONE)
 		return no(FBR_WRITE, "setting a header option");
-	if (e->kind == EX_OBJREF && !e->objref.set && e->objref.type != NFT_OBJECT_COUNTER &&
-	    e->objref.type != NFT_OBJECT_QUOTA && e->objref.type != NFT_OBJECT_LIMIT)
+	if (e->kind == EX_OBJREF && !object_is_ours(e))
 		return no(FBR_ACT, "an object of conntrack or the kernel");
 	if (e->kind == EX_IMMEDIATE && e->imm.dreg == REG_VERDICT && e->imm.verdict.code == V_QUEUE)
 		return no(FBR_ACT, "queue");
