@@ -218,8 +218,8 @@ static void gen_shift(struct low *c, struct tx *t, uint32_t w)
 {
 	struct expr *e;
 
-	if (t->bin.r->val >=
-	    32) /* NFTA_BITWISE_DATA of a shift: less than the bits of a register */
+	/* NFTA_BITWISE_DATA of a shift: less than the bits of a register */
+	if (t->bin.r->val >= 32)
 		diag_error(c->s->diag, t->bin.r->loc,
 			   "the kernel shifts by 31 bits at most: compare with a mask instead");
 	gen(c, t->bin.l, w);
