@@ -233,8 +233,8 @@ class Gen:
                 plain = PLAIN_L4[self.l4] + (PLAIN6 if self.v6 else PLAIN4)
             m = r.choice(plain)
             return m if self.fits(m) else None
-        if self.sets and self.maybe(0.2):
-            key, name = r.choice(self.sets)
+        if self.maybe(0.2):
+            key, name = r.choice(self.sets + [('ip6 saddr', 'dyn6d') if self.v6 else ('ip saddr', 'dyn4d')])
             return '%s %s@%s' % (key, r.choice(['', '', '!= ']), name) if self.fits(key) else None
         name, ty = r.choice(self.fields())
         return '%s %s' % (name, self.relation(name, ty)) if self.fits(name) else None
@@ -277,7 +277,7 @@ class Gen:
                          'quota name "q"', 'limit name "l"',
                          r.choice(['add', 'update']) + ' @%s { %s }' % (dyn, key), 'update @%s { %s timeout 1h }' % (dyn + 't', key),
                          'add @%s { %s counter }' % (dyn + 'c', key), 'update @%s { %s limit rate over 2/week burst 3 packets }' % (dyn + 'l', key),
-                         'delete @%s { %s }' % (dyn + 't', key), 'counter name %s map { %s : "shared", %s : "other" }' % (
+                         'delete @%s { %s }' % (dyn + 'd', key), 'counter name %s map { %s : "shared", %s : "other" }' % (
                              (key, ADDR6[0], ADDR6[1]) if self.v6 else (key, ADDR4[0], ADDR4[1]))])
 
     def write(self):
@@ -358,9 +358,11 @@ class Gen:
         r = self.r
         self.n_chains = r.randrange(0, 6)
         body = self.named()
-        # what is deleted keeps its room in a set of the kernel's until it next collects: no deleting from sets that packets may fill
+        # What is deleted stays in a set of the kernel's until it next collects: it takes room, and where the same key comes back many times
+        # no more of it fits. So nothing is added to the sets from which is deleted.
         for v in (4, 6):
-            for suffix, flags, ext in (('', 'dynamic', ''), ('t', 'dynamic, timeout', '\t\ttimeout 2h\n'), ('c', 'dynamic', ''), ('l', 'dynamic', '')):
+            there = '\t\telements = { %s }\n' % ', '.join((ADDR6 if v == 6 else ADDR4)[:4])
+            for suffix, flags, ext in (('', 'dynamic', ''), ('t', 'dynamic, timeout', '\t\ttimeout 2h\n'), ('c', 'dynamic', ''), ('l', 'dynamic', ''), ('d', 'dynamic', there)):
                 body.append('\tset dyn%d%s {\n\t\ttype ipv%d_addr\n\t\tsize %d\n\t\tflags %s\n%s\t}' % (v, suffix, v, 4 if suffix == '' and self.maybe(0.3) else 65535, flags, ext))
         for i in reversed(range(self.n_chains)):
             self.chain = i + 1
