@@ -8,7 +8,8 @@
  *   1. a rule with something that cannot be lowered is a punt, before its first expression that is not pure;
  *   2. a rule that ends or diverts the walk, and whose match depends on more than the packet, is a punt when a later punt may see
  *      the same packets: the residual chain could not know how it was decided;
- *   3. state that the residue touches (limits, quotas, dynamic sets) is the residue's: rules that touch it are punts.
+ *   3. state that the residue touches (limits, quotas, dynamic sets, sets whose elements hold such) is the residue's: rules that touch
+ *      it are punts.
  */
 #include <linux/netfilter/nf_tables.h>
 
