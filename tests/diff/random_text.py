@@ -39,7 +39,8 @@ class Gen:
         """A value that packets may have, or any number at all."""
         r = self.r
         if r.random() < 0.75:
-            return (ty.order and r.random() < 0.3 and ty.span(r)) or ty.one(r)
+            span = ty.span(r) if ty.order and r.random() < 0.3 else None
+            return span or ty.one(r)
         return r.choice(['0', '1', '2', '7', '0x10', '5-9', '0x1234', '64', '255', '1000-2000'])
 
     def mask(self):
@@ -61,9 +62,11 @@ class Gen:
                 x = '(%s)' % x
         return x, ty
 
-    def elems(self, ty, end=''):
-        return '{ %s }' % ', '.join(sorted({self.near(ty) for _ in range(self.r.choice([1, 2, 2, 3]))}, key=str)).replace(', ', end + ', ') if not end else '{ %s }' % ', '.join(
-            self.near(ty) + end % k for k in self.r.sample(range(1, 9), self.r.choice([1, 2])))
+    def elems(self, ty):
+        return '{ %s }' % ', '.join(sorted({self.near(ty) for _ in range(self.r.choice([1, 2, 2, 3]))}))
+
+    def mapping(self, ty):
+        return '{ %s }' % ', '.join('%s : %d' % (self.near(ty), k) for k in self.r.sample(range(1, 9), self.r.choice([1, 2])))
 
     def rule(self):
         r = self.r
@@ -81,7 +84,7 @@ class Gen:
         if how == 8:
             return '%s %s' % (r.choice(['meta mark set', 'ct mark set', 'meta priority set']), x)
         if how == 9:
-            return 'meta mark set %s map %s' % (x, self.elems(ty, ' : %d'))
+            return 'meta mark set %s map %s' % (x, self.mapping(ty))
         if how == 10:
             y, ty2 = self.load()
             return '%s != %s %s != %s' % (x, ty.one(r), y, ty2.one(r))
