@@ -9,7 +9,9 @@
  *	splittool always|auto|never random PACKETS SEED COUNT     rulesets from genrules; SEED 0: by the clock
  *	splittool always|auto|never text SEED                     prints the ruleset of a seed
  *	splittool never print PACKETS FILE...                     the ruleset against itself, printed and read again
+ *	splittool never nft PACKETS FILE...                       the same, read by nft ($NFT) into a namespace, and from the kernel
  */
+#include <sched.h>
 #include <stdlib.h>
 #include <time.h>
 
@@ -19,7 +21,7 @@
 #include "genrules.h"
 #include "interp.h"
 
-static uint32_t n_runs, n_skipped, n_differ, n_second;
+static uint32_t n_runs, n_skipped, n_differ, n_second, n_refused;
 static const char *path;
 
 /* -- the programs as a ruleset: each rule as its act says ---------------------------------------------------------- */
@@ -377,13 +379,25 @@ static void check_chain(const struct ruleset *rs, const struct chain *ch, const 
 	interp_free(b.in);
 }
 
-/* Every base chain must do the same once it was printed and read again. */
-static void check_printed(struct ruleset *rs, struct ruleset *rs2, uint32_t n)
+static struct chain *same_chain(const struct ruleset *rs, const struct chain *c)
+{
+	struct table *t = ruleset_table(rs, c->table->family, c->table->name);
+
+	return t ? table_chain(t, c->name) : NULL;
+}
+
+/*
+ * Every base chain must do the same once it was printed and read again; or, where an old nft reads it, what that makes of the text that
+ * was printed (old; else NULL).
+ */
+static void check_printed(struct ruleset *rs, struct ruleset *rs2, const struct ruleset *old,
+			  uint32_t n)
 {
 	vec_foreach(&rs->tables, t)
 		vec_foreach(&(*t)->chains, c) {
-			struct table *t2 = ruleset_table(rs2, (*t)->family, (*t)->name);
-			struct chain *c2 = t2 ? table_chain(t2, (*c)->name) : NULL;
+			struct chain *c2 = same_chain(rs2, *c);
+			struct chain *was = old ? same_chain(old, *c) : NULL;
+			uint32_t before = n_differ;
 
 			if (!c2 || c2->rules.n != (*c)->rules.n) {
 				printf("%s: chain %s is not read again\n", path, (*c)->name);
@@ -391,6 +405,10 @@ static void check_printed(struct ruleset *rs, struct ruleset *rs2, uint32_t n)
 			} else if ((*c)->is_base) {
 				check_chain(rs, *c, rs2, c2, n);
 			}
+			if (n_differ == before || !was || was->rules.n != c2->rules.n)
+				continue;
+			n_differ = before;
+			check_chain(old, was, rs2, c2, n);
 		}
 }
 
@@ -404,27 +422,52 @@ static struct ruleset *read_text(struct arena *a, struct diag *d, const char *na
 	return rs;
 }
 
-static bool check_print(uint32_t packets)
+/* What nft makes of a text, as the kernel has it; NULL: it does not take it. */
+static struct ruleset *read_by_nft(struct arena *a, struct diag *d, const char *file,
+				   const char *text)
+{
+	FILE *f = popen(arena_printf(a,
+				     "f=$(mktemp) && { echo 'flush ruleset'; cat '%s'; } > $f && "
+				     "${NFT:-nft} -f $f 2> /dev/null; e=$?; rm -f $f; exit $e",
+				     file),
+			"w");
+	struct ruleset *rs = NULL;
+
+	if (f) {
+		fputs(text, f);
+		rs = pclose(f) ? NULL : frontend_read_live(a, d);
+	}
+	diag_flush(d, stderr);
+	return rs;
+}
+
+static bool check_print(bool by_nft, uint32_t packets)
 {
 	struct fb_print_opts o = { .elements = true };
 	uint32_t before = n_differ;
 	struct arena *a = arena_new();
-	struct ruleset *rs, *rs2 = NULL;
+	struct ruleset *rs, *rs2 = NULL, *old = NULL;
 	struct sbuf text;
 	struct diag d;
+	bool good = false;
 
 	diag_init(&d, a);
 	sb_init(&text, a);
 	rs = read_text(a, &d, path, NULL);
 	if (rs && fb_print_ruleset(rs, &o, &text)) {
-		rs2 = read_text(a, &d, "what is printed", text.s);
+		if (by_nft)
+			old = read_by_nft(a, &d, path, "");
+		rs2 = by_nft ? read_by_nft(a, &d, "/dev/stdin", text.s)
+			     : read_text(a, &d, "what is printed", text.s);
 		if (rs2)
-			check_printed(rs, rs2, packets);
+			check_printed(rs, rs2, old, packets);
+		n_refused += by_nft && !rs2;
+		good = (rs2 || by_nft) && n_differ == before;
+		if (!good)
+			fputs(text.s, stdout);
 	}
-	if (text.n && (!rs2 || n_differ != before))
-		fputs(text.s, stdout);
 	arena_free(a);
-	return rs2 && n_differ == before;
+	return good;
 }
 
 /* text NULL: path is a file. False: it cannot be read, or something differs. */
@@ -474,13 +517,15 @@ static bool check_random(enum fb_partial partial, uint32_t packets, uint32_t see
 	return ok;
 }
 
-static bool check_files(enum fb_partial partial, bool print, uint32_t packets, char **v)
+/* again: how the printed text is read, "print" or "nft"; NULL: the split is checked. */
+static bool check_files(enum fb_partial partial, const char *again, uint32_t packets, char **v)
 {
 	bool ok = true;
 
 	for (; *v; v++) {
 		path = *v;
-		if (!(print ? check_print(packets) : check(partial, NULL, packets))) {
+		if (!(again ? check_print(!strcmp(again, "nft"), packets)
+			    : check(partial, NULL, packets))) {
 			printf("%s: differs, or cannot be read\n", path);
 			ok = false;
 		}
@@ -517,15 +562,16 @@ int main(int argc, char **argv)
 	if (!strcmp(what, "text"))
 		return fputs(genrules(arena_new(), (uint32_t)atoi(argv[3])), stdout) < 0;
 	if (!strcmp(what, "check"))
-		ok = check_files(m, false, (uint32_t)atoi(argv[3]), argv + 4);
-	else if (!strcmp(what, "print"))
-		ok = check_files(m, true, (uint32_t)atoi(argv[3]), argv + 4);
+		ok = check_files(m, NULL, (uint32_t)atoi(argv[3]), argv + 4);
+	else if (!strcmp(what, "print") || (!strcmp(what, "nft") && !unshare(CLONE_NEWNET)))
+		ok = check_files(m, what, (uint32_t)atoi(argv[3]), argv + 4);
 	else if (!strcmp(what, "random") && argc == 6)
 		ok = check_random(m, (uint32_t)atoi(argv[3]), (uint32_t)atoi(argv[4]),
 				  (uint32_t)atoi(argv[5]));
 	else
 		fprintf(stderr, "usage: see the head of splittool.c\n");
-	printf("%u runs, %u reached a residual chain, %u not modelled, %u different\n", n_runs,
+	printf("%u runs, %u reached a residual chain, %u not modelled, %u different", n_runs,
 	       n_second, n_skipped, n_differ);
+	printf(n_refused ? ", %u not taken by nft\n" : "\n", n_refused);
 	return !ok;
 }
