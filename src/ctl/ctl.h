@@ -181,11 +181,16 @@ int aside_wake(struct ctl *c, const struct manifest *m, struct sbuf *s);
 /* The ruleset of generation gen, which is in force beside its fallback, with live counters and, if `sets`, elements; NULL after error lines. */
 struct ruleset *live_ruleset(struct ctl *c, char gen, const struct manifest *m, bool sets);
 struct table *live_table(const struct ruleset *rs, const char *family, const char *name);
+/* What `from` counted, or when it was last used, goes into `to`. */
+void live_add_state(struct expr *to, const struct expr *from);
 
 /* -- setmap.c: sets in maps ------------------------------------------------------------------------ */
 
 /* The manifest's words on a set; NULL: the programs do not look it up. */
 const struct mf_set *setmap_find(const struct manifest *m, const struct set *s);
+/* A set's elements by the key that they begin with; the one that begins where e does, or NULL. */
+void setmap_by_key(struct arena *a, const struct set *s, struct strmap *by_key);
+const struct set_elem *setmap_elem(const struct strmap *by_key, const struct set_elem *e);
 /* Replaces the set's elements by those of the map. 0, or 1 after an error line. */
 int setmap_read(struct ctl *c, const struct mapsrc *from, const struct mf_set *ms, struct set *s);
 /* The same for each set whose elements the manifest leaves out. */

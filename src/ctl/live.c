@@ -83,7 +83,7 @@ static void zero_states(struct ruleset *rs, const struct manifest *m)
 	}
 }
 
-static void add_state(struct expr *to, const struct expr *from)
+void live_add_state(struct expr *to, const struct expr *from)
 {
 	if (to->kind != from->kind)
 		return;
@@ -121,7 +121,7 @@ static void add_rule(struct rule *to, const struct rule *from)
 
 		for (uint32_t i = 0;
 		     (a = rule_nth(to, kinds[k], i)) && (b = rule_nth(from, kinds[k], i)); i++)
-			add_state(a, b);
+			live_add_state(a, b);
 	}
 	for (uint32_t i = 0; in && live && i < in->rules.n && i < live->rules.n; i++)
 		add_rule(in->rules.v[i], live->rules.v[i]);
@@ -178,22 +178,14 @@ static const struct mf_state *in_maps(const struct manifest *m, const struct tab
 	return NULL;
 }
 
-static void note_elems(struct arena *a, const struct set *s, struct strmap *by_key)
-{
-	strmap_init(by_key, a);
-	vec_foreach(&s->elems, e)
-		*strmap_put(by_key, (const char *)(*e)->key.b, (*e)->key.len) = *e;
-}
-
 /* What elements of a map of verdicts or objects keep; what they lead to has other names there. */
-static void take_states(struct arena *a, struct set *s, const struct set *on_nft)
+static void take_elem_states(struct arena *a, struct set *s, const struct set *on_nft)
 {
 	struct strmap there;
 
-	note_elems(a, on_nft, &there);
+	setmap_by_key(a, on_nft, &there);
 	vec_foreach(&s->elems, e) {
-		const struct set_elem *x = strmap_get(&there, (const char *)(*e)->key.b,
-						      (*e)->key.len);
+		const struct set_elem *x = setmap_elem(&there, *e);
 
 		if (x && x->n_exprs) {
 			(*e)->exprs = x->exprs;
@@ -222,7 +214,7 @@ static void fill_tables_from_nft(struct ctl *c, const struct manifest *m, struct
 				(*o)->expr = lo->expr;
 				continue;
 			}
-			add_state((*o)->expr, lo->expr);
+			live_add_state((*o)->expr, lo->expr);
 			take_state((*o)->expr, st->a, st->b);
 		}
 		vec_foreach(&(*t)->sets, s) {
@@ -233,7 +225,7 @@ static void fill_tables_from_nft(struct ctl *c, const struct manifest *m, struct
 			if (!ls || ms)
 				continue;
 			if (ls->is_vmap || (*s)->flags & SET_OBJECT)
-				take_states(c->arena, *s, ls);
+				take_elem_states(c->arena, *s, ls);
 			else
 				(*s)->elems.v = ls->elems.v, (*s)->elems.n = ls->elems.n;
 		}
@@ -259,24 +251,27 @@ static void fill_carried(const struct manifest *m, struct ruleset *rs)
 	}
 }
 
-/* The elements count on both sides, where rules of both look them up. was: the set as it was loaded; on_nft: as nft has it. */
-static void add_elems_of_nft(struct arena *a, struct set *s, const struct set *was,
-			     const struct set *on_nft)
+/* The elements count on both sides, where rules of both look them up. was: the set as it was loaded; live: what nft holds. */
+static void add_elems_of_nft(struct ctl *c, const struct manifest *m, struct set *s,
+			     const struct set *was, const struct ruleset *live)
 {
+	struct table *t = live_table(live, family_name(s->table->family),
+				     nft_table(c, m, s->table->name));
+	struct set *on_nft = t ? table_set(t, s->name) : NULL;
 	struct strmap before, there;
 
-	note_elems(a, was, &before);
-	note_elems(a, on_nft, &there);
+	if (!on_nft)
+		return;
+	setmap_by_key(c->arena, was, &before);
+	setmap_by_key(c->arena, on_nft, &there);
 	vec_foreach(&s->elems, e) {
-		const char *key = (const char *)(*e)->key.b;
-		const struct set_elem *x = strmap_get(&there, key, (*e)->key.len);
-		const struct set_elem *y = strmap_get(&before, key, (*e)->key.len);
+		const struct set_elem *x = setmap_elem(&there, *e), *y = setmap_elem(&before, *e);
 
 		for (uint32_t i = 0; x && i < x->n_exprs && i < (*e)->n_exprs; i++) {
 			struct expr *to = (*e)->exprs[i];
 			const struct expr *first = y && i < y->n_exprs ? y->exprs[i] : NULL;
 
-			add_state(to, x->exprs[i]);
+			live_add_state(to, x->exprs[i]);
 			if (first && first->kind == EX_COUNTER)
 				take_state(to, first->counter.packets, first->counter.bytes);
 			else if (first && first->kind == EX_QUOTA)
@@ -294,18 +289,15 @@ static int fill_sets_from_maps(struct ctl *c, char gen, const struct manifest *m
 		vec_foreach(&(*t)->sets, s) {
 			const struct mf_set *ms = (*s)->flags & SET_ANONYMOUS ? NULL
 									      : setmap_find(m, *s);
-			struct table *lt = live ? live_table(live, family_name((*t)->family),
-							     nft_table(c, m, (*t)->name))
-						: NULL;
-			struct set *ls, was = **s;
+			struct set was;
 
 			if (!ms || !ms->map)
 				continue;
+			was = **s;
 			if (setmap_read(c, &(struct mapsrc){ .gen = gen }, ms, *s))
 				return 1;
-			ls = lt && (*s)->n_states ? table_set(lt, (*s)->name) : NULL;
-			if (ls)
-				add_elems_of_nft(c->arena, *s, &was, ls);
+			if (live && was.n_states)
+				add_elems_of_nft(c, m, *s, &was, live);
 		}
 	return 0;
 }

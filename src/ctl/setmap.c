@@ -260,29 +260,20 @@ static void note_timeout(const struct set *s, struct set_elem *e)
 /* A range lies in a trie as several prefixes, each with counters of its own. */
 static void add_states(struct set_elem *e, const struct set_elem *more)
 {
-	for (uint32_t i = 0; i < e->n_exprs && i < more->n_exprs; i++) {
-		if (e->exprs[i]->kind == EX_COUNTER) {
-			e->exprs[i]->counter.packets += more->exprs[i]->counter.packets;
-			e->exprs[i]->counter.bytes += more->exprs[i]->counter.bytes;
-		} else if (e->exprs[i]->kind == EX_QUOTA) {
-			e->exprs[i]->quota.consumed += more->exprs[i]->quota.consumed;
-		}
-	}
+	for (uint32_t i = 0; i < e->n_exprs && i < more->n_exprs; i++)
+		live_add_state(e->exprs[i], more->exprs[i]);
 }
 
-/* The old elements by the key that they begin with. */
-static void note_known(struct ctl *c, const struct set *s, struct strmap *old)
+void setmap_by_key(struct arena *a, const struct set *s, struct strmap *by_key)
 {
-	strmap_init(old, c->arena);
-	vec_foreach(&s->elems, o)
-		if (!(*o)->catchall)
-			*strmap_put(old, (const char *)(*o)->key.b, (*o)->key.len) = *o;
+	strmap_init(by_key, a);
+	vec_foreach(&s->elems, e)
+		*strmap_put(by_key, (const char *)(*e)->key.b, (*e)->key.len) = *e;
 }
 
-/* The old element that begins where e does, for its comment and timeout, and for where it ends. */
-static const struct set_elem *known(const struct strmap *old, const struct set_elem *e)
+const struct set_elem *setmap_elem(const struct strmap *by_key, const struct set_elem *e)
 {
-	return strmap_get(old, (const char *)e->key.b, e->key.len);
+	return strmap_get(by_key, (const char *)e->key.b, e->key.len);
 }
 
 /* Elements of the map in order of their keys, prefixes of one range as one; old elements of the set lend comment and timeout. */
@@ -292,11 +283,11 @@ static void settle(struct ctl *c, struct set *s, const struct reading *r)
 	uint32_t n = r->got.n;
 	struct strmap old;
 
-	note_known(c, s, &old);
+	setmap_by_key(c->arena, s, &old);
 	memset(&s->elems, 0, sizeof(s->elems));
 	for (uint32_t i = 0; i < n; i++) {
 		struct set_elem *e = v[i].e;
-		const struct set_elem *was = old.n ? known(&old, e) : NULL;
+		const struct set_elem *was = old.n ? setmap_elem(&old, e) : NULL;
 
 		if (was) {
 			e->comment = was->comment;
