@@ -72,17 +72,27 @@ static void check_text(struct run *r, const char *text, struct loc where)
 	arena_free(a);
 }
 
-/* Prints the ruleset; named sets of more than `most` elements without them. */
-static bool print_text(struct run *r, uint32_t most, struct sbuf *s)
+static bool is_large(const struct set *s)
+{
+	return !(s->flags & SET_ANONYMOUS) && s->elems.n > READ_AGAIN;
+}
+
+static bool has_large_set(const struct ruleset *rs)
+{
+	vec_foreach(&rs->tables, t)
+		vec_foreach(&(*t)->sets, s)
+			if (is_large(*s))
+				return true;
+	return false;
+}
+
+static bool print_text(struct run *r, bool large, struct sbuf *s)
 {
 	struct fb_print_opts opts = { .elements = true };
 
 	vec_foreach(&r->rs->tables, t)
-		vec_foreach(&(*t)->sets, it) {
-			bool large = !((*it)->flags & SET_ANONYMOUS) && (*it)->elems.n > most;
-
-			(*it)->left_out = large || leave_out(r, *it);
-		}
+		vec_foreach(&(*t)->sets, it)
+			(*it)->left_out = (!large && is_large(*it)) || leave_out(r, *it);
 	sb_init(s, r->arena);
 	return fb_print_ruleset(r->rs, &opts, s);
 }
@@ -91,16 +101,20 @@ static bool print_text(struct run *r, uint32_t most, struct sbuf *s)
 static const char *ruleset_text(struct run *r)
 {
 	struct loc where = { .name = r->o->file ? r->o->file : "ruleset" };
-	struct sbuf few, s;
+	bool again = to_be_read_again(r->rs), large = has_large_set(r->rs);
+	struct sbuf s;
 
-	if (to_be_read_again(r->rs) && print_text(r, READ_AGAIN, &few))
-		check_text(r, few.s, where);
-	if (print_text(r, UINT32_MAX, &s))
-		return s.s;
-	diag_error(&r->diag, where,
-		   "it holds a rule that no text can say: nft2bpfctl could not bring the ruleset "
-		   "back into nftables");
-	return "";
+	if (again && large && print_text(r, false, &s)) /* its elements need no reading */
+		check_text(r, s.s, where);
+	if (!print_text(r, true, &s)) {
+		diag_error(&r->diag, where,
+			   "it holds a rule that no text can say: nft2bpfctl could not bring the "
+			   "ruleset back into nftables");
+		return "";
+	}
+	if (again && !large)
+		check_text(r, s.s, where);
+	return s.s;
 }
 
 static const char *preamble_text(struct run *r)
