@@ -514,6 +514,7 @@ bool ruleset_check_jumps(const struct ruleset *rs);
 /* An element without a range, or every field of its range ends where it begins or above: others the kernel refuses. */
 bool set_elem_in_order(const struct set *s, const struct set_elem *e);
 bool data_eq(const struct data *a, const struct data *b);
+bool data_is_zero(const struct data *d);
 struct data data_bytes(const void *p, size_t n);
 /* New expression of a kind in the ruleset's arena, optional registers REG_NONE. */
 struct expr *expr_new(struct arena *a, enum expr_kind k, struct loc loc);

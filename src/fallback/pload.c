@@ -79,16 +79,6 @@ static bool field_mask(const struct field *f, uint32_t skip, const struct expr *
 	return true;
 }
 
-static bool is_zero(const struct data *d)
-{
-	uint32_t i;
-
-	for (i = 0; i < d->len; i++)
-		if (d->b[i])
-			return false;
-	return true;
-}
-
 static bool field_fits(struct pval *v, const struct field *f, uint32_t skip)
 {
 	const struct expr *e = v->e;
@@ -106,7 +96,7 @@ static bool field_fits(struct pval *v, const struct field *f, uint32_t skip)
 		return true;
 	}
 	if (!v->n_ops || v->ops[0].op != POP_MASK || !field_mask(f, skip, e, &m) ||
-	    !data_eq(&m, &v->ops[0].e->bitwise.mask) || !is_zero(&v->ops[0].e->bitwise.xor))
+	    !data_eq(&m, &v->ops[0].e->bitwise.mask) || !data_is_zero(&v->ops[0].e->bitwise.xor))
 		return false;
 	v->field = true;
 	v->shift = (8 - (bit + f->bits) % 8) % 8;
@@ -233,7 +223,7 @@ static bool ext_fits(struct pval *v, const struct ext_field *f)
 	for (i = f->off; i < (uint32_t)f->off + f->bits; i++)
 		m.b[i / 8 - first] |= 0x80 >> (i % 8);
 	if (!v->n_ops || v->ops[0].op != POP_MASK || !data_eq(&m, &v->ops[0].e->bitwise.mask) ||
-	    !is_zero(&v->ops[0].e->bitwise.xor))
+	    !data_is_zero(&v->ops[0].e->bitwise.xor))
 		return false;
 	v->field = true;
 	v->shift = (8 - (f->off + f->bits) % 8) % 8;

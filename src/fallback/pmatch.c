@@ -25,22 +25,13 @@ static void pm_match(struct pstate *ps, struct pval *const *v, uint32_t n, const
 	pm_word(ps, text);
 }
 
-static void flags_expr(struct sbuf *b, uint32_t t, uint64_t v)
-{
-	struct sbuf flags;
-
-	sb_init(&flags, b->arena);
-	pv_flags(&flags, t, v, " | ");
-	sb_printf(b, strchr(flags.s, '|') ? "(%s)" : "%s", flags.s);
-}
-
 /* Behind a comparison nothing needs brackets; older versions of nft want them. */
 static void flags_rhs(const struct pstate *ps, struct sbuf *b, uint32_t t, uint64_t v)
 {
 	if (ps->o->listing)
 		pv_flags(b, t, v, " | ");
 	else
-		flags_expr(b, t, v);
+		pv_flags_operand(b, t, v);
 }
 
 /* `ct state new`, `tcp flags & (syn | ack) == syn`: flags types. */
@@ -69,7 +60,7 @@ static bool cmp_flags(const struct pstate *ps, const struct pval *v, const struc
 	mask = pv_number(v->ops[0].e->bitwise.mask.b, v->ops[0].e->bitwise.mask.len, v->host);
 	if (val || c->cmp.op > CMP_NEQ) {
 		sb_puts(b, " & ");
-		flags_expr(b, v->type, mask);
+		pv_flags_operand(b, v->type, mask);
 		sb_printf(b, " %s ", op);
 		flags_rhs(ps, b, v->type, val);
 		return true;

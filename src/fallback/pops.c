@@ -4,16 +4,6 @@
 
 #include "print.h"
 
-static bool is_zero(const struct data *d)
-{
-	uint32_t i;
-
-	for (i = 0; i < d->len; i++)
-		if (d->b[i])
-			return false;
-	return true;
-}
-
 /* What a shift leaves is a number, whatever it was before. */
 static bool after_shift(const struct pval *v, uint32_t i)
 {
@@ -84,18 +74,14 @@ static void list_mask(struct said *s, struct data m, struct data x)
 	bool all = take_apart(&m, &x, &bits);
 
 	if (!all && type_is_flags(s->type)) {
-		uint64_t n = pv_number(m.b, m.len, s->host);
-
 		say_op(s, BINDS_AND, "&");
-		sb_puts(s->out, n & (n - 1) ? "(" : "");
-		pv_flags(s->out, s->type, n, " | ");
-		sb_puts(s->out, n & (n - 1) ? ")" : "");
+		pv_flags_operand(s->out, s->type, pv_number(m.b, m.len, s->host));
 	} else if (!all) {
 		say_const(s, BINDS_AND, "&", &m);
 	}
-	if (!is_zero(&x))
+	if (!data_is_zero(&x))
 		say_const(s, BINDS_XOR, "^", &x);
-	if (!is_zero(&bits))
+	if (!data_is_zero(&bits))
 		say_const(s, BINDS_OR, "|", &bits);
 }
 
@@ -107,7 +93,7 @@ static void ordered_mask(struct said *s, struct data m, struct data x)
 	take_apart(&m, &x, &bits);
 	say_const(s, BINDS_XOR, "^", &x);
 	say_const(s, BINDS_AND, "&", &m);
-	if (!is_zero(&bits))
+	if (!data_is_zero(&bits))
 		say_const(s, BINDS_OR, "|", &bits);
 }
 
@@ -119,7 +105,7 @@ static bool binds_closer(const struct pval *v, const struct pval *rhs, uint32_t 
 	if (rhs->field && rhs->n_ops == (rhs->shift ? 2 : 1))
 		return true;
 	return v->ops[i].op == POP_OR && rhs->n_ops == 1 && rhs->ops[0].op == POP_MASK &&
-	       is_zero(&e->bitwise.xor);
+	       data_is_zero(&e->bitwise.xor);
 }
 
 /* What was loaded is a byte, and v's operation i is wider: there it is the low one of a number of this machine. */
@@ -168,11 +154,11 @@ static void say_mask(struct said *s, const struct pstate *ps, const struct pval 
 		s->type = after_shift(v, i) ? TYPE_HEX : v->type;
 		return list_mask(s, *m, *x);
 	}
-	if (ps->ordered && i + 1 == v->n_ops && !v->ops[i].turned && !is_zero(x))
+	if (ps->ordered && i + 1 == v->n_ops && !v->ops[i].turned && !data_is_zero(x))
 		return ordered_mask(s, *m, *x);
 	if (!all1)
 		say_const(s, BINDS_AND, "&", m);
-	if (all1 || !is_zero(x))
+	if (all1 || !data_is_zero(x))
 		say_const(s, BINDS_XOR, "^", x);
 }
 

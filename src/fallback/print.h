@@ -80,6 +80,7 @@ void pv_string(struct sbuf *out, const char *s);
 void pv_rate(struct sbuf *out, const struct expr *e);
 void pv_bytes(struct sbuf *out, uint64_t bytes);
 void pv_flags(struct sbuf *out, uint32_t t, uint64_t v, const char *sep);
+void pv_flags_operand(struct sbuf *out, uint32_t t, uint64_t v); /* in brackets, if several */
 int pv_label(const uint8_t *b, uint32_t len);
 int pv_prefix_len(const uint8_t *mask, uint32_t len); /* -1: not a prefix */
 /* A set's type by its word ("ipv4_addr"); TYPE_INVALID: none. *len bytes, 0: not fixed. */

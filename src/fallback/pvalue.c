@@ -99,6 +99,15 @@ void pv_flags(struct sbuf *out, uint32_t t, uint64_t v, const char *sep)
 		sb_puts(out, "0x0");
 }
 
+void pv_flags_operand(struct sbuf *out, uint32_t t, uint64_t v)
+{
+	struct sbuf flags;
+
+	sb_init(&flags, out->arena);
+	pv_flags(&flags, t, v, " | ");
+	sb_printf(out, strchr(flags.s, '|') ? "(%s)" : "%s", flags.s);
+}
+
 /* The one bit of a conntrack label; -1: none, or several. */
 int pv_label(const uint8_t *b, uint32_t len)
 {

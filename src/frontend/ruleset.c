@@ -137,6 +137,14 @@ bool data_eq(const struct data *a, const struct data *b)
 	return a->len == b->len && !memcmp(a->b, b->b, a->len);
 }
 
+bool data_is_zero(const struct data *d)
+{
+	for (uint32_t i = 0; i < d->len; i++)
+		if (d->b[i])
+			return false;
+	return true;
+}
+
 struct data data_bytes(const void *p, size_t n)
 {
 	struct data d = { .len = (uint8_t)n };

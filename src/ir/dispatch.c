@@ -258,14 +258,6 @@ uint8_t dispatch_load_reg(const struct expr *e)
 	return reg;
 }
 
-static bool is_zero(const struct data *d)
-{
-	for (uint32_t i = 0; i < d->len; i++)
-		if (d->b[i])
-			return false;
-	return true;
-}
-
 /* Whether the set cannot change, and looking into it does nothing. */
 static bool is_pure_lookup(const struct bld *b, const struct expr *e, uint8_t reg)
 {
@@ -304,7 +296,7 @@ static uint32_t take_tests(struct bld *b, struct dunit *u, struct dlist *l, uint
 
 	if (n && e[0]->kind == EX_BITWISE && e[0]->bitwise.op == BW_MASK_XOR &&
 	    e[0]->bitwise.sreg == reg && e[0]->bitwise.dreg == reg && e[0]->bitwise.len == u->len &&
-	    is_zero(&e[0]->bitwise.xor)) {
+	    data_is_zero(&e[0]->bitwise.xor)) {
 		mask = &e[0]->bitwise.mask;
 		i++;
 	}
