@@ -123,9 +123,29 @@ static int unlink_one(struct ctl *c, const char *file, void *arg)
 	return 0;
 }
 
+/*
+ * The kernel detaches a link whose last pin goes from a work queue, some time after unlink(2) has returned: the program is detached
+ * here instead, so that it filters nothing any more when the command is at its end, and its priority is free. Where we are killed in
+ * between, the link goes with our descriptor.
+ */
+static int unlink_link(struct ctl *c, const char *file, void *arg)
+{
+	int fd = bpf_obj_get(arena_printf(c->arena, "%s/%s", c->dir, file));
+	int err = unlink_one(c, file, arg);
+
+	if (fd < 0)
+		return err;
+	if (!err && bpf_link_detach(fd))
+		err = ctl_error("cannot detach %s: %s", file, strerror(errno));
+	close(fd);
+	return err;
+}
+
 int pins_unlink(struct ctl *c, char gen, const char *kind)
 {
-	return pins_each(c, gen, kind, unlink_one, NULL);
+	bool links = kind && !strcmp(kind, "link");
+
+	return pins_each(c, gen, kind, links ? unlink_link : unlink_one, NULL);
 }
 
 int pins_write_manifest(struct ctl *c, char gen, const char *json, size_t len)
