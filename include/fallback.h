@@ -46,6 +46,7 @@ struct fb_options {
 	bool (*can_lower)(const struct expr *e, const struct chain *base, const char **why);
 	/* Why rules, by address, stay in nftables, as compiling them has shown: enum fb_reason as a pointer. NULL: none. */
 	const struct strmap *refused;
+	bool fuse; /* base chains of one priority that follow each other become one program */
 };
 struct plan *fb_plan(struct ruleset *rs, const struct fb_options *opt);
 

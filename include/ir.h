@@ -198,7 +198,8 @@ struct ir_mod {
 	VEC(struct ir_dynset) dynsets;
 	VEC(struct ir_table) tables;
 	VEC(uint32_t)
-	too_large; /* programs of the plan that the builder gave up: too many copies of chains */
+	too_large;   /* programs of the plan that the builder gave up: too many copies of chains */
+	bool unfuse; /* base chains that the plan has in one program are too large for one */
 };
 
 /* -- building (build.c of this folder: ir_build) ---------------------------------------------------------------- */

@@ -31,6 +31,7 @@ struct rule_act {
 	const char *group; /* the reason's name in reason.def, "write": for totals */
 };
 
+struct plan;
 struct plan_prog {
 	const char *name; /* C identifier of at most 15 bytes, unique in the ruleset */
 	struct chain *base;
@@ -44,10 +45,20 @@ struct plan_prog {
 	bool residual; /* a residual chain stands behind it */
 	/* How sparing with the stack its code must be (build.h); the driver's, who learns it by compiling. */
 	uint8_t sparing;
+	/*
+	 * Fused with the program of the base chain that runs next, of the same priority and whole in BPF like this one: where this
+	 * one accepts, that one decides. It has no code and no link of its own then. NULL: there is none.
+	 */
+	const struct plan_prog *then;
+	bool behind; /* it is another's `then` */
 	/* [chain->index][rule->index] of base->table; NULL rows for chains that the program does not reach. */
 	struct rule_act **acts;
 };
 
+/* Programs of one hook and priority become one: the older chain's, which runs later, stands behind. */
+void plan_fuse(struct plan *p);
+/* Programs with a link of their own. */
+uint32_t plan_links(const struct plan *p);
 /* The act of a rule in a program: RULE_NEVER where it is not reached. */
 struct rule_act plan_act(const struct plan_prog *p, const struct rule *r);
 

@@ -52,6 +52,7 @@ struct lessons {
 	VEC(struct lesson) list;
 	struct strmap refused; /* rules, by address */
 	uint32_t refusals;
+	bool unfuse; /* base chains in one program were too much for it */
 };
 
 static struct lesson *lesson_of(struct run *r, struct lessons *l, const struct plan_prog *p)
@@ -148,14 +149,41 @@ static void print_way(const struct run *r, const struct obj_file *o, const struc
 	fputc('\n', stderr);
 }
 
+static int plan_again(struct run *r, struct lessons *l)
+{
+	struct fb_options fb = r->o->fb;
+
+	fb.can_lower = build_can_lower;
+	fb.refused = &l->refused;
+	fb.fuse = fb.fuse && !l->unfuse;
+	r->plan = fb_plan(r->rs, &fb);
+	if (!r->plan)
+		return -1;
+	vec_foreach(&r->plan->progs, p)
+		(*p)->sparing = lesson_of(r, l, *p)->sparing;
+	return 0;
+}
+
+/* Whether one of the programs that are too large or too deep is several base chains: apart they may not be. */
+static bool too_much_fused(const struct run *r, const struct obj_overs *overs)
+{
+	vec_foreach(overs, over)
+		if (r->plan->progs.v[r->ir->fns.v[over->way.v[0]]->prog]->then)
+			return true;
+	return r->ir->unfuse;
+}
+
 /* Makes what goes wrong less likely the next time. */
 static int learn(struct run *r, struct lessons *l, const struct obj_file *o,
 		 const struct obj_overs *overs)
 {
 	uint32_t refused = l->refused.n;
 	bool more = false;
-	struct fb_options fb = r->o->fb;
 
+	if (too_much_fused(r, overs)) {
+		l->unfuse = true;
+		return plan_again(r, l);
+	}
 	vec_foreach(overs, over) {
 		struct plan_prog *p = r->plan->progs.v[r->ir->fns.v[over->way.v[0]]->prog];
 		struct lesson *x = lesson_of(r, l, p);
@@ -174,11 +202,7 @@ static int learn(struct run *r, struct lessons *l, const struct obj_file *o,
 	BUG_ON(!more && l->refused.n == refused); /* a program without rules needs no stack */
 	if (l->refused.n > refused) {
 		l->refusals++;
-		fb.can_lower = build_can_lower;
-		fb.refused = &l->refused;
-		r->plan = fb_plan(r->rs, &fb);
-		if (!r->plan)
-			return -1;
+		return plan_again(r, l);
 	}
 	vec_foreach(&r->plan->progs, p)
 		(*p)->sparing = lesson_of(r, l, *p)->sparing;
@@ -210,7 +234,7 @@ static struct obj_file *generate(struct run *r)
 		struct obj_overs over = { 0 };
 		struct obj_file *o = attempt(r, &over);
 
-		if (!o || (!over.n && !r->ir->too_large.n))
+		if (!o || (!over.n && !r->ir->too_large.n && !r->ir->unfuse))
 			return o;
 		if (learn(r, &l, o, &over))
 			return NULL;

@@ -225,6 +225,7 @@ static int check_options(struct options *o, struct arena *a, int argc, char **ar
 		o->object = o->ir			      ? with_ending(a, o->ir, ".o")
 			    : o->file && strcmp(o->file, "-") ? with_ending(a, o->file, ".o")
 							      : "ruleset.o";
+	o->fb.fuse = o->level == OPT_O2;
 	if (!o->fallback)
 		o->fallback = with_ending(a, o->object, ".fallback.nft");
 	return 0;

@@ -127,12 +127,26 @@ static const char *preamble_text(struct run *r)
 	return s.s;
 }
 
+/* The base chains fused behind a program's own; NULL: none. */
+static const char *chains_behind(struct run *r, const struct plan_prog *p)
+{
+	const char *all = NULL;
+
+	while ((p = p->then))
+		all = arena_printf(r->arena, "%s%s%s %s %s", all ? all : "", all ? ", " : "",
+				   fam(p->base->table), p->base->table->name, p->base->name);
+	return all;
+}
+
 static void add_progs(struct run *r, struct manifest *m)
 {
 	vec_foreach(&r->plan->progs, it) {
 		const struct plan_prog *p = *it;
-		struct mf_prog *q = vec_push(r->arena, &m->progs);
+		struct mf_prog *q;
 
+		if (p->behind)
+			continue;
+		q = vec_push(r->arena, &m->progs);
 		q->name = p->name;
 		q->pf = p->pf == FAM_IP ? "ip" : "ip6";
 		q->hook = hook_name(p->base->table->family, p->hook);
@@ -142,6 +156,7 @@ static void add_progs(struct run *r, struct manifest *m)
 		q->table = p->base->table->name;
 		q->chain = p->base->name;
 		q->residual = p->residual;
+		q->then = chains_behind(r, p);
 	}
 }
 

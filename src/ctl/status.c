@@ -90,7 +90,7 @@ static void count_rules(const struct manifest *m, uint32_t n[4])
 static json_t *status_json(struct ctl *c, char gen, const struct manifest *m)
 {
 	struct maps_arg maps = { .list = json_array() };
-	json_t *progs = json_array(), *asleep = json_array();
+	json_t *progs = json_array(), *asleep = json_array(), *prog;
 	uint32_t n[4] = { 0 };
 
 	count_rules(m, n);
@@ -98,13 +98,14 @@ static json_t *status_json(struct ctl *c, char gen, const struct manifest *m)
 		struct prog_status s = { 0 };
 
 		read_prog(c, gen, p, &s);
-		json_array_append_new(progs,
-				      json_pack("{ss ss ss si ss ss ss sb sb si si}", "program",
-						p->name, "pf", p->pf, "hook", p->hook, "priority",
-						(int)s.prio, "family", p->family, "table", p->table,
-						"chain", p->chain, "residual", (int)p->residual,
-						"attached", (int)s.attached, "insns", (int)s.insns,
-						"jited_bytes", (int)s.jited));
+		prog = json_pack("{ss ss ss si ss ss ss sb sb si si}", "program", p->name, "pf",
+				 p->pf, "hook", p->hook, "priority", (int)s.prio, "family",
+				 p->family, "table", p->table, "chain", p->chain, "residual",
+				 (int)p->residual, "attached", (int)s.attached, "insns",
+				 (int)s.insns, "jited_bytes", (int)s.jited);
+		if (p->then)
+			json_object_set_new(prog, "then", json_string(p->then));
+		json_array_append_new(progs, prog);
 	}
 	pins_each(c, gen, "map", add_map, &maps);
 	vec_foreach(&m->asleep, t)
@@ -129,9 +130,13 @@ static void print_status(struct ctl *c, const json_t *j)
 	       json_is_true(json_object_get(j, "fallback")) ? "" : " (no fallback)");
 	json_array_foreach(progs, i, e)
 	{
-		printf("  %s %s priority %lld: %s for chain %s %s %s%s, %lld insns, %lld bytes%s\n",
+		const char *then = STR(e, "then");
+
+		printf("  %s %s priority %lld: %s for chain %s %s %s%s%s%s, %lld insns, %lld "
+		       "bytes%s\n",
 		       STR(e, "pf"), STR(e, "hook"), NUM(e, "priority"), STR(e, "program"),
-		       STR(e, "family"), STR(e, "table"), STR(e, "chain"),
+		       STR(e, "family"), STR(e, "table"), STR(e, "chain"), then ? ", then " : "",
+		       then ? then : "",
 		       json_is_true(json_object_get(e, "residual")) ? " with a residual chain" : "",
 		       NUM(e, "insns"), NUM(e, "jited_bytes"),
 		       json_is_true(json_object_get(e, "attached")) ? "" : ", NOT ATTACHED");

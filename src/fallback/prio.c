@@ -5,6 +5,10 @@
  * A link needs a priority that no other hook of the same hook point has, and its residual chain must come next. nftables runs
  * chains of equal priority in reverse order of creation; from last to first, each gets its own priority, or the next one below
  * what stands behind it.
+ *
+ * Chains of one priority that are whole in BPF and follow each other are one program, and have one priority. Between chains of
+ * different priorities others may register hooks at any time; between those of one, nothing can come: the kernel puts a new hook
+ * of that priority before them all.
  */
 #include "split.h"
 
@@ -13,6 +17,12 @@ static bool same_hook(const struct sp_base *a, const struct sp_base *b)
 	enum family fa = a->c->table->family, fb = b->c->table->family;
 
 	return a->c->hook == b->c->hook && (fa == fb || fa == FAM_INET || fb == FAM_INET);
+}
+
+/* Of what the chain is made of. */
+static int32_t low_prio(const struct sp_base *x)
+{
+	return x->state == SP_WHOLE_NFT ? x->res_prio : x->link_prio;
 }
 
 /* Hooks of the kernel's own that a chain must not be moved over. */
@@ -33,6 +43,32 @@ static bool place_lowest(struct sp_base *b, int32_t ceiling)
 	if (b->state != SP_WHOLE_BPF || b->c->prio >= ceiling)
 		return false;
 	b->link_prio = b->res_prio = b->c->prio;
+	return true;
+}
+
+#define FUSED_MAX                                                                                  \
+	2000 /* rules of one program: larger ones are cut into several, and a link is little of what they cost */
+
+/* Whether b becomes one program with what stands behind it at that priority. */
+static bool fuses(const struct split *s, struct sp_base *b, int32_t ceiling)
+{
+	uint32_t n = 0;
+
+	if (!s->opt->fuse || b->state != SP_WHOLE_BPF)
+		return false;
+	vec_foreach(&s->bases, it) {
+		const struct sp_base *x = *it;
+
+		if (x == b || !x->placed || !same_hook(x, b) || low_prio(x) != ceiling)
+			continue;
+		if (x->state != SP_WHOLE_BPF || x->c->prio != b->c->prio)
+			return false;
+		n = MAX(n, x->n_fused);
+	}
+	if (!n || n + b->n_fused > FUSED_MAX)
+		return false;
+	b->n_fused += n;
+	b->link_prio = b->res_prio = ceiling;
 	return true;
 }
 
@@ -80,16 +116,17 @@ bool sp_priorities(struct split *s)
 		if (!b)
 			return ok;
 		b->placed = true;
+		b->n_fused = b->n_reached + 1;
 		for (k = 0; k < s->bases.n; k++) {
 			struct sp_base *x = s->bases.v[k];
-			int32_t low = x->state == SP_WHOLE_NFT ? x->res_prio : x->link_prio;
+			int32_t low = low_prio(x);
 
 			if (x == b || !x->placed || !same_hook(x, b) || low > ceiling)
 				continue;
 			shared = x->state == SP_WHOLE_NFT && (low < ceiling || shared);
 			ceiling = low;
 		}
-		if (place(b, ceiling, shared))
+		if (fuses(s, b, ceiling) || place(b, ceiling, shared))
 			continue;
 		if (b->state != SP_WHOLE_NFT) {
 			b->state = SP_WHOLE_NFT;

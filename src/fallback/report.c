@@ -260,7 +260,7 @@ void fb_report_json(const struct plan *p, FILE *f)
 	fprintf(f,
 		"  ],\n  \"totals\": {\"rules\": %u, \"bpf\": %u, \"both\": %u, \"nftables\": %u, "
 		"\"unreached\": %u, \"programs\": %u}\n}\n",
-		p->rules.n, n[PW_BPF], n[PW_BOTH], n[PW_NFT], p->n_none, p->progs.n);
+		p->rules.n, n[PW_BPF], n[PW_BOTH], n[PW_NFT], p->n_none, plan_links(p));
 }
 
 uint32_t fb_strict_count(const struct plan *p)

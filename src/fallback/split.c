@@ -886,6 +886,8 @@ struct plan *fb_plan(struct ruleset *rs, const struct fb_options *opt)
 	while (settle(s));
 	vec_foreach(&s->bases, it)
 		plan_base(s, *it);
+	if (opt->fuse)
+		plan_fuse(s->plan);
 	sp_fallback(s);
 	plan_rules(s);
 	return s->plan;

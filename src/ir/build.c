@@ -78,6 +78,15 @@ static void inline_chain(struct bld *b, const struct chain *c, struct ir_block *
 	b->c.rule = rule;
 }
 
+/* Of the base chain; another one may be fused behind it. */
+static void accept(struct bld *b)
+{
+	if (b->accepted)
+		ir_jmp(&b->c, b->accepted);
+	else
+		ir_ret(&b->c, 1);
+}
+
 void lower_verdict(struct bld *b, const struct verdict *v)
 {
 	struct ir_block *after = v->code == V_GOTO ? b->end : b->brk;
@@ -89,7 +98,7 @@ void lower_verdict(struct bld *b, const struct verdict *v)
 		ir_ret(&b->c, 0);
 		break;
 	case V_ACCEPT:
-		ir_ret(&b->c, 1);
+		accept(b);
 		break;
 	case V_BREAK:
 		ir_jmp(&b->c, b->brk);
@@ -348,15 +357,34 @@ static void policy(struct bld *b, const struct chain *base)
 
 		i->aux = lower_state_number(b, &st, base);
 	}
-	ir_ret(&b->c, drop ? 0 : 1);
+	if (drop)
+		ir_ret(&b->c, 0);
+	else
+		accept(b);
 }
 
-/* The program, or one of no use where it is listed as too large. */
+/* The base chain of the program at hand, with its policy. False: it is too large, and nothing of use. */
+static bool build_base(struct bld *b)
+{
+	const struct chain *base = b->prog->base;
+	struct ir_block *end = b->end;
+	bool fits = lower_choose_calls(b);
+
+	b->accepted = fits && b->prog->then ? ir_block_new(b->c.fn) : NULL;
+	if (fits)
+		lower_chain(b, base);
+	else
+		ir_jmp(&b->c, end);
+	b->c.blk = end;
+	policy(b, base);
+	return fits;
+}
+
+/* The program, with those that are fused behind it, or one of no use where it is listed as too large. */
 static void build_prog(struct bld *b, const struct plan_prog *p)
 {
-	struct ir_block *end;
+	bool fits = true, fused = p->then;
 	struct ir_fn *fn;
-	bool fits;
 
 	b->prog = p;
 	b->todo.n = b->ways.n = b->n_parts = 0;
@@ -366,19 +394,27 @@ static void build_prog(struct bld *b, const struct plan_prog *p)
 	fn = lower_fn_new(b, p->base, p->name);
 	fn->kind = IR_FN_PROG;
 	lower_begin(b, fn);
-	end = b->end;
-	fits = lower_choose_calls(b);
-	if (fits)
-		lower_chain(b, p->base);
-	else
-		ir_jmp(&b->c, end);
-	b->c.blk = end;
-	policy(b, p->base);
+	while (fits && b->prog) {
+		fits = build_base(b);
+		b->prog = b->prog->then;
+		b->c.blk = b->accepted;
+		b->end = b->accepted ? ir_block_new(fn) : NULL;
+		b->info = NULL;
+	}
+	b->prog = p;
 	lower_finish(b);
+	if (fused && (!fits || b->todo.n || fn->size > b->prog_max))
+		b->m->unfuse = true; /* what follows is of no use either */
 	for (uint32_t i = 0; i < b->todo.n; i++) {
 		const struct bnext next = b->todo.v[i];
 
-		lower_next(b, &next);
+		if (fused) {
+			lower_begin(b, next.fn);
+			ir_jmp(&b->c, b->end);
+			b->c.blk = b->end;
+		} else {
+			lower_next(b, &next);
+		}
 		policy(b, p->base);
 		lower_finish(b);
 	}
@@ -396,7 +432,8 @@ void build_into(struct ir_mod *m, const struct plan *plan, const struct build_op
 	vec_foreach(&plan->progs, p)
 		lower_objects(&b, *p);
 	for (; b.n_prog < plan->progs.n; b.n_prog++)
-		build_prog(&b, plan->progs.v[b.n_prog]);
+		if (!plan->progs.v[b.n_prog]->behind)
+			build_prog(&b, plan->progs.v[b.n_prog]);
 }
 
 struct ir_mod *build_module(struct arena *a, struct diag *d, const struct plan *plan,

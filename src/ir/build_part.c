@@ -86,6 +86,7 @@ void lower_begin(struct bld *b, struct ir_fn *fn)
 	b->c = (struct ir_cur){ .fn = fn, .blk = ir_block_new(fn) };
 	b->info = NULL;
 	b->end = ir_block_new(fn);
+	b->accepted = NULL;
 	b->dead = false;
 	b->pos = NULL;
 	b->level = b->uncut = 0;
@@ -112,6 +113,7 @@ void lower_resume(struct bld *b, const struct bld *was)
 	b->info = was->info;
 	b->brk = was->brk;
 	b->end = was->end;
+	b->accepted = was->accepted;
 	b->dead = was->dead;
 	b->pos = was->pos;
 	b->level = was->level;
@@ -132,6 +134,14 @@ struct ir_ins *lower_call(struct bld *b, const struct ir_fn *fn)
 /* What the callee decided is decided. */
 void lower_final(struct bld *b, struct ir_ins *r)
 {
+	if (b->accepted) {
+		struct ir_block *drop = ir_block_new(b->c.fn);
+
+		ir_br(&b->c, bcond(b, IR_EQ, r, 0), drop, b->accepted);
+		b->c.blk = drop;
+		ir_ret(&b->c, 0);
+		return;
+	}
 	if (b->c.fn->kind != IR_FN_CHAIN)
 		r = bop(b, IR_AND, r, bw(b, 1));
 	ir_emit1(&b->c, IR_RET, IR_V, r);

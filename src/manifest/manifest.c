@@ -29,6 +29,7 @@ static const struct field prog_fields[] = {
 	F(STR, name, "program"),    F(STR, pf, "pf"),	      F(STR, hook, "hook"),
 	F(U32, hooknum, "hooknum"), F(I32, prio, "priority"), F(STR, family, "family"),
 	F(STR, table, "table"),	    F(STR, chain, "chain"),   F(FLAG, residual, "residual"),
+	F(OPT, then, "then"),
 };
 #undef REC
 #define REC mf_state

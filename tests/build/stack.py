@@ -44,8 +44,15 @@ def tree(depth, fan):
     return ruleset(chains, ["ip id %d jump c%d" % (j, depth - 1) for j in range(fan)])
 
 
-def compile_one(d, text, level, limits=None):
-    """The reasons for which rules stay in nftables; None: it does not compile."""
+def fused(rules):
+    """Base chains of one priority: one program, where it is not too large for one."""
+    chain = "\tchain %s {\n\t\ttype filter hook input priority 0\n%s\t}\n"
+    return "table ip t {\n%s}\n" % "".join(chain % (c, "".join("\t\tip ttl & %d == 1 ip id & %d == 1 counter accept\n" % (2 * i & 255 | 1, 4 * i | 1)
+                                                               for i in range(rules))) for c in "abc")
+
+
+def report_of(d, text, level, limits=None):
+    """The compiler's report; None: it does not compile."""
     path, report = os.path.join(d, "x.nft"), os.path.join(d, "x.json")
     with open(path, "w") as f:
         f.write(text)
@@ -55,7 +62,13 @@ def compile_one(d, text, level, limits=None):
         print("# " + "\n# ".join(p.stderr.splitlines()[:5]))
         return None
     with open(report) as f:
-        return {r["kind"] for r in json.load(f)["rules"]} - {None}
+        return json.load(f)
+
+
+def compile_one(d, text, level, limits=None):
+    """The reasons for which rules stay in nftables; None: it does not compile."""
+    report = report_of(d, text, level, limits)
+    return None if report is None else {r["kind"] for r in report["rules"]} - {None}
 
 
 def check(good, words):
@@ -76,6 +89,10 @@ def main():
         for level in LEVELS[::2]:
             got = compile_one(d, tree(15, 12), level)
             check(bool(got), "fifteen by twelve jumps, %s: in nftables, as the report says" % level[0])
+        for rules, level, limits, want in ((9, "-O2", None, 1), (9, "-O0", None, 3), (9, "-O2", "100,150", 3), (900, "-O2", None, 2)):
+            report = report_of(d, fused(rules), [level], limits)
+            check(report and report["totals"]["programs"] == want and report["totals"]["bpf"] == 3 * rules,
+                  "three chains of %d rules, %s, limits %s: %d programs" % (rules, level, limits, want))
     print("1..%d" % number)
     return bad != 0
 

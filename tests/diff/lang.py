@@ -369,8 +369,11 @@ class Gen:
             body += ['\tchain c%d {' % i] + ['\t\t' + self.rule('leaf') for _ in range(r.randrange(1, 7))] + ['\t}']
         self.chain = 0
         for hook in r.sample(['prerouting', 'input', 'forward', 'output', 'postrouting'], r.choice([1, 2, 3])):
-            body.append('\tchain %s {\n\t\ttype filter hook %s priority %d; policy %s;' % (hook, hook, r.choice([-150, -1, 0, 5]), r.choice(['accept', 'drop'])))
-            body += ['\t\t' + self.rule(hook) for _ in range(r.randrange(2, 14))] + ['\t}']
+            prio = r.choice([-150, -1, 0, 5])
+            # chains of one priority become one program
+            for name in [hook] + ['%s%d' % (hook, i) for i in range(2, r.choice([2, 2, 2, 3, 4]))]:
+                body.append('\tchain %s {\n\t\ttype filter hook %s priority %d; policy %s;' % (name, hook, prio, r.choice(['accept', 'accept', 'drop'])))
+                body += ['\t\t' + self.rule(hook) for _ in range(r.randrange(2, 14))] + ['\t}']
         # nft wants a chain before the map that names it: chains first as empty ones
         chains = ''.join('\tchain c%d { }\n' % i for i in range(self.n_chains))
         return 'table %s t {\n%s}\ntable %s t {\n\tcounter shared { }\n\tcounter other { }\n\tquota q { over 20 kbytes }\n\tlimit l { rate 1/week burst 30 packets }\n%s\n}\n' % (
