@@ -186,6 +186,33 @@ def host(_):
     return Case("input", table(rules, hook="input"), HOST_PACKETS + [last], ipt)
 
 
+def router(_):
+    """A LAN, a guest network and servers behind NAT; what is refused is dropped."""
+    rules = ["ct state vmap { established : accept, related : accept, invalid : drop }",
+             "iifname \"lan0\" oifname \"wan0\" ip saddr != 10.9.0.0/16 counter drop", "iifname \"lan0\" oifname \"wan0\" tcp dport 25 counter drop",
+             "iifname \"wan0\" ct status dnat accept", "iifname \"guest0\" oifname \"wan0\" tcp dport { 80, 443 } accept",
+             "iifname \"guest0\" oifname \"wan0\" udp dport { 53, 123, 443 } accept", "iifname \"guest0\" counter drop",
+             "iifname \"lan0\" oifname \"wan0\" accept", "iifname \"lan0\" oifname \"guest0\" icmp type echo-request accept"]
+    lan = ["@ -i lan0 -o wan0 ", "@ -i guest0 -o wan0 "]
+    ipt = ["@ -m conntrack --ctstate ESTABLISHED,RELATED -j ACCEPT", "@ -m conntrack --ctstate INVALID -j DROP", lan[0] + "! -s 10.9.0.0/16 -j DROP",
+           lan[0] + "-p tcp --dport 25 -j DROP", "@ -i wan0 -m conntrack --ctstate DNAT -j ACCEPT", lan[1] + "-p tcp -m multiport --dports 80,443 -j ACCEPT",
+           lan[1] + "-p udp -m multiport --dports 53,123,443 -j ACCEPT", "@ -i guest0 -j DROP", lan[0] + "-j ACCEPT",
+           "@ -i lan0 -o guest0 -p icmp --icmp-type echo-request -j ACCEPT"]
+    out = lambda sport, dport: ("udp", "10.9.0.3", sport, "198.51.100.1", dport)
+    return Case("forward", table(rules, hook="forward"), [("established", out(4444, 53), True), ("new from inside", out(4445, 53), False)], ipt)
+
+
+def chains(n):
+    """n base chains of one priority, five rules each; the packets named last match the last rule of the last to run."""
+    text = "table inet bench {\n"
+    for c in range(n):
+        text += "\tchain c%d {\n\t\ttype filter hook prerouting priority 10; policy %s;\n" % (c, "accept" if c else "drop")
+        text += "".join("\t\tip saddr %s udp dport %d %s\n" % (address(10 * c + i), port(10 * c + i), "drop" if c else "accept") for i in range(1, 6))
+        text += "" if c else "\t\tudp dport 7 accept\n"
+        text += "\t}\n"
+    return Case("prerouting", text + "}\n", [("last", udp(5), False), ("miss", MISS, False)])
+
+
 def example(name):
     with open(os.path.join(TOP, "examples", name + ".nft")) as f:
         return f.read()
@@ -203,12 +230,12 @@ def example_router(_):
     return Case("forward", text, [("established", lan(4444, 53), True), ("new from inside", lan(4445, 53), False)])
 
 
-KINDS = {"linear": linear, "set": a_constant_set, "mutable": a_mutable_set, "interval": interval, "concat": concat, "vmap": vmap, "jump": jump, "mixed": mixed, "services": services,
+KINDS = {"chains": chains, "router": router, "linear": linear, "set": a_constant_set, "mutable": a_mutable_set, "interval": interval, "concat": concat, "vmap": vmap, "jump": jump, "mixed": mixed, "services": services,
          "ctfirst": ctfirst, "host": host, "extensions": extensions, "example-host": example_host, "example-router": example_router}
-REAL = ["host", "ctfirst", "example-host", "example-router"]
-QUICK = REAL + ["extensions:20", "linear:1", "linear:10", "linear:100", "linear:1000", "linear:10000", "set:10000", "interval:10000", "concat:10000",
+REAL = ["host", "router", "ctfirst", "example-host", "example-router"]
+QUICK = REAL + ["extensions:20", "chains:3", "linear:1", "linear:10", "linear:100", "linear:1000", "linear:10000", "set:10000", "interval:10000", "concat:10000",
                 "vmap:1000", "jump:100", "mixed:1000", "services:1000"]
-ALL = REAL + ["extensions:20"] + ["%s:%d" % (k, 10**e) for k, es in (("linear", range(6)), ("set", range(1, 7)), ("mutable", (2, 4)), ("interval", (1, 3, 4, 5)),
+ALL = REAL + ["extensions:20", "chains:3"] + ["%s:%d" % (k, 10**e) for k, es in (("linear", range(6)), ("set", range(1, 7)), ("mutable", (2, 4)), ("interval", (1, 3, 4, 5)),
                                                   ("concat", (1, 3, 4, 5)), ("vmap", (1, 3, 4)), ("jump", (1, 2)), ("mixed", (1, 2, 3, 4)), ("services", (3,))) for e in es]
 
 

@@ -12,7 +12,7 @@ def hook_targets(row, rows):
     n, out = int(n or 0), []
     if o2 is None:
         return out
-    if kind in ("linear", "host", "ctfirst", "example-host", "example-router") and row.get("nft") is not None:
+    if kind in ("linear", "host", "router", "ctfirst", "chains", "example-host", "example-router") and row.get("nft") is not None:
         times = {10: 3, 100: 25, 1000: 200, 10000: 1500}.get(n, 1) if label == "last" else 1
         out.append(("nft/%d" % times if times > 1 else "nft", row["nft"] >= times * o2))
     if kind == "extensions" and label != "first" and row.get("iptables-nft") is not None:
@@ -27,7 +27,7 @@ def hook_targets(row, rows):
         if ten is not None:
             times = 1.3 if n == 10000 else 1.6
             out.append(("%.1f x linear:10 (%.0f)" % (times, times * ten), o2 <= times * ten))
-    if kind in ("host", "ctfirst", "example-host", "example-router") and "empty" in row:
+    if kind in ("host", "router", "ctfirst", "chains", "example-host", "example-router") and "empty" in row:
         out.append(("empty + 15", o2 <= row["empty"] + 15))
     if kind in ("interval", "concat") and n == 100000 and row.get("nft") is not None:
         out.append(("nft/4", row["nft"] >= 4 * o2))
