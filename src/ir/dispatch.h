@@ -59,12 +59,18 @@ struct dchain {
 	VEC(const struct drule *) wide;
 	struct mix *mix; /* classification of the rules from here on; NULL: none */
 	uint32_t no_mix; /* before this rule none is worth it */
-	uint32_t peeled; /* rules left alone before the first */
+	uint32_t peeled,
+		peeled_at; /* rules that were left alone, the last of them; see dispatch_peel() */
 };
 
 /* What the rule says, in d->tmp; NULL: something that no lookup can do. */
 struct drule *dispatch_rule(struct bld *b, struct arena *tmp, const struct rule *r,
 			    struct rule_act act);
+/*
+ * Whether rule `at`, which d is, stays a test of its own: it is one of the first few that look at no header. These are cheap, and many
+ * packets come no further (`ct state established accept`).
+ */
+bool dispatch_peel(struct dchain *dc, uint32_t at, const struct drule *d);
 /* Whether the units may stand for one field or guard of a run. */
 bool dispatch_same_load(const struct bld *b, const struct dunit *x, const struct dunit *y);
 bool dispatch_same_test(const struct drule *r, const struct dunit *x, const struct drule *s,

@@ -18,7 +18,6 @@
 
 #define MIX_MIN	       12     /* rules */
 #define CROSS_MAX      65536u /* entries of a table that joins two axes */
-#define PEEL_MAX       4      /* rules before it that need no header */
 #define STRETCH_MIN    3      /* shorter ones are tested rule by rule */
 #define FAR	       32     /* rules of a stretch that need not end with a word */
 #define ROUNDS_MAX     6      /* each has code of its own ... */
@@ -454,15 +453,6 @@ static void number_counters(struct mix *m, struct dchain *dc)
 	}
 }
 
-/* Rules that look at no header are cheap, and many packets come no further. */
-static bool is_cheap(const struct drule *d)
-{
-	for (uint32_t k = 0; k < d->n_units; k++)
-		if (d->units[k].load->kind == EX_PAYLOAD)
-			return false;
-	return true;
-}
-
 static struct mix *mix_new(struct bld *b, struct dchain *dc, uint32_t at)
 {
 	struct mix_axis *field[MIX_FIELDS];
@@ -561,7 +551,7 @@ static struct mix *mix_at(struct bld *b, struct dchain *dc, uint32_t at)
 	if (at < dc->no_mix || at + MIX_MIN > dc->to)
 		return NULL;
 	d = dispatch_rule_at(b, dc, at, lower_act(b, dc->chain->rules.v[at]));
-	if (!d || (is_cheap(d) && dc->peeled++ < PEEL_MAX))
+	if (!d || dispatch_peel(dc, at, d))
 		return NULL;
 	return dc->mix = mix_new(b, dc, at);
 }

@@ -693,6 +693,22 @@ static uint32_t find_run(struct drun *run, struct dchain *dc, uint32_t at)
 	}
 }
 
+#define PEEL_MAX 4
+
+bool dispatch_peel(struct dchain *dc, uint32_t at, const struct drule *d)
+{
+	for (uint32_t k = 0; k < d->n_units; k++)
+		if (d->units[k].load->kind == EX_PAYLOAD)
+			return false;
+	if (dc->peeled && dc->peeled_at == at)
+		return true;
+	if (dc->peeled == PEEL_MAX)
+		return false;
+	dc->peeled++;
+	dc->peeled_at = at;
+	return true;
+}
+
 /* Long, and found in one step: nothing is better. */
 static bool is_best(const struct drun *run, uint32_t n)
 {

@@ -140,9 +140,13 @@ static void lower_window(struct window *w)
 uint32_t dispatch_window(struct bld *b, struct dchain *dc, uint32_t at)
 {
 	struct window w = { .all = { .b = b, .tmp = dc->tmp } };
+	const struct drule *d;
 	uint32_t end;
 
 	if (at < dc->no_window)
+		return 0;
+	d = dispatch_rule_at(b, dc, at, lower_act(b, dc->chain->rules.v[at]));
+	if (!d || dispatch_peel(dc, at, d))
 		return 0;
 	end = collect(&w, dc, at);
 	dc->no_window = MAX(end, at + 1);
