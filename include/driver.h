@@ -41,6 +41,8 @@ int stage_generate(struct run *r);
 int stage_report(struct run *r);
 int stage_write(struct run *r);
 
+/* The IR of the whole ruleset, into r->ir; r->plan may be another one then. */
+int generate_ir(struct run *r);
 /* The manifest of the object, as JSON (manifest.h). */
 const char *driver_manifest(struct run *r, size_t *len);
 

@@ -241,6 +241,25 @@ static struct obj_file *generate(struct run *r)
 	}
 }
 
+/* --emit ir: all functions at once. How much stack they need does not show here: --ir says so where it is too much. */
+int generate_ir(struct run *r)
+{
+	struct build_opts opts = { .static_sets = r->o->fb.static_sets,
+				   .dispatch = r->o->level == OPT_O2 };
+	const struct obj_overs none = { 0 };
+	struct lessons l = { 0 };
+
+	strmap_init(&l.refused, r->arena);
+	small_limits(getenv("NFT2BPF_LIMITS"));
+	for (;;) {
+		r->ir = build_module(r->arena, &r->diag, r->plan, &opts);
+		if (!r->ir->unfuse && !r->ir->too_large.n)
+			return 0;
+		if (learn(r, &l, NULL, &none))
+			return 1;
+	}
+}
+
 /* --ir: there is nowhere else for what does not fit. */
 static struct obj_file *whole(struct run *r)
 {

@@ -105,8 +105,6 @@ int stage_split(struct run *r)
 /* The IR as a whole, where it is wanted; else each function is generated as soon as it is built: stage_generate(). */
 int stage_build(struct run *r)
 {
-	struct build_opts opts = { .static_sets = r->o->fb.static_sets,
-				   .dispatch = r->o->level == OPT_O2 };
 	size_t len;
 	char *text;
 
@@ -115,9 +113,7 @@ int stage_build(struct run *r)
 		r->ir = text ? ir_parse(r->arena, &r->diag, r->o->ir, text, len) : NULL;
 		return r->ir ? 0 : 1;
 	}
-	if (r->o->emit == EMIT_IR)
-		r->ir = build_module(r->arena, &r->diag, r->plan, &opts);
-	return 0;
+	return r->o->emit == EMIT_IR ? generate_ir(r) : 0;
 }
 
 static void canonical_rule(struct rule *r)

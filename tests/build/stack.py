@@ -93,6 +93,13 @@ def main():
             report = report_of(d, fused(rules), [level], limits)
             check(report and report["totals"]["programs"] == want and report["totals"]["bpf"] == 3 * rules,
                   "three chains of %d rules, %s, limits %s: %d programs" % (rules, level, limits, want))
+        for name, text, limits, want in (("fifteen by twelve jumps", tree(15, 12), None, 0), ("three chains", fused(9), None, 1), ("three chains, cut", fused(9), "100,150", 3)):
+            path = os.path.join(d, "ir.nft")
+            with open(path, "w") as f:
+                f.write(text)
+            env = dict(os.environ, **({"NFT2BPF_LIMITS": limits} if limits else {}))
+            p = subprocess.run([BIN, "--partial", "always", "--emit", "ir", path], env=env, capture_output=True, text=True, timeout=100)
+            check(p.returncode == 0 and p.stdout.count(" program ") == want, "%s as IR: %d programs" % (name, want))
     print("1..%d" % number)
     return bad != 0
 
