@@ -25,6 +25,7 @@ struct said {
 	enum binds { BINDS_OR, BINDS_XOR, BINDS_AND, BINDS_SHIFT, BINDS_ALL } last;
 	uint32_t how, type; /* of the constants */
 	bool host;
+	bool unsayable; /* nft has no words for a constant */
 };
 
 static void bracket(struct said *s)
@@ -47,6 +48,9 @@ static void say_op(struct said *s, enum binds op, const char *sign)
 
 static void say_const(struct said *s, enum binds op, const char *sign, const struct data *d)
 {
+	/* every other number is 1 to nft */
+	if (s->type == TYPE_BOOLEAN && pv_number(d->b, d->len, s->host) > 1)
+		s->unsayable = true;
 	say_op(s, op, sign);
 	pv_data(s->out, s->how, s->type, s->host, d->b, d->len);
 }
@@ -231,5 +235,5 @@ bool pl_text(struct pstate *ps, const struct pval *v, uint32_t skip_ops, struct 
 				return false;
 		}
 	}
-	return true;
+	return !s.unsayable;
 }

@@ -234,7 +234,7 @@ static struct tx *ev_binop(struct sema *s, struct ast_expr *e)
 	uint32_t outer_len = s->ctx.len, len;
 	const struct dtype *type;
 	enum byte_order order;
-	struct ectx c = s->ctx;
+	struct ectx c = s->ctx, left;
 	bool shift = e->bin_op == BIN_LSHIFT || e->bin_op == BIN_RSHIFT;
 
 	if (e->depth > 16) {
@@ -244,6 +244,7 @@ static struct tx *ev_binop(struct sema *s, struct ast_expr *e)
 	l = ev(s, e->bin.left);
 	if (!l)
 		return NULL;
+	left = s->ctx;
 	if (!type_is_integer(l->type) && l->type->base != BASE_STRING) {
 		diag_error2(s->diag, l->loc, e->loc, "binary operation is undefined for %s types",
 			    l->type->desc);
@@ -266,7 +267,8 @@ static struct tx *ev_binop(struct sema *s, struct ast_expr *e)
 	r = ev(s, e->bin.right);
 	if (!r)
 		return NULL;
-	s->ctx = c;
+	/* what the leftmost operand is decides how all words and numbers of the chain are read, as with nft */
+	s->ctx = !shift && l->kind != TX_VALUE && r->kind == TX_VALUE ? left : c;
 	if (!c.type)
 		ctx_set(s, shift ? type_of(TYPE_INTEGER) : l->type, l->order, l->len, 0);
 	if (shift)
