@@ -219,6 +219,7 @@ static void lower_rule(struct bld *b, const struct rule *r, struct rule_act act,
 {
 	uint32_t n = act.act == RULE_PUNT ? act.n_match : r->exprs.n;
 
+	BUG_ON(act.act == RULE_PUNT && (b->prog->then || b->prog->behind));
 	b->c.rule = r;
 	b->brk = next;
 	b->dead = false;

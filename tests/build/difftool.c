@@ -179,15 +179,6 @@ static bool check_vm(struct pair *p, const struct plan_prog *prog, const struct 
 	return false;
 }
 
-/* Of any of the base chains that the program stands for. */
-static bool is_punt(const struct plan_prog *prog, const struct rule *r)
-{
-	for (; prog; prog = prog->then)
-		if (prog->base->table == r->chain->table && plan_act(prog, r).act == RULE_PUNT)
-			return true;
-	return false;
-}
-
 /* Whether all went on alike, so that states may be compared further on. */
 static bool check_packet(struct pair *p, const struct plan_prog *prog, const struct pkt *k)
 {
@@ -206,7 +197,8 @@ static bool check_packet(struct pair *p, const struct plan_prog *prog, const str
 		report(prog, k, "optimised IR", opt, got, want.rule);
 		return false;
 	}
-	if (got >= 0 && p->ir->end && p->ir->end->rule && is_punt(prog, p->ir->end->rule)) {
+	if (got >= 0 && p->ir->end && p->ir->end->rule &&
+	    plan_act(prog, p->ir->end->rule).act == RULE_PUNT) {
 		n_punts++;
 		return false;
 	}
@@ -280,6 +272,24 @@ static void check_prog(struct arena *a, const struct ruleset *rs, const struct i
 	}
 	compare_counters(&p, m);
 	pair_close(&p);
+}
+
+/* Base chains of one priority become one program if no rule of theirs is left to others, as the splitter has it. */
+static void fuse_whole(struct plan *plan)
+{
+	int32_t apart = INT32_MAX;
+
+	vec_foreach(&plan->progs, it) {
+		const struct table *t = (*it)->base->table;
+		bool whole = true;
+
+		vec_foreach(&t->chains, c)
+			vec_foreach(&(*c)->rules, r)
+				whole = whole && plan_act(*it, *r).act != RULE_PUNT;
+		if (!whole)
+			(*it)->prio = apart--;
+	}
+	plan_fuse(plan);
 }
 
 static char *read_all(struct arena *a, size_t *len)
@@ -364,7 +374,7 @@ int main(int argc, char **argv)
 			return 1;
 		plan = fo.can_lower ? fb_plan(rs, &fo) : plain_plan(rs, NULL);
 		if (!small)
-			plan_fuse(plan);
+			fuse_whole(plan);
 		o.dispatch = level == OPT_O2;
 		o.dispatch = false;
 		m = build_module(a, &d, plan, &o);
