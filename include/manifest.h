@@ -21,8 +21,8 @@ struct mf_prog {
 	int32_t prio;			    /* of the base chain it stands for */
 	const char *family, *table, *chain; /* that base chain */
 	bool residual;			    /* the fallback holds a residual chain behind it */
-	const char *
-		then; /* base chains that it stands for too, in the order in which they run: "inet t c, ip u d"; NULL: none */
+	/* Base chains that it stands for too, in the order in which they run: "inet t c, ip u d"; NULL: none. */
+	const char *then;
 };
 
 enum mf_state_kind { MF_COUNTER, MF_LIMIT, MF_QUOTA, MF_LAST, MF_NUMGEN };

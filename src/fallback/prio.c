@@ -46,8 +46,8 @@ static bool place_lowest(struct sp_base *b, int32_t ceiling)
 	return true;
 }
 
-#define FUSED_MAX                                                                                  \
-	2000 /* rules of one program: larger ones are cut into several, and a link is little of what they cost */
+/* Rules of one program. Larger ones are cut into several, and a link is little of what they cost. */
+#define FUSED_MAX 2000
 
 /* Whether b becomes one program with what stands behind it at that priority. */
 static bool fuses(const struct split *s, struct sp_base *b, int32_t ceiling)

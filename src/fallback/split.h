@@ -90,8 +90,7 @@ struct sp_base {
 	bool writes;		   /* its rules change packets, marks or conntrack */
 	struct sp_resid *res;	   /* the residual text's parts */
 	int32_t link_prio, res_prio;
-	uint32_t
-		n_fused; /* rules that its program has, with those of the programs that it is fused with */
+	uint32_t n_fused; /* rules of its program, with those of what is fused behind it */
 	bool placed;
 	double ns_nft, ns_split;
 };

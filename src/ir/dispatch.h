@@ -57,10 +57,9 @@ struct dchain {
 	struct strmap points;
 	uint32_t point_sizes;
 	VEC(const struct drule *) wide;
-	struct mix *mix; /* classification of the rules from here on; NULL: none */
-	uint32_t no_mix; /* before this rule none is worth it */
-	uint32_t peeled,
-		peeled_at; /* rules that were left alone, the last of them; see dispatch_peel() */
+	struct mix *mix;	    /* classification of the rules from here on; NULL: none */
+	uint32_t no_mix;	    /* before this rule none is worth it */
+	uint32_t peeled, peeled_at; /* how many rules dispatch_peel() left alone; the last one */
 };
 
 /* What the rule says, in d->tmp; NULL: something that no lookup can do. */

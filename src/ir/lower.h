@@ -88,13 +88,12 @@ struct bld {
 	uint32_t n_prog; /* of the plan: which program is at hand; of fused ones the first */
 
 	struct ir_cur c;
-	bool dead;	      /* nothing of this rule can be reached any more */
-	struct ir_block *brk; /* next rule */
-	struct ir_block *end; /* end of the chain at hand */
-	struct ir_block *
-		accepted; /* where the program fused behind this one begins; NULL: accept is final */
-	struct bpos *pos; /* the chain at hand, next: the rule behind the one at hand */
-	uint32_t level;	  /* chains lowered in place around it */
+	bool dead;		   /* nothing of this rule can be reached any more */
+	struct ir_block *brk;	   /* next rule */
+	struct ir_block *end;	   /* end of the chain at hand */
+	struct ir_block *accepted; /* the next of fused programs; NULL: accept is final */
+	struct bpos *pos;	   /* the chain at hand, next: the rule behind the one at hand */
+	uint32_t level;		   /* chains lowered in place around it */
 	uint32_t uncut;	  /* around it something that no part and no program may go on from */
 	uint64_t callees; /* instructions of the functions that this one calls */
 	const struct binfo *info; /* IPv6: packet information that holds here; NULL: none */
