@@ -440,7 +440,8 @@ struct ast_set { /* set or map */
 	struct ast_type *key, *data; /* data: maps; verdict maps have the name "verdict" */
 	const char *
 		obj; /* object maps: "counter", "quota", "limit", "ct helper" ..., "secmark", "synproxy" */
-	uint32_t flags; /* enum ast_set_flag */
+	/* enum ast_set_flag: of a set the last line of flags, of a map all of them, as with nft */
+	uint32_t flags, all_flags;
 	bool has_flags, auto_merge;
 	bool has_timeout, has_gc, has_size;
 	uint64_t timeout, gc_interval; /* ms */

@@ -70,7 +70,8 @@ uint32_t fb_strict_count(const struct plan *p);
 struct fb_print_opts {
 	bool listing; /* as `nft list` has it: blank lines between blocks, priorities by name */
 	bool zero; /* counters, quotas and last start from nothing instead of from their values */
-	bool elements; /* element values of named sets (always for anonymous ones) */
+	bool elements;	/* element values of named sets (always for anonymous ones) */
+	bool keep_sets; /* the element of an anonymous set of one is said twice: it is read as a set then, else as a comparison */
 	/* fb_print_table()'s own: it has given names to the nameless sets of rules that are written by their attributes */
 	bool named;
 };

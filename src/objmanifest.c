@@ -88,7 +88,7 @@ static bool has_large_set(const struct ruleset *rs)
 
 static bool print_text(struct run *r, bool large, struct sbuf *s)
 {
-	struct fb_print_opts opts = { .elements = true };
+	struct fb_print_opts opts = { .elements = true, .keep_sets = true };
 
 	vec_foreach(&r->rs->tables, t)
 		vec_foreach(&(*t)->sets, it)

@@ -299,7 +299,9 @@ static void sort_key(const struct set *s, const struct etype *ty, bool listing, 
 	}
 	for (uint32_t i = 0; i < n && off < DATA_MAX; i++) {
 		uint32_t len = MIN(ty[i].len, DATA_MAX - off), k;
-		bool turn = ty[i].host && ty[i].t != TYPE_IFNAME && ty[i].t != TYPE_STRING;
+		bool text = ty[i].t == TYPE_IFNAME || ty[i].t == TYPE_STRING;
+		bool turn = ty[i].host &&
+			    (n > 1 || !text); /* in concatenations names are numbers */
 
 		for (k = 0; k < len; k++)
 			x->key[off + k] = x->el->key.b[off + (turn ? len - 1 - k : k)];
@@ -368,6 +370,15 @@ static uint32_t per_line(const struct set *s, const struct etype *ty)
 	}
 }
 
+/* A set of one element, which a reader takes for that element. */
+static bool is_lone(const struct set *s)
+{
+	const struct set_elem *el = s->elems.n == 1 ? s->elems.v[0] : NULL;
+
+	return el && s->flags & SET_ANONYMOUS && !(s->flags & (SET_MAP | SET_OBJECT)) &&
+	       !el->n_exprs && !el->has_timeout && !el->comment;
+}
+
 bool pe_elems(const struct set *s, const struct fb_print_opts *o, struct pval **key, uint32_t n_key,
 	      struct pval *data, struct sbuf *out)
 {
@@ -388,6 +399,10 @@ bool pe_elems(const struct set *s, const struct fb_print_opts *o, struct pval **
 			sb_puts(out, i % line ? ", " : ",\n\t\t\t     ");
 		if (!elem_text(s, ty, v[i], o, data, out))
 			return false;
+	}
+	if (o->keep_sets && is_lone(s)) {
+		sb_puts(out, ", ");
+		elem_text(s, ty, v[0], o, data, out);
 	}
 	sb_puts(out, " }");
 	return s->elems.n;

@@ -36,6 +36,7 @@ struct ast_prio *prio_name(struct parser *p, struct loc loc, struct ast_expr *e,
 struct ast_set *name_set(struct parser *p, const char *name, struct loc nloc, struct loc loc,
 			 bool is_map);
 void set_type(struct parser *p, struct ast_type *key, struct ast_type *data);
+void set_flags_line(struct parser *p, uint32_t flags);
 struct ast_type *type_add(struct parser *p, struct ast_type *t, const char *name, struct loc loc);
 struct ast_type *typeof_type(struct parser *p, struct ast_expr *e);
 struct ast_type *typeof_data(struct parser *p, struct ast_expr *e);

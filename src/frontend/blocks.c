@@ -229,6 +229,8 @@ struct ast_set *name_set(struct parser *p, const char *name, struct loc nloc, st
 	s->name_loc = nloc;
 	s->loc = loc;
 	s->is_map = is_map;
+	if (is_map)
+		s->flags = s->all_flags;
 	if (is_map && s->key && !s->data && !s->obj)
 		p_error(p, s->key->loc, "map %s has no type of data: `type key : data`", name);
 	if (!is_map && s->key && (s->data || s->obj))
@@ -299,6 +301,13 @@ static const char *object_word(const struct ast_type *t)
 				return kinds[i];
 	}
 	return NULL;
+}
+
+void set_flags_line(struct parser *p, uint32_t flags)
+{
+	p->set->flags = flags;
+	p->set->all_flags |= flags;
+	p->set->has_flags = true;
 }
 
 void set_type(struct parser *p, struct ast_type *key, struct ast_type *data)

@@ -341,7 +341,7 @@ set_block:
 |	set_block T_TYPEOF concat_expr ':' concat_expr sep	{ set_type(p, typeof_type(p, $3), typeof_data(p, $5)); }
 |	set_block T_TYPEOF concat_expr ':' T_INTERVAL concat_expr sep	{ set_typeof_interval(p, $3, $6); }
 |	set_block T_TYPEOF concat_expr ':' obj_word sep	{ set_type(p, typeof_type(p, $3), NULL); p->set->obj = $5; }
-|	set_block T_FLAGS set_flags sep	{ p->set->flags |= (uint32_t)$3; p->set->has_flags = true; }
+|	set_block T_FLAGS set_flags sep	{ set_flags_line(p, (uint32_t)$3); }
 |	set_block T_TIMEOUT time_ms sep	{ p->set->timeout = $3; p->set->has_timeout = true; }
 |	set_block T_GC_INTERVAL time_ms sep	{ p->set->gc_interval = $3; p->set->has_gc = true; }
 |	set_block T_SIZE T_NUM sep	{ p->set->size = num32(p, @3, $3, UINT32_MAX, "size"); p->set->has_size = true; }

@@ -107,7 +107,7 @@ def main():
     print("# %s, compared %s" % (version[0] if version else "nft", "line for line" if exact else "after reading it back"))
     bad = 0
     with tempfile.TemporaryDirectory(prefix="list.") as top:
-        paths = [p for p in sys.argv[4:] if not own.fewer(p)]
+        paths = [p for p in sys.argv[4:] if not own.fewer(p) or os.path.exists(p[:-3] + "list")]
         for n, path in enumerate(paths, 1):
             good, detail = test(os.path.abspath(path), top, exact)
             bad += not good
