@@ -371,6 +371,13 @@ static void note_icmp_set(struct pstate *ps, const struct pval *v, const struct 
 }
 
 /* `ip saddr vmap`, `ip saddr map`: the value of a data map goes to a register. */
+/* A set of one flag: without an operator, older versions of nft take a field with any others for a match. */
+static bool one_flag(const struct pstate *ps, const struct set *s, const struct pval *v)
+{
+	return !ps->o->listing && s->flags & SET_ANONYMOUS && s->elems.n == 1 &&
+	       type_is_flags(pl_value_type(v));
+}
+
 static bool pm_lookup(struct pstate *ps, const struct expr *e)
 {
 	const struct set *s = e->lookup.set;
@@ -382,7 +389,9 @@ static bool pm_lookup(struct pstate *ps, const struct expr *e)
 	if (!pm_concat(ps, e->lookup.sreg, s, key, &n, &b))
 		return false;
 	if (e->lookup.dreg == REG_NONE) {
-		sb_puts(&b, e->lookup.inv ? " != " : n == 1 && computed(ps, key[0]) ? " == " : " ");
+		bool equal = n == 1 && (computed(ps, key[0]) || one_flag(ps, s, key[0]));
+
+		sb_puts(&b, e->lookup.inv ? " != " : equal ? " == " : " ");
 	} else {
 		sb_puts(&b, e->lookup.dreg == REG_VERDICT ? " vmap " : " map ");
 	}
