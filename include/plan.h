@@ -47,7 +47,7 @@ struct plan_prog {
 	uint8_t sparing;
 	/*
 	 * Fused with the program of the base chain that runs next, of the same priority and whole in BPF like this one: where this
-	 * one accepts, that one decides. It has no code and no link of its own then. NULL: there is none.
+	 * one accepts, that one decides, which has no code and no link of its own. NULL: there is none.
 	 */
 	const struct plan_prog *then;
 	bool behind; /* it is another's `then` */

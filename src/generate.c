@@ -149,6 +149,12 @@ static void print_way(const struct run *r, const struct obj_file *o, const struc
 	fputc('\n', stderr);
 }
 
+static void spare(struct run *r, struct lessons *l)
+{
+	vec_foreach(&r->plan->progs, p)
+		(*p)->sparing = lesson_of(r, l, *p)->sparing;
+}
+
 static int plan_again(struct run *r, struct lessons *l)
 {
 	struct fb_options fb = r->o->fb;
@@ -159,8 +165,7 @@ static int plan_again(struct run *r, struct lessons *l)
 	r->plan = fb_plan(r->rs, &fb);
 	if (!r->plan)
 		return -1;
-	vec_foreach(&r->plan->progs, p)
-		(*p)->sparing = lesson_of(r, l, *p)->sparing;
+	spare(r, l);
 	return 0;
 }
 
@@ -204,8 +209,7 @@ static int learn(struct run *r, struct lessons *l, const struct obj_file *o,
 		l->refusals++;
 		return plan_again(r, l);
 	}
-	vec_foreach(&r->plan->progs, p)
-		(*p)->sparing = lesson_of(r, l, *p)->sparing;
+	spare(r, l);
 	return 0;
 }
 
