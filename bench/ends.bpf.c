@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: (GPL-2.0-or-later OR BSD-2-Clause)
-/* What stands around a measurement: the XDP program that feeds frames into the stack, the hook that ends every packet, and a hook that
- * does nothing: what any BPF link costs. */
+/*
+ * What stands around a measurement: the XDP program that feeds frames into the stack, the hook that
+ * ends every packet, and a hook that does nothing: what any BPF link costs.
+ */
 #include <linux/bpf.h>
 
 #include <bpf/bpf_helpers.h>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: (GPL-2.0-or-later OR BSD-2-Clause)
 /*
- * conn: what conntrack keeps of a connection outside of struct nf_conn's own fields: counters, labels, the helper. The caller knows
- * that the packet has an entry.
+ * conn: what conntrack keeps of a connection outside of struct nf_conn's own fields: counters,
+ * labels, the helper. The caller knows that the packet has an entry.
  */
 #include "n2b.h"
 
@@ -65,7 +65,10 @@ N2B_GLOBAL __u64 n2b_ct_label(struct bpf_nf_ctx *ctx, __u32 half)
 	return labels ? n2b_at(__u64, labels + (half & 1) * 8) : 0;
 }
 
-/* The first 8 bytes (half 0) or the next (1) of the name of the helper that expected this connection; 0: none did. */
+/*
+ * The first 8 bytes (half 0) or the next (1) of the name of the helper that expected this
+ * connection; 0: none did.
+ */
 N2B_GLOBAL __u64 n2b_ct_helper(struct bpf_nf_ctx *ctx, __u32 half)
 {
 	__u64 master = N2B_FIELD(__u64, entry(ctx), nf_conn, master), help, helper;

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: (GPL-2.0-or-later OR BSD-2-Clause)
 /*
- * elem: new elements of sets that packets fill. A function here gets a map from its caller, which only a static one can; it is verified
- * with each of them.
+ * elem: new elements of sets that packets fill. A function here gets a map from its caller, which
+ * only a static one can; it is verified with each of them.
  *
- * A value begins with the time of bpf_ktime_get_ns() at which the element expires, 0: never, 1: someone is taking it out.
+ * A value begins with the time of bpf_ktime_get_ns() at which the element expires, 0: never, 1:
+ * someone is taking it out.
  */
 #include "n2b.h"
 
@@ -33,8 +34,9 @@ static __always_inline int sweep(void *map, __u64 *swept)
 }
 
 /*
- * The element with that key, which was not there a moment ago: made with this value, or by another CPU just now. NULL: the set is full.
- * swept: a state of the set's own where its elements time out, else NULL.
+ * The element with that key, which was not there a moment ago: made with this value, or by another
+ * CPU just now. NULL: the set is full. swept: a state of the set's own where its elements time out,
+ * else NULL.
  */
 static __attribute__((noinline, used)) __u64 *n2b_make(void *map, const void *key,
 						       const void *value, __u64 *swept)

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: (GPL-2.0-or-later OR BSD-2-Clause)
 /*
- * exthdr: finds IPv6 extension headers, options of IPv4, TCP and DCCP, and SCTP chunks as nf_tables' exthdr expression does.
+ * exthdr: finds IPv6 extension headers, options of IPv4, TCP and DCCP, and SCTP chunks as
+ * nf_tables' exthdr expression does.
  *
- * Results: bits 0-31 the offset in the packet, bit 32 found, bits 33-48 (TCP, SCTP) how many bytes are there, so that the caller
- * can tell a field past the end; else 0.
+ * Results: bits 0-31 the offset in the packet, bit 32 found, bits 33-48 (TCP, SCTP) how many bytes
+ * are there, so that the caller can tell a field past the end; else 0.
  */
 #include "n2b.h"
 
@@ -37,7 +38,7 @@ struct find {
 	__u16 len; /* of what was found */
 };
 
-/* -- IPv6 ---------------------------------------------------------------------------------------------------- */
+/* -- IPv6 -------------------------------------------------------------------------------------- */
 
 static long step6(__u32 i, void *data)
 {
@@ -88,7 +89,7 @@ N2B_GLOBAL __u64 n2b_ip6_find(struct bpf_nf_ctx *ctx, __u32 target)
 	return f.found ? f.off | FOUND : 0;
 }
 
-/* -- TCP ----------------------------------------------------------------------------------------------------- */
+/* -- TCP --------------------------------------------------------------------------------------- */
 
 static long step_tcp(__u32 i, void *data)
 {
@@ -116,7 +117,10 @@ static long step_tcp(__u32 i, void *data)
 	return 0;
 }
 
-/* Option `target` of the TCP header at thoff (the caller knows that it is TCP and no later fragment). */
+/*
+ * Option `target` of the TCP header at thoff (the caller knows that it is TCP and no later
+ * fragment).
+ */
 N2B_GLOBAL __u64 n2b_tcp_opt(struct bpf_nf_ctx *ctx, __u32 thoff, __u32 target)
 {
 	struct sk_buff *skb = ctx->skb;
@@ -132,7 +136,7 @@ N2B_GLOBAL __u64 n2b_tcp_opt(struct bpf_nf_ctx *ctx, __u32 thoff, __u32 target)
 	return f.found ? f.off | FOUND | (__u64)f.len << 33 : 0;
 }
 
-/* -- SCTP ---------------------------------------------------------------------------------------------------- */
+/* -- SCTP -------------------------------------------------------------------------------------- */
 
 static long step_sctp(__u32 i, void *data)
 {
@@ -153,8 +157,9 @@ static long step_sctp(__u32 i, void *data)
 }
 
 /*
- * The first chunk of kind `target` behind the SCTP header at thoff. Its presence counts even where the packet ends before it does; a field of
- * it is there only if the length reaches over it and the whole chunk is in the packet.
+ * The first chunk of kind `target` behind the SCTP header at thoff. Its presence counts even where
+ * the packet ends before it does; a field of it is there only if the length reaches over it and the
+ * whole chunk is in the packet.
  */
 N2B_GLOBAL __u64 n2b_sctp_chunk(struct bpf_nf_ctx *ctx, __u32 thoff, __u32 target)
 {
@@ -164,7 +169,7 @@ N2B_GLOBAL __u64 n2b_sctp_chunk(struct bpf_nf_ctx *ctx, __u32 thoff, __u32 targe
 	return f.found ? f.off | FOUND | (__u64)f.len << 33 : 0;
 }
 
-/* -- DCCP ---------------------------------------------------------------------------------------------------- */
+/* -- DCCP -------------------------------------------------------------------------------------- */
 
 static long step_dccp(__u32 i, void *data)
 {
@@ -221,7 +226,7 @@ N2B_GLOBAL __u64 n2b_dccp_opt(struct bpf_nf_ctx *ctx, __u32 thoff, __u32 target)
 	return f.found;
 }
 
-/* -- IPv4 ---------------------------------------------------------------------------------------------------- */
+/* -- IPv4 -------------------------------------------------------------------------------------- */
 
 enum {
 	OPT_END,
@@ -242,8 +247,9 @@ struct options {
 };
 
 /*
- * Whether the running task has CAP_NET_RAW in the network namespace's user namespace: nf_tables compiles options as if that task
- * had given them, and only such a task may give those that the kernel does not know.
+ * Whether the running task has CAP_NET_RAW in the network namespace's user namespace: nf_tables
+ * compiles options as if that task had given them, and only such a task may give those that the
+ * kernel does not know.
  */
 static __always_inline bool net_raw(struct bpf_nf_ctx *ctx)
 {
@@ -286,7 +292,10 @@ static __always_inline bool timestamp_ok(const struct options *o, __u8 len, __u8
 	}
 }
 
-/* One option with a length at o->off, `at` from the network header; false: the options are malformed. */
+/*
+ * One option with a length at o->off, `at` from the network header; false: the options are
+ * malformed.
+ */
 static __always_inline bool option(struct options *o, __u8 kind, __u8 len, __u8 at)
 {
 	struct sk_buff *skb = o->ctx->skb;
@@ -321,7 +330,8 @@ static __always_inline bool option(struct options *o, __u8 kind, __u8 len, __u8 
 		if (!ptr && !flags)
 			o->ra = at;
 		return true;
-	case OPT_CIPSO: /* of a domain that is not defined, as all are unless someone labels packets */
+	/* of a domain that is not defined, as all are unless someone labels packets */
+	case OPT_CIPSO:
 		return false;
 	default:
 		return o->capable;
@@ -355,7 +365,10 @@ static long step_ip4(__u32 i, void *data)
 	return 0;
 }
 
-/* Option `target` of the IPv4 header, where all options are well formed. The caller tests that it reads inside the packet. */
+/*
+ * Option `target` of the IPv4 header, where all options are well formed. The caller tests that it
+ * reads inside the packet.
+ */
 N2B_GLOBAL __u64 n2b_ip4_opt(struct bpf_nf_ctx *ctx, __u32 target)
 {
 	struct sk_buff *skb = ctx->skb;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: (GPL-2.0-or-later OR BSD-2-Clause)
 /*
- * ip6: the walk over IPv6 extension headers, with the results that nf_tables' packet information has; and the headers inside of a
- * tunnel, which end in the same walk.
+ * ip6: the walk over IPv6 extension headers, with the results that nf_tables' packet information
+ * has; and the headers inside of a tunnel, which end in the same walk.
  */
 #include "n2b.h"
 
@@ -14,7 +14,10 @@ enum {
 	NH_DEST = 60,
 };
 
-/* Every header has 8 bytes or more, and past offset 65535 the packet counts as without transport header. */
+/*
+ * Every header has 8 bytes or more, and past offset 65535 the packet counts as without transport
+ * header.
+ */
 #define MAX_HEADERS 8192
 
 struct walk {
@@ -54,7 +57,10 @@ static long step(__u32 i, void *data)
 	if (nh == NH_FRAGMENT) {
 		frag = bpf_ntohs(frag) & ~7;
 		if (frag) {
-			/* A later fragment: what follows is no header. Known only if the chain ends here. */
+			/*
+			 * A later fragment: what follows is no header. Known only if the chain ends
+			 * here.
+			 */
 			w->bad = is_ext(next) && next != NH_NONE;
 			w->fragoff = frag;
 			w->nexthdr = next;
@@ -87,15 +93,16 @@ static __always_inline __u64 walk_from(struct bpf_nf_ctx *ctx, __u32 nhoff)
 }
 
 /*
- * Result: bits 0-15 offset of the transport header, 16-23 its protocol, 24 a later fragment, 25 all this is known (else the
- * packet has no transport protocol for nf_tables). A later fragment has offset 0.
+ * Result: bits 0-15 offset of the transport header, 16-23 its protocol, 24 a later fragment, 25 all
+ * this is known (else the packet has no transport protocol for nf_tables). A later fragment has
+ * offset 0.
  */
 N2B_GLOBAL __u64 n2b_ip6_walk(struct bpf_nf_ctx *ctx)
 {
 	return walk_from(ctx, 0);
 }
 
-/* -- inside of a tunnel -------------------------------------------------------------------------------------- */
+/* -- inside of a tunnel ------------------------------------------------------------------------ */
 
 enum { INNER_HDRSIZE = 1, INNER_LL = 2, INNER_NH = 4, INNER_TH = 8 };
 enum { INNER_GENEVE = 2 };
@@ -144,9 +151,10 @@ static __always_inline __u64 inner_net(struct bpf_nf_ctx *ctx, __u32 nhoff, bool
 }
 
 /*
- * What is inside of a tunnel that begins at inneroff, behind the outer transport header (protocol proto); kind: type | header
- * bytes << 8 | flags << 16, as nf_tables' inner expression has them. Bits 0-19 network header, 20-39 transport header (both from the
- * packet's start), 40-47 its protocol, 48 there is one, 49 IPv6, 50 behind a VLAN tag, 51 all well; else 0.
+ * What is inside of a tunnel that begins at inneroff, behind the outer transport header (protocol
+ * proto); kind: type | header bytes << 8 | flags << 16, as nf_tables' inner expression has them.
+ * Bits 0-19 network header, 20-39 transport header (both from the packet's start), 40-47 its
+ * protocol, 48 there is one, 49 IPv6, 50 behind a VLAN tag, 51 all well; else 0.
  */
 N2B_GLOBAL __u64 n2b_tunnel(struct bpf_nf_ctx *ctx, __u32 inneroff, __u32 proto, __u32 kind)
 {

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: (GPL-2.0-or-later OR BSD-2-Clause)
 /*
- * meta: what nf_tables reads beside the packet and a program reaches only over several structures: the socket's owner, the route,
- * the wall clock, the link layer with its VLAN tag put back.
+ * meta: what nf_tables reads beside the packet and a program reaches only over several structures:
+ * the socket's owner, the route, the wall clock, the link layer with its VLAN tag put back.
  *
- * Results of 32 bits that may be missing carry bit 32 when they are there. Structures are read through their addresses as
- * numbers: an address that does not exist gives 0.
+ * Results of 32 bits that may be missing carry bit 32 when they are there. Structures are read
+ * through their addresses as numbers: an address that does not exist gives 0.
  */
 #include "n2b.h"
 
@@ -13,11 +13,14 @@
 #define N2B_FIELD(type, base, st, member)                                                          \
 	n2b_at(type, (base) + bpf_core_field_offset(struct st, member))
 
-/* -- sockets ------------------------------------------------------------------------------------------------- */
+/* -- sockets ----------------------------------------------------------------------------------- */
 
 enum { TIME_WAIT = 6, NEW_SYN_RECV = 12 };
 
-/* The packet's full socket, of a request its listener, if it belongs to the hook's network namespace; else 0. */
+/*
+ * The packet's full socket, of a request its listener, if it belongs to the hook's network
+ * namespace; else 0.
+ */
 static __always_inline __u64 full_sk(struct bpf_nf_ctx *ctx)
 {
 	__u64 sk = (__u64)ctx->skb->sk, net = (__u64)ctx->state->net;
@@ -111,8 +114,8 @@ static __always_inline bool transparent(__u64 sk, __u8 state)
 }
 
 /*
- * What nf_tables' socket expression finds (key: transparent 0, mark 1, wildcard 2) where it has no device to look a socket up for: at
- * the output hook.
+ * What nf_tables' socket expression finds (key: transparent 0, mark 1, wildcard 2) where it has no
+ * device to look a socket up for: at the output hook.
  */
 N2B_GLOBAL __u64 n2b_socket(struct bpf_nf_ctx *ctx, __u32 key, __u32 ip6)
 {
@@ -134,7 +137,7 @@ N2B_GLOBAL __u64 n2b_socket(struct bpf_nf_ctx *ctx, __u32 key, __u32 ip6)
 	return ((n2b_at(__u64, any) | n2b_at(__u64, any + 8)) == 0) | FOUND;
 }
 
-/* -- the skb ------------------------------------------------------------------------------------------------- */
+/* -- the skb ----------------------------------------------------------------------------------- */
 
 /* The index of the port of a VRF that the packet came through; 0: none. */
 N2B_GLOBAL __u64 n2b_sdif(struct bpf_nf_ctx *ctx, __u32 ip6)
@@ -199,7 +202,10 @@ N2B_GLOBAL __u64 n2b_secpath(struct bpf_nf_ctx *ctx)
 	return ext >> (bpf_core_enum_value(enum skb_ext_id, SKB_EXT_SEC_PATH) & 7) & 1;
 }
 
-/* A byte of the link layer, counted from the MAC header, from the linear part in front of the packet or from the packet. */
+/*
+ * A byte of the link layer, counted from the MAC header, from the linear part in front of the
+ * packet or from the packet.
+ */
 static __always_inline __u8 link_byte(struct sk_buff *skb, __u32 pos, bool *ok)
 {
 	__u64 at = (__u64)skb->head + skb->mac_header + pos, data = (__u64)skb->data;
@@ -210,8 +216,9 @@ static __always_inline __u8 link_byte(struct sk_buff *skb, __u32 pos, bool *ok)
 }
 
 /*
- * n bytes (1 to 4) at `off` of the link layer. A tag that the skb carries apart (if `end`, where the whole load of which these are
- * a part ends, reaches behind the addresses) is put back: 12 bytes of addresses, the tag's kind and value, the packet's protocol.
+ * n bytes (1 to 4) at `off` of the link layer. A tag that the skb carries apart (if `end`, where
+ * the whole load of which these are a part ends, reaches behind the addresses) is put back: 12
+ * bytes of addresses, the tag's kind and value, the packet's protocol.
  */
 N2B_GLOBAL __u64 n2b_link(struct bpf_nf_ctx *ctx, __u32 off, __u32 n, __u32 end)
 {
@@ -271,7 +278,7 @@ N2B_GLOBAL __u64 n2b_inner(struct bpf_nf_ctx *ctx, __u32 thoff, __u32 proto)
 	}
 }
 
-/* -- routes -------------------------------------------------------------------------------------------------- */
+/* -- routes ------------------------------------------------------------------------------------ */
 
 static __always_inline __u64 dst_of(struct bpf_nf_ctx *ctx)
 {
@@ -337,7 +344,7 @@ N2B_GLOBAL __u64 n2b_nexthop6(struct bpf_nf_ctx *ctx, __u32 word)
 	return n2b_at(__u32, at + word) | FOUND;
 }
 
-/* -- transformations (IPsec) --------------------------------------------------------------------------------- */
+/* -- transformations (IPsec) ------------------------------------------------------------------- */
 
 /* The n-th state that the packet came through; 0: there is none. */
 static __always_inline __u64 state_in(struct bpf_nf_ctx *ctx, __u32 n)
@@ -372,7 +379,10 @@ static __always_inline __u64 state_out(struct bpf_nf_ctx *ctx, __u32 n)
 enum { DADDR4 = 1, DADDR6, SADDR4, SADDR6, REQID, SPI };
 enum { MODE_TUNNEL = 1, MODE_BEET = 4 };
 
-/* Word `word` of property `key` (the kernel's number) of state n of direction `out`; addresses only where the mode has them. */
+/*
+ * Word `word` of property `key` (the kernel's number) of state n of direction `out`; addresses only
+ * where the mode has them.
+ */
 N2B_GLOBAL __u64 n2b_xfrm(struct bpf_nf_ctx *ctx, __u32 key, __u32 out, __u32 n, __u32 word)
 {
 	__u64 state, at;
@@ -399,7 +409,7 @@ N2B_GLOBAL __u64 n2b_xfrm(struct bpf_nf_ctx *ctx, __u32 key, __u32 out, __u32 n,
 	return n2b_at(__u32, at + (word & 3) * 4) | FOUND;
 }
 
-/* -- clock, processor, chance -------------------------------------------------------------------------------- */
+/* -- clock, processor, chance ------------------------------------------------------------------ */
 
 /* A clock's distance from the monotonic one, as the timers of the timer's processor have it. */
 static __always_inline __u64 clock_offset(__u64 cpu_base, __u32 clock)
@@ -420,8 +430,9 @@ static __always_inline __u64 timers_of(__u64 task)
 }
 
 /*
- * The wall clock in ns. BPF has the atomic clock (TAI) but not this one; both differ by whole seconds, which the timers know. The
- * first processor's idle task may have no timer; the first process has one.
+ * The wall clock in ns. BPF has the atomic clock (TAI) but not this one; both differ by whole
+ * seconds, which the timers know. The first processor's idle task may have no timer; the first
+ * process has one.
  */
 static __always_inline __u64 real_ns(void)
 {
@@ -450,8 +461,8 @@ N2B_GLOBAL __u64 n2b_hour(struct bpf_nf_ctx *ctx)
 }
 
 /*
- * Minutes that the kernel's time zone is west of Greenwich. No program can read it, so nft2bpfctl says it when it loads the object, by the
- * kernel configuration's way; 0 where nobody says it.
+ * Minutes that the kernel's time zone is west of Greenwich. No program can read it, so nft2bpfctl
+ * says it when it loads the object, by the kernel configuration's way; 0 where nobody says it.
  */
 extern int CONFIG_NFT2BPF_MINUTESWEST __kconfig __weak;
 

@@ -2,7 +2,8 @@
 /*
  * n2b: what the files of the runtime share: reading packets, turning pointers into numbers.
  *
- * Offsets into packets count from skb->data, which at the hooks of IPv4 and IPv6 is the network header.
+ * Offsets into packets count from skb->data, which at the hooks of IPv4 and IPv6 is the network
+ * header.
  */
 #ifndef N2B_RUNTIME_H
 #define N2B_RUNTIME_H
@@ -30,7 +31,9 @@ struct n2b_buf48 {
 	__u8 b[48];
 };
 
-/* Keeps the compiler from knowing x, so that the verifier sees the test that was just made of it. */
+/*
+ * Keeps the compiler from knowing x, so that the verifier sees the test that was just made of it.
+ */
 #define n2b_hide(x) asm volatile("" : "+r"(x))
 
 /* The pointer as a number the verifier does not connect with memory any more. */
@@ -43,8 +46,9 @@ static __always_inline __u64 n2b_number(const void *p)
 }
 
 /*
- * x, of which the verifier then knows nothing but 32 bits (it takes the difference of two loads for any number). What a loop changes goes
- * through this in each round, so that rounds look alike and the verifier is done after the second.
+ * x, of which the verifier then knows nothing but 32 bits (it takes the difference of two loads for
+ * any number). What a loop changes goes through this in each round, so that rounds look alike and
+ * the verifier is done after the second.
  */
 static __always_inline __u32 n2b_forget(struct sk_buff *skb, __u32 x)
 {
@@ -59,8 +63,8 @@ static __always_inline __u32 n2b_forget(struct sk_buff *skb, __u32 x)
 					bpf_core_type_id_kernel(struct in6_addr)))
 
 /*
- * Copies n bytes (a constant, at most 16) at `off` to dst; false: the packet is too short. The bytes may be in any part of the
- * packet.
+ * Copies n bytes (a constant, at most 16) at `off` to dst; false: the packet is too short. The
+ * bytes may be in any part of the packet.
  */
 static __always_inline bool n2b_bytes(struct sk_buff *skb, __u32 off, void *dst, __u32 n)
 {
@@ -75,8 +79,8 @@ static __always_inline bool n2b_bytes(struct sk_buff *skb, __u32 off, void *dst,
 }
 
 /*
- * The 1, 2 or 4 bytes at `off` as they lie in memory; *ok is cleared when the packet is too short. Both ways meet as a number, since
- * the verifier wants one kind of pointer at each load.
+ * The 1, 2 or 4 bytes at `off` as they lie in memory; *ok is cleared when the packet is too short.
+ * Both ways meet as a number, since the verifier wants one kind of pointer at each load.
  */
 #define N2B_READ(bits)                                                                             \
 	static __always_inline __u##bits n2b_read##bits(struct sk_buff *skb, __u32 off, bool *ok)  \

@@ -21,8 +21,8 @@ static __always_inline __u64 pull(struct bpf_nf_ctx *ctx, __u32 off, __u32 need,
 }
 
 /*
- * Copies bytes [off, min(skb->len, off + need)) into buf, need at most 64, and yields the address of buf as a number; what lies
- * past the end of the packet is left as it is.
+ * Copies bytes [off, min(skb->len, off + need)) into buf, need at most 64, and yields the address
+ * of buf as a number; what lies past the end of the packet is left as it is.
  */
 N2B_GLOBAL __u64 n2b_pull(struct bpf_nf_ctx *ctx, __u32 off, __u32 need, struct n2b_buf *buf)
 {

@@ -1,18 +1,19 @@
 // SPDX-License-Identifier: (GPL-2.0-or-later OR BSD-2-Clause)
 /*
- * state: limits, quotas, number generators and time stamps, each in 8 bytes of a map, zero before first use. They decide as the
- * kernel's expressions do for the same clock and the same order of packets; where the kernel takes a lock, here one compare-and-exchange
- * takes the step or tries again.
+ * state: limits, quotas, number generators and time stamps, each in 8 bytes of a map, zero before
+ * first use. They decide as the kernel's expressions do for the same clock and the same order of
+ * packets; where the kernel takes a lock, here one compare-and-exchange takes the step or tries
+ * again.
  */
 #include "n2b.h"
 
-#define TRIES                                                                                      \
-	64 /* so many others got in between in a row: does not happen, but the verifier wants an end */
+/* So many others got in between in a row: does not happen, but the verifier wants an end. */
+#define TRIES 64
 
 /*
- * The kernel keeps tokens (in ns) and the time they were counted; their difference is enough: the moment at which the bucket would
- * have been empty. now - *empty is what has run in since. 0: never used, the bucket is full.
- * Result: 1 if the bucket held `cost` and now holds so much less; else 0.
+ * The kernel keeps tokens (in ns) and the time they were counted; their difference is enough: the
+ * moment at which the bucket would have been empty. now - *empty is what has run in since. 0: never
+ * used, the bucket is full. Result: 1 if the bucket held `cost` and now holds so much less; else 0.
  */
 N2B_GLOBAL __u64 n2b_limit(struct bpf_nf_ctx *ctx, __u64 *empty, __u64 cost, __u64 max)
 {

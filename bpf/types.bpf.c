@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: (GPL-2.0-or-later OR BSD-2-Clause)
 /*
- * types: compiled for its BTF alone. The object writer copies from it the structures that fields.def names and the prototypes
- * of kernel functions; nothing of this file is linked into an object.
+ * types: compiled for its BTF alone. The object writer copies from it the structures that
+ * fields.def names and the prototypes of kernel functions; nothing of this file is linked into an
+ * object.
  */
 #include "vmlinux_min.h"
 #include <bpf/bpf_helpers.h>
 #include "kfuncs.h"
 
 /*
- * Parameters that point to a structure make clang emit the whole structure, unless it met the pointer as a member before: so
- * structures stand here before those that point to them.
+ * Parameters that point to a structure make clang emit the whole structure, unless it met the
+ * pointer as a member before: so structures stand here before those that point to them.
  */
 int n2b_types(struct rtnl_link_ops *ops, struct net *net, struct sock *sk, struct nf_ct_ext *ext,
 	      struct bpf_spin_lock *lock)

@@ -2,9 +2,10 @@
 /*
  * vmlinux_min: the kernel types that programs touch, as far as they touch them.
  *
- * Names, member names and kinds must be those of the kernel; offsets need not be: libbpf relocates every access when the object
- * is loaded. The object writer takes the types of the programs' own relocations (fields.def) and the prototypes of the kernel's
- * functions from here too, by way of types.bpf.c.
+ * Names, member names and kinds must be those of the kernel; offsets need not be: libbpf relocates
+ * every access when the object is loaded. The object writer takes the types of the programs' own
+ * relocations (fields.def) and the prototypes of the kernel's functions from here too, by way of
+ * types.bpf.c.
  */
 #ifndef N2B_VMLINUX_MIN_H
 #define N2B_VMLINUX_MIN_H
@@ -34,7 +35,9 @@ enum {
 	BPF_EXIST = 2,
 };
 
-/* bpf_dynptr and bpf_spin_lock are used by value: their size is the kernel's ABI, so no relocation. */
+/*
+ * bpf_dynptr and bpf_spin_lock are used by value: their size is the kernel's ABI, so no relocation.
+ */
 struct bpf_dynptr {
 	__u64 __opaque[2];
 } __attribute__((aligned(8)));
@@ -155,7 +158,10 @@ struct sock {
 	__u32 sk_mark;
 };
 
-/* Kernels before 6.6 have bits instead of inet_flags: local types that stand for the same one (___ and what follows do not count). */
+/*
+ * Kernels before 6.6 have bits instead of inet_flags: local types that stand for the same one (___
+ * and what follows do not count).
+ */
 struct inet_sock {
 	struct sock sk;
 	unsigned long inet_flags;

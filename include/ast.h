@@ -2,10 +2,11 @@
 /*
  * ast: the nft language as written, before anything is evaluated.
  *
- * The parser makes it, the evaluation reads it. Nodes are plain structs in the run's arena. Names of protocols, fields, meta
- * keys and the like stay words (NUL terminated, as written); the tables of the evaluation say what they mean. What the
- * parser does resolve: $variables (a node AX_VAR holds the value), times, rates, sizes and plain decimal numbers,
- * includes, and which chain, set or object a block belongs to.
+ * The parser makes it, the evaluation reads it. Nodes are plain structs in the run's arena. Names
+ * of protocols, fields, meta keys and the like stay words (NUL terminated, as written); the tables
+ * of the evaluation say what they mean. What the parser does resolve: $variables (a node AX_VAR
+ * holds the value), times, rates, sizes and plain decimal numbers, includes, and which chain, set
+ * or object a block belongs to.
  *
  * Optional pointers are NULL when absent. A flag `has_x` tells an absent number from 0.
  */
@@ -18,40 +19,57 @@ struct ast_expr;
 struct ast_stmt;
 struct ast_chain;
 
-/* -- expressions ----------------------------------------------------------------------------------------------- */
+/* -- expressions ------------------------------------------------------------------------------- */
 
 enum ast_expr_kind {
 	AX_SYMBOL, /* a word: keyword value, name, address, `1h30m`, `echo-request`: text */
 	AX_NUMBER, /* decimal, 0x or 0-octal number: num, and text as written */
 	AX_STRING, /* "quoted": text without the quotes */
 	AX_GLOB,   /* word or quoted string that ends in an unescaped `*`: text without the `*` */
-	AX_VAR, /* $name: var.value is what it was defined to be, shared by all its uses: do not change it */
+	/*
+	 * $name: var.value is what it was defined to be, shared by all its uses: do not change it
+	 */
+	AX_VAR,
 	AX_PREFIX,   /* prefix.base / prefix.len */
 	AX_RANGE,    /* range.from - range.to */
 	AX_WILDCARD, /* bare `*`: catch-all element, any */
 	AX_LIST,     /* a, b, c (flag lists, right-hand comma lists): list */
 	AX_SET,	     /* { elements }: set */
-	AX_RUN, /* key of an entry of set.elems that stands for many plain elements: run; see run_next() */
+	/* key of an entry of set.elems that stands for many plain elements: run; see run_next() */
+	AX_RUN,
 	AX_CONCAT, /* a . b . c: list */
 	AX_MAP,	   /* map.key map map.map; AX_SETREF or AX_SET (elements with data) or AX_VAR */
 	AX_VMAP,   /* map.key vmap map.map, when a statement (ast_stmt AS_VMAP holds one) */
 	AX_SETREF, /* @name: text */
 	AX_REL,	   /* rel.left op rel.right */
 	AX_BINOP,  /* bin.left op bin.right */
-	AX_PAYLOAD, /* pay.proto pay.field; `th` as any other protocol; field NULL: `ip` alone in typeof-less places */
+	/*
+	 * pay.proto pay.field; `th` as any other protocol; field NULL: `ip` alone in typeof-less
+	 * places
+	 */
+	AX_PAYLOAD,
 	AX_RAW,	  /* @base,offset,length: raw */
 	AX_INNER, /* inner.tunnel ("vxlan", "geneve", "gre", "gretap") around inner.expr */
-	AX_EXTHDR, /* IPv6 extension header: ext.hdr ("hbh", "rt0", "frag" ...), ext.field; NULL field: presence */
-	AX_TCPOPT, /* tcp option ext.hdr ext.field; numeric kind: ext.hdr is the number's text; raw: see ext */
+	/*
+	 * IPv6 extension header: ext.hdr ("hbh", "rt0", "frag" ...), ext.field; NULL field:
+	 * presence
+	 */
+	AX_EXTHDR,
+	/* tcp option ext.hdr ext.field; numeric kind: ext.hdr is the number's text; raw: see ext */
+	AX_TCPOPT,
 	AX_IPOPT, /* ip option ext.hdr ext.field */
 	AX_SCTP,  /* sctp chunk ext.hdr ext.field */
 	AX_DCCP,  /* dccp option <ext.hdr is the number's text> (presence) */
 	AX_META,  /* key.key; key.qualified: written with `meta` before it */
 	AX_CT,	  /* ct key: ct */
-	AX_RT, /* key.key ("classid", "nexthop", "mtu", "ipsec"), key.family ("ip", "ip6" or NULL) */
+	/* key.key ("classid", "nexthop", "mtu", "ipsec"), key.family ("ip", "ip6" or NULL) */
+	AX_RT,
 	AX_SOCKET, /* sock.key ("transparent", "mark", "wildcard", "cgroupv2"), sock.level */
 	AX_OSF,	   /* osf.key ("name", "version"), osf.ttl ("loose", "skip" or NULL) */
-	AX_FIB, /* fib.flags ("saddr . iif" as AFIB_* bits), fib.result ("oif", "oifname", "type", "check") */
+	/*
+	 * fib.flags ("saddr . iif" as AFIB_* bits), fib.result ("oif", "oifname", "type", "check")
+	 */
+	AX_FIB,
 	AX_XFRM,    /* ipsec in|out [spnum N] key [family]: xfrm */
 	AX_TUNNEL,  /* key.key ("id", "path") */
 	AX_NUMGEN,  /* numgen */
@@ -69,7 +87,8 @@ enum ast_rel {
 	REL_GT,
 	REL_GTE,
 	REL_NOT, /* `tcp flags ! syn`: `!` before the value: none of the bits */
-	REL_FLAGS, /* `tcp flags syn,ack / syn,rst`: right is an AX_LIST or value, mask in rel.mask; eq */
+	/* `tcp flags syn,ack / syn,rst`: right is an AX_LIST or value, mask in rel.mask; eq */
+	REL_FLAGS,
 	REL_FLAGS_NEQ, /* `tcp flags != syn / syn,rst` */
 };
 enum ast_binop { BIN_AND, BIN_OR, BIN_XOR, BIN_LSHIFT, BIN_RSHIFT };
@@ -128,7 +147,8 @@ struct ast_raw {
 };
 struct ast_ext {
 	const char *hdr, *field;
-	bool present; /* only the header's presence is asked (`exthdr hbh exists`, `tcp option x exists`) */
+	/* only the header's presence is asked (`exthdr hbh exists`, `tcp option x exists`) */
+	bool present;
 	bool raw; /* `tcp option @kind,off,len`: kind, bits */
 	uint8_t kind;
 	uint16_t off, len;
@@ -146,8 +166,11 @@ struct ast_expr {
 	union {
 		struct {
 			const char *text;
-			uint64_t
-				num; /* AX_NUMBER; ~0 and too_big in text if it exceeds 64 bits is an error before */
+			/*
+			 * AX_NUMBER; ~0 and too_big in text if it exceeds 64 bits is an error
+			 * before
+			 */
+			uint64_t num;
 		};
 		struct {
 			struct ast_expr *value;
@@ -226,7 +249,7 @@ struct ast_expr {
 	};
 };
 
-/* -- statements ------------------------------------------------------------------------------------------------ */
+/* -- statements -------------------------------------------------------------------------------- */
 
 enum ast_stmt_kind {
 	AS_MATCH,     /* expr: AX_REL, or a bare expression (presence, boolean) */
@@ -335,9 +358,11 @@ struct ast_meter {
 	struct ast_elem elem; /* key and opts with the statement */
 };
 struct ast_objref {
-	const char *
-		what; /* "counter", "quota", "limit", "ct helper", "ct timeout", "ct expectation", "secmark",
-			     "synproxy", "tunnel" */
+	/*
+	 * "counter", "quota", "limit", "ct helper", "ct timeout", "ct expectation", "secmark",
+	 * "synproxy", "tunnel"
+	 */
+	const char *what;
 	struct ast_expr *ref; /* name (AX_SYMBOL, AX_STRING), AX_VAR or AX_MAP */
 };
 
@@ -380,13 +405,13 @@ struct ast_stmt {
 		struct {
 			const char *type, *name; /* "match", "target"; name */
 			uint64_t rev, len;
-			const char *
-				info; /* in hexadecimal, as nft2bpf writes it; NULL: not given, as nft does */
+			/* in hexadecimal, as nft2bpf writes it; NULL: not given, as nft does */
+			const char *info;
 		} xt;
 	};
 };
 
-/* -- blocks ---------------------------------------------------------------------------------------------------- */
+/* -- blocks ------------------------------------------------------------------------------------ */
 
 struct ast_rule {
 	struct loc loc; /* from the first statement to the end of the comment */
@@ -438,8 +463,8 @@ struct ast_set { /* set or map */
 	const char *name;
 	bool is_map;
 	struct ast_type *key, *data; /* data: maps; verdict maps have the name "verdict" */
-	const char *
-		obj; /* object maps: "counter", "quota", "limit", "ct helper" ..., "secmark", "synproxy" */
+	/* object maps: "counter", "quota", "limit", "ct helper" ..., "secmark", "synproxy" */
+	const char *obj;
 	/* enum ast_set_flag: of a set the last line of flags, of a map all of them, as with nft */
 	uint32_t flags, all_flags;
 	bool has_flags, auto_merge;
@@ -508,7 +533,7 @@ struct ast_table {
 	VEC(struct ast_flowtable *) flowtables;
 };
 
-/* -- commands -------------------------------------------------------------------------------------------------- */
+/* -- commands ---------------------------------------------------------------------------------- */
 
 enum ast_op {
 	ACMD_ADD, /* also the block form without a word */
@@ -527,7 +552,10 @@ enum ast_op {
 	ACMD_IMPORT,
 	ACMD_DESCRIBE
 };
-/* What a command acts on. The plurals (`list chains`, `reset counters`) are the same kind with ref.name NULL. */
+/*
+ * What a command acts on. The plurals (`list chains`, `reset counters`) are the same kind with
+ * ref.name NULL.
+ */
 enum ast_what {
 	AW_RULESET,
 	AW_TABLE,
@@ -542,7 +570,9 @@ enum ast_what {
 	AW_OTHER,  /* list hooks, monitor, describe ... : cmd.text */
 };
 
-/* family: "ip", "ip6", "inet", "arp", "bridge", "netdev"; NULL: none written, so ip (ruleset: all). */
+/*
+ * family: "ip", "ip6", "inet", "arp", "bridge", "netdev"; NULL: none written, so ip (ruleset: all).
+ */
 struct ast_ref {
 	const char *family, *table, *name; /* name: of the chain, set, object ... */
 	struct loc family_loc, table_loc, name_loc;
@@ -583,7 +613,7 @@ struct ast_script {
 	VEC(struct ast_cmd *) cmds; /* in order; includes are expanded in place */
 };
 
-/* -- use ------------------------------------------------------------------------------------------------------- */
+/* -- use --------------------------------------------------------------------------------------- */
 
 struct parse_opts {
 	const char *const *defines; /* -D: "name=value" */
@@ -593,8 +623,9 @@ struct parse_opts {
 };
 
 /*
- * Reads a ruleset from a file, or stdin for "-". NULL after errors (they are in d). The tree is in an arena of its own, which may
- * be freed when it was evaluated; the texts in it, which messages and the ruleset refer to, are in a.
+ * Reads a ruleset from a file, or stdin for "-". NULL after errors (they are in d). The tree is in
+ * an arena of its own, which may be freed when it was evaluated; the texts in it, which messages
+ * and the ruleset refer to, are in a.
  */
 struct ast_script *ast_parse(struct arena *a, struct arena *nodes, struct diag *d, const char *path,
 			     const struct parse_opts *opts);
@@ -603,7 +634,10 @@ struct ast_script *ast_parse_text(struct arena *a, struct arena *nodes, struct d
 				  const char *path, const char *text, size_t len,
 				  const struct parse_opts *opts);
 
-/* The elements of an AX_RUN one by one, in order, their nodes in an arena that may be emptied between them. */
+/*
+ * The elements of an AX_RUN one by one, in order, their nodes in an arena that may be emptied
+ * between them.
+ */
 struct run_iter {
 	const char *p, *end;
 	struct arena *arena;

@@ -2,8 +2,8 @@
 /*
  * base: memory by lifetime, growing arrays, interned names, diagnostics.
  *
- * Everything that a run makes is allocated from an arena and freed with it. Out of memory is fatal: the arena prints
- * one line and exits with status 70; no caller checks for NULL.
+ * Everything that a run makes is allocated from an arena and freed with it. Out of memory is fatal:
+ * the arena prints one line and exits with status 70; no caller checks for NULL.
  */
 #ifndef N2B_BASE_H
 #define N2B_BASE_H
@@ -23,7 +23,7 @@
 #define PRINTF(f, a)	   __attribute__((format(printf, f, a)))
 #define NORETURN	   __attribute__((noreturn))
 
-/* -- arena ---------------------------------------------------------------------------------------------------- */
+/* -- arena ------------------------------------------------------------------------------------- */
 
 struct arena;
 
@@ -48,11 +48,11 @@ size_t arena_used(const struct arena *a); /* bytes handed out since the last res
 #define arena_new_of(a, type)	((type *)arena_alloc((a), sizeof(type)))
 #define arena_array(a, type, n) ((type *)arena_alloc((a), sizeof(type) * (size_t)(n)))
 
-/* -- vector --------------------------------------------------------------------------------------------------- */
+/* -- vector ------------------------------------------------------------------------------------ */
 
 /*
- * A vector of T lives in an arena: struct VEC(T) { T *v; uint32_t n, cap; }. Growth leaves the old block to the arena,
- * so at most as much is wasted as is used.
+ * A vector of T lives in an arena: struct VEC(T) { T *v; uint32_t n, cap; }. Growth leaves the old
+ * block to the arena, so at most as much is wasted as is used.
  *
  *	VEC(struct rule *) rules;
  *	*vec_push(arena, &rules) = rule;
@@ -84,7 +84,7 @@ void *vec_grow(struct arena *a, void *v, uint32_t n, uint32_t *cap, size_t elem_
 		(vec)->n--;                                                                        \
 	} while (0)
 
-/* -- names ---------------------------------------------------------------------------------------------------- */
+/* -- names ------------------------------------------------------------------------------------- */
 
 /* An open-addressed table from string to pointer; keys are not copied. */
 struct strmap {
@@ -93,11 +93,14 @@ struct strmap {
 	uint32_t n, cap;
 };
 void strmap_init(struct strmap *m, struct arena *a);
-/* The place of the value for key (n bytes), made if it is not there (the key is copied then); starts as NULL. */
+/*
+ * The place of the value for key (n bytes), made if it is not there (the key is copied then);
+ * starts as NULL.
+ */
 void **strmap_put(struct strmap *m, const char *key, size_t n);
 void *strmap_get(const struct strmap *m, const char *key, size_t n); /* NULL: not there */
 
-/* -- growing text --------------------------------------------------------------------------------------------- */
+/* -- growing text ------------------------------------------------------------------------------ */
 
 /* A string that grows in an arena; s is always terminated (never NULL after sb_init). */
 struct sbuf {
@@ -111,12 +114,12 @@ void sb_add(struct sbuf *b, const char *s, size_t n);
 void sb_puts(struct sbuf *b, const char *s);
 void sb_printf(struct sbuf *b, const char *fmt, ...) PRINTF(2, 3);
 
-/* -- places in the input -------------------------------------------------------------------------------------- */
+/* -- places in the input ----------------------------------------------------------------------- */
 
 /*
- * A place: where something stands in the input. For text, file is an index into the run's table of sources and the
- * lines and columns count from 1, the last column inclusive. For a dump, file is SRC_NONE, and name says
- * "table/chain handle N".
+ * A place: where something stands in the input. For text, file is an index into the run's table of
+ * sources and the lines and columns count from 1, the last column inclusive. For a dump, file is
+ * SRC_NONE, and name says "table/chain handle N".
  */
 #define SRC_NONE 0
 struct loc {
@@ -128,7 +131,7 @@ struct loc {
 /* From the start of a to the end of b (same file; else a). */
 struct loc loc_span(struct loc a, struct loc b);
 
-/* -- diagnostics ---------------------------------------------------------------------------------------------- */
+/* -- diagnostics ------------------------------------------------------------------------------- */
 
 struct source {
 	const char *path; /* as the user wrote it */
@@ -147,8 +150,8 @@ struct diag_rec {
 };
 
 /*
- * The diagnostics of one run: collected as they come, printed sorted by place with diag_flush(). At most
- * DIAG_MAX_ERRORS errors are kept; the rest are counted.
+ * The diagnostics of one run: collected as they come, printed sorted by place with diag_flush(). At
+ * most DIAG_MAX_ERRORS errors are kept; the rest are counted.
  */
 #define DIAG_MAX_ERRORS 10
 struct diag {
@@ -172,9 +175,15 @@ void diag_error2(struct diag *d, struct loc loc, struct loc loc2, const char *fm
 void diag_warn(struct diag *d, struct loc loc, const char *fmt, ...) PRINTF(3, 4);
 void diag_verror(struct diag *d, enum diag_level l, struct loc loc, struct loc loc2,
 		 const char *fmt, va_list ap);
-/* Prints what is collected: "path:line:col-col: error: text", the line, the carets. Then forgets it. */
+/*
+ * Prints what is collected: "path:line:col-col: error: text", the line, the carets. Then forgets
+ * it.
+ */
 void diag_flush(struct diag *d, FILE *f);
-/* The text of line `line` of a place's source, without its newline; *len its length. NULL without text. */
+/*
+ * The text of line `line` of a place's source, without its newline; *len its length. NULL without
+ * text.
+ */
 const char *diag_line(const struct diag *d, struct loc loc, uint32_t line, size_t *len);
 /* "path:line:col" or the dump's name, in the arena. */
 const char *diag_where(const struct diag *d, struct loc loc);
@@ -188,14 +197,19 @@ void bug_at(const char *file, int line, const char *fn, const char *fmt, ...) PR
 			BUG("%s", #cond);                                                          \
 	} while (0)
 
-/* -- debugging dumps ------------------------------------------------------------------------------------------ */
+/* -- debugging dumps --------------------------------------------------------------------------- */
 
-/* -d letters; which letter dumps which stage or pass stands in src/ir/pass.def and in nft2bpf(8). */
+/*
+ * -d letters; which letter dumps which stage or pass stands in src/ir/pass.def and in nft2bpf(8).
+ */
 extern bool debug_letter[128];
 
-/* -- ranges.c: ranges of big-endian keys, as prefixes ------------------------------------------------------------ */
+/* -- ranges.c: ranges of big-endian keys, as prefixes ------------------------------------------ */
 
-/* How many low bits the block has that starts at lo, is aligned and does not pass hi; bits: of the key, at most 512. */
+/*
+ * How many low bits the block has that starts at lo, is aligned and does not pass hi; bits: of the
+ * key, at most 512.
+ */
 uint32_t range_block(const uint8_t *lo, const uint8_t *hi, uint32_t bits);
 /* lo += 2^low; false: past the last key. */
 bool range_advance(uint8_t *lo, uint32_t bits, uint32_t low);

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* frontend: the ways in. Each reads a whole ruleset, checked and complete; NULL after errors, which are in d. */
+/*
+ * frontend: the ways in. Each reads a whole ruleset, checked and complete; NULL after errors, which
+ * are in d.
+ */
 #ifndef N2B_FRONTEND_H
 #define N2B_FRONTEND_H
 

@@ -2,11 +2,13 @@
 /*
  * interp: the reference interpreter of the hinge, for tests.
  *
- * Runs a base chain of a ruleset on a described packet exactly as nf_tables would, and keeps what rules and sets remember
- * (counters, limits, quotas, generators, dynamic elements) apart from the ruleset, so that one ruleset can be run any number
- * of times. What it does not model it says: INTERP_UNSUPPORTED, with the expression. It never guesses.
+ * Runs a base chain of a ruleset on a described packet exactly as nf_tables would, and keeps what
+ * rules and sets remember (counters, limits, quotas, generators, dynamic elements) apart from the
+ * ruleset, so that one ruleset can be run any number of times. What it does not model it says:
+ * INTERP_UNSUPPORTED, with the expression. It never guesses.
  *
- * Where kernels differ it does what the newest do: a transport header is not read in a later fragment.
+ * Where kernels differ it does what the newest do: a transport header is not read in a later
+ * fragment.
  */
 #ifndef N2B_INTERP_H
 #define N2B_INTERP_H
@@ -30,7 +32,11 @@ struct pkt_tuple {
 
 struct pkt_ct {
 	enum pkt_ct_kind kind;
-	uint8_t info; /* enum ip_conntrack_info: 0 established, 1 related, 2 new, 3 and 4 the same in reply, 7 untracked */
+	/*
+	 * enum ip_conntrack_info: 0 established, 1 related, 2 new, 3 and 4 the same in reply, 7
+	 * untracked
+	 */
+	uint8_t info;
 	uint32_t status, mark, secmark, expiration; /* expiration in ms */
 	uint8_t l3num, proto;
 	struct pkt_tuple tuple[2]; /* original, reply */
@@ -93,13 +99,16 @@ struct interp_result {
 };
 
 struct interp;
-/* State in an arena of its own; its clock (mono_ns) is 0 now: initial elements with a timeout start running then. */
+/*
+ * State in an arena of its own; its clock (mono_ns) is 0 now: initial elements with a timeout start
+ * running then.
+ */
 struct interp *interp_new(const struct ruleset *rs);
 void interp_free(struct interp *in);
 void interp_run(struct interp *in, const struct chain *base, const struct pkt *p,
 		struct interp_result *r);
 
-/* -- what rules and sets remember ------------------------------------------------------------------------------ */
+/* -- what rules and sets remember -------------------------------------------------------------- */
 
 struct interp_state {
 	const struct expr *expr; /* the statement, object's or element's expression it belongs to */

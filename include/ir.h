@@ -2,9 +2,10 @@
 /*
  * ir: the compiler's intermediate representation, in SSA form.
  *
- * A module holds one function for each program (a base chain for one protocol family) and one for each chain that is shared by
- * a call; and what the code refers to by number: sets, states (counters, limits ...), read-only tables, dynsets. Facts about
- * operations stand in ops.def, about kernel fields in fields.def, about runtime services in runtime.def.
+ * A module holds one function for each program (a base chain for one protocol family) and one for
+ * each chain that is shared by a call; and what the code refers to by number: sets, states
+ * (counters, limits ...), read-only tables, dynsets. Facts about operations stand in ops.def, about
+ * kernel fields in fields.def, about runtime services in runtime.def.
  */
 #ifndef N2B_IR_H
 #define N2B_IR_H
@@ -74,8 +75,9 @@ enum ir_rt {
 };
 
 /*
- * One instruction; it is also the value that it yields. Constants (op IR_CONST) are one object for each type and value in a
- * function, and stand in no block: blk is NULL, and they dominate everything.
+ * One instruction; it is also the value that it yields. Constants (op IR_CONST) are one object for
+ * each type and value in a function, and stand in no block: blk is NULL, and they dominate
+ * everything.
  */
 struct ir_ins {
 	enum ir_op op;
@@ -84,12 +86,15 @@ struct ir_ins {
 	uint32_t n_args;
 	uint32_t id;  /* number in its function, for text and for side tables */
 	uint32_t aux; /* AUX operand: field, set, state ... number */
-	int64_t imm; /* IMM operand; CONST: the value, zero-extended; LDF of a 16-byte field: byte offset in it */
+	/*
+	 * IMM operand; CONST: the value, zero-extended; LDF of a 16-byte field: byte offset in it
+	 */
+	int64_t imm;
 	struct ir_ins **args;	    /* PHI: one for each predecessor, in the order of blk->preds */
 	struct ir_block *blk;	    /* NULL: a constant, or not inserted */
 	struct ir_ins *prev, *next; /* in its block */
-	const struct rule *
-		rule; /* whose it is, for line information; NULL: the chain's frame (prologue, policy) */
+	/* whose it is, for line information; NULL: the chain's frame (prologue, policy) */
+	const struct rule *rule;
 	void *tmp; /* for the pass that runs */
 };
 
@@ -130,8 +135,9 @@ struct ir_fn {
 	bool sparing;  /* stack is dear: loads are made anew rather than kept */
 	uint32_t n_ins, n_blocks; /* ids given out */
 	/*
-	 * What holds since the last ir_cfg() and ir_dominators(), which do nothing while it does; every change of edges by the
-	 * functions below ends it. Who changes succs or preds by hand clears both.
+	 * What holds since the last ir_cfg() and ir_dominators(), which do nothing while it does;
+	 * every change of edges by the functions below ends it. Who changes succs or preds by hand
+	 * clears both.
 	 */
 	bool cfg_valid, dom_valid;
 	bool has_copies;	/* ir_replace() left some: ir_sweep() has work */
@@ -157,7 +163,10 @@ struct ir_set {
 	const struct set *set;
 	enum ir_set_kind kind;
 	bool straight; /* constant: searched without branches, however few its elements */
-	/* Verdict maps: the verdicts that its elements hold, each once; ELDW/CELDW word 0 is an index into it. */
+	/*
+	 * Verdict maps: the verdicts that its elements hold, each once; ELDW/CELDW word 0 is an
+	 * index into it.
+	 */
 	VEC(struct verdict) verdicts;
 	/* Object maps: all objects of that kind that the table has; word 0 is an index into it. */
 	VEC(const struct obj *) objs;
@@ -173,7 +182,10 @@ struct ir_dynset {
 	uint32_t set; /* in mod->sets */
 };
 
-/* A read-only table made by a pass (perfect hash, sorted keys, bit map ...): bytes, padded to a power of two for LDRO. */
+/*
+ * A read-only table made by a pass (perfect hash, sorted keys, bit map ...): bytes, padded to a
+ * power of two for LDRO.
+ */
 struct ir_table {
 	const char *name;
 	uint8_t *bytes;
@@ -202,7 +214,7 @@ struct ir_mod {
 	bool unfuse; /* base chains that the plan has in one program are too large for one */
 };
 
-/* -- building (build.c of this folder: ir_build) ---------------------------------------------------------------- */
+/* -- building (build.c of this folder: ir_build) ----------------------------------------------- */
 
 struct ir_mod *ir_mod_new(struct arena *a, struct diag *d);
 struct ir_fn *ir_fn_new(struct ir_mod *m, enum ir_fn_kind kind, const char *name);
@@ -241,8 +253,8 @@ void ir_append(struct ir_block *b, struct ir_ins *i);
 void ir_insert_before(struct ir_ins *at, struct ir_ins *i);
 void ir_remove(struct ir_ins *i); /* from its block */
 /*
- * Every use of old in the function becomes one of by: old turns into `copy by` at once, and the uses follow when ir_sweep()
- * walks the function; until then ir_val() sees through copies.
+ * Every use of old in the function becomes one of by: old turns into `copy by` at once, and the
+ * uses follow when ir_sweep() walks the function; until then ir_val() sees through copies.
  */
 void ir_replace(struct ir_fn *fn, struct ir_ins *old, struct ir_ins *by);
 void ir_sweep(struct ir_fn *fn); /* all copies gone, from operands and blocks */
@@ -277,7 +289,7 @@ void ir_cfg(struct ir_fn *fn);
 void ir_dominators(struct ir_fn *fn); /* needs ir_cfg */
 bool ir_dominates(const struct ir_block *a, const struct ir_block *b);
 
-/* -- text, checks, passes ---------------------------------------------------------------------------------------- */
+/* -- text, checks, passes ---------------------------------------------------------------------- */
 
 void ir_print(const struct ir_mod *m, FILE *f);
 void ir_print_fn(const struct ir_fn *fn, FILE *f);
@@ -291,7 +303,10 @@ const char *ir_verify_fn(struct ir_fn *fn);
 const char *ir_verify_mod(const struct ir_mod *m);
 
 enum opt_level { OPT_O0, OPT_O1, OPT_O2 };
-/* Runs the passes of pass.def for the level; with -d letters dumps; verifies after each when `check` is set. */
+/*
+ * Runs the passes of pass.def for the level; with -d letters dumps; verifies after each when
+ * `check` is set.
+ */
 void opt_run(struct ir_mod *m, enum opt_level level, bool check);
 void opt_run_fn(struct ir_fn *fn, enum opt_level level, bool check);
 

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * irinterp: runs IR, for the tests: what a pass makes must decide and do the same as what it was made from.
+ * irinterp: runs IR, for the tests: what a pass makes must decide and do the same as what it was
+ * made from.
  *
- * The environment answers for everything outside of the program: fields, packet bytes, sets, states, runtime functions. Pointers and
- * elements are the environment's own numbers, of which the program only asks whether they are 0; ldf through 0 is 0 here. Pure
- * questions must get the same answer throughout a run, whether asked once or often; bytes past the packet may be anything, but the
- * same anything.
+ * The environment answers for everything outside of the program: fields, packet bytes, sets,
+ * states, runtime functions. Pointers and elements are the environment's own numbers, of which the
+ * program only asks whether they are 0; ldf through 0 is 0 here. Pure questions must get the same
+ * answer throughout a run, whether asked once or often; bytes past the packet may be anything, but
+ * the same anything.
  */
 #ifndef N2B_IRINTERP_H
 #define N2B_IRINTERP_H
@@ -22,7 +24,10 @@ struct ir_env {
 	uint64_t (*look)(void *data, uint32_t set, const uint64_t *words, uint32_t n);
 	uint32_t (*eldw)(void *data, uint32_t set, uint64_t elem, int64_t word);
 	bool (*eltest)(void *data, uint32_t set, uint64_t elem, uint32_t len);
-	/* count, limit, quota, last, numgen; arg: the packet's length where the op has it. Result where the op has one. */
+	/*
+	 * count, limit, quota, last, numgen; arg: the packet's length where the op has it. Result
+	 * where the op has one.
+	 */
 	uint32_t (*state)(void *data, enum ir_op op, uint32_t state, uint32_t arg);
 	bool (*dynset)(void *data, uint32_t dynset, const uint64_t *words, uint32_t n);
 	uint64_t (*rt)(void *data, enum ir_op op, uint32_t fn, const uint64_t *words, uint32_t n);

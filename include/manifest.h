@@ -2,8 +2,8 @@
 /*
  * manifest: what an object says of itself in its section .nft2bpf, for nft2bpfctl: JSON text.
  *
- * It holds the whole original ruleset as nft text (names and addresses resolved), the fallback, and where the state that the
- * programs keep is to be found. Written by nft2bpf, read by nft2bpfctl.
+ * It holds the whole original ruleset as nft text (names and addresses resolved), the fallback, and
+ * where the state that the programs keep is to be found. Written by nft2bpf, read by nft2bpfctl.
  */
 #ifndef N2B_MANIFEST_H
 #define N2B_MANIFEST_H
@@ -21,13 +21,19 @@ struct mf_prog {
 	int32_t prio;			    /* of the base chain it stands for */
 	const char *family, *table, *chain; /* that base chain */
 	bool residual;			    /* the fallback holds a residual chain behind it */
-	/* Base chains that it stands for too, in the order in which they run: "inet t c, ip u d"; NULL: none. */
+	/*
+	 * Base chains that it stands for too, in the order in which they run: "inet t c, ip u d";
+	 * NULL: none.
+	 */
 	const char *then;
 };
 
 enum mf_state_kind { MF_COUNTER, MF_LIMIT, MF_QUOTA, MF_LAST, MF_NUMGEN };
 
-/* One state of the programs: a value of a map, and the statement of the ruleset that it is the state of. */
+/*
+ * One state of the programs: a value of a map, and the statement of the ruleset that it is the
+ * state of.
+ */
 struct mf_state {
 	enum mf_state_kind kind;
 	const char *map; /* name of the map in the object */
@@ -35,8 +41,9 @@ struct mf_state {
 	const char *family, *table;
 	const char *chain;  /* NULL: a named object */
 	const char *object; /* named object, or NULL */
-	uint32_t rule,	    /* index in its chain */
-		nth; /* among the rule's expressions of this kind: a text may be read back as fewer others */
+	uint32_t rule;	    /* index in its chain */
+	/* among the rule's expressions of this kind: a text may be read back as fewer others */
+	uint32_t nth;
 	uint64_t a, b; /* initial values: packets and bytes; quota: bytes used */
 };
 
@@ -56,8 +63,9 @@ struct mf_set {
 };
 
 /*
- * Initial elements of a map: n keys and n values in the section OBJ_ELEMS_SECTION (obj.h), which begin at these bytes of it; a
- * value follows value_step bytes behind the one before (0: all have the same). Only in an object: what is loaded has them in its maps.
+ * Initial elements of a map: n keys and n values in the section OBJ_ELEMS_SECTION (obj.h), which
+ * begin at these bytes of it; a value follows value_step bytes behind the one before (0: all have
+ * the same). Only in an object: what is loaded has them in its maps.
  */
 struct mf_elems {
 	const char *map;
@@ -79,7 +87,10 @@ struct mf_copy {
 	uint32_t res_rule;
 };
 
-/* What a counter that nft keeps had counted before its ruleset was replaced; only in the manifest of what is loaded. */
+/*
+ * What a counter that nft keeps had counted before its ruleset was replaced; only in the manifest
+ * of what is loaded.
+ */
 struct mf_carried {
 	const char *family, *table;
 	const char *chain;	 /* NULL: a named object */
@@ -94,7 +105,8 @@ struct manifest {
 	const char *preamble; /* commands on what the kernel held before ("flush ruleset"), or "" */
 	const char *fallback; /* what goes to nft beside the programs */
 	bool fallback_empty;  /* only comments in it */
-	bool fallback_idle; /* nothing in it runs for a packet: no base chain, only what switches conntrack on */
+	/* nothing in it runs for a packet: no base chain, only what switches conntrack on */
+	bool fallback_idle;
 	VEC(struct mf_prog) progs;
 	VEC(struct mf_state) states;
 	VEC(struct mf_set) sets;

@@ -2,8 +2,8 @@
 /*
  * narrow: concatenations of ranges in which the value of one field leaves few elements.
  *
- * Such a set is searched by that field, and the few elements that are left are compared. Most sets that people write are so:
- * their networks do not overlap, or only a few times.
+ * Such a set is searched by that field, and the few elements that are left are compared. Most sets
+ * that people write are so: their networks do not overlap, or only a few times.
  */
 #ifndef N2B_NARROW_H
 #define N2B_NARROW_H
@@ -12,7 +12,10 @@
 
 #define NARROW_MAX 4 /* elements that may be left */
 
-/* The most of n ranges of keys that one value of `len` bytes at byte `off` is in. Lowest and highest keys get another order. */
+/*
+ * The most of n ranges of keys that one value of `len` bytes at byte `off` is in. Lowest and
+ * highest keys get another order.
+ */
 uint32_t narrow_most(const uint8_t **lo, const uint8_t **hi, uint32_t n, uint32_t off,
 		     uint32_t len);
 /* The field by which the set is narrow; n_fields: none is. Catch-all elements do not count. */

@@ -2,8 +2,9 @@
 /*
  * nlwrite: a ruleset as the netlink messages that make it, for what nft has no words for.
  *
- * A batch is one transaction: its commands in their order. Tables, chains, sets, elements, counters, flow tables and rules are
- * written, rules with the kernel's own expressions (rule_kernel). What cannot be written is an error in the diag.
+ * A batch is one transaction: its commands in their order. Tables, chains, sets, elements,
+ * counters, flow tables and rules are written, rules with the kernel's own expressions
+ * (rule_kernel). What cannot be written is an error in the diag.
  */
 #ifndef N2B_NLWRITE_H
 #define N2B_NLWRITE_H
@@ -33,12 +34,15 @@ void nlw_flush(struct nlw *w, uint8_t family);
 void nlw_plain_chain(struct nlw *w, enum family f, const char *table, const char *name);
 /* What the message of a sequence number is about, in words; NULL: none such. */
 const char *nlw_what(const struct nlw *w, uint32_t seq);
-/* Sends the batch to the kernel, into this network namespace: 0, or the first error and the number of its message. */
+/*
+ * Sends the batch to the kernel, into this network namespace: 0, or the first error and the number
+ * of its message.
+ */
 int nlw_send(const struct nlw *w, uint32_t *seq);
 /* Everything that the ruleset has. */
 bool nlw_ruleset(struct nlw *w, const struct ruleset *rs);
 
-/* -- shared by its files ------------------------------------------------------------------------------------------ */
+/* -- shared by its files ----------------------------------------------------------------------- */
 
 /* Of the message that comes next. */
 void nlw_say(struct nlw *w, const char *what);

@@ -2,10 +2,13 @@
 /*
  * plan: which part of a ruleset runs in BPF, which in nftables, and why.
  *
- * The splitter (src/fallback) makes it from the hinge; the IR builder reads it rule by rule; the driver writes its residual
- * text as the fallback, and --explain and --report from its rules. A base chain of the plan is in one of three states:
- *   whole in BPF     a program for each family it sees, no residual chain; no program either where the chain does nothing
- *   split            the programs, and a residual chain of the same name in the fallback, at res_prio, just behind them
+ * The splitter (src/fallback) makes it from the hinge; the IR builder reads it rule by rule; the
+ * driver writes its residual text as the fallback, and --explain and --report from its rules. A
+ * base chain of the plan is in one of three states:
+ *   whole in BPF     a program for each family it sees, no residual chain; no program either where
+ *                    the chain does nothing
+ *   split            the programs, and a residual chain of the same name in the fallback, at
+ *                    res_prio, just behind them
  *   whole in nftables  no program; the fallback has the chain unchanged
  */
 #ifndef N2B_PLAN_H
@@ -18,8 +21,9 @@ enum rule_action {
 	RULE_NEVER, /* the program does not reach it, or it cannot match in the program's family */
 	RULE_LOWER, /* all of it, statements and verdict */
 	/*
-	 * Evaluate the expressions [0, n_match), which are pure; when none of them breaks, end with ACCEPT at once: the residual
-	 * chain does this rule, from its start, and all that follows. n_match 0: every packet that comes here.
+	 * Evaluate the expressions [0, n_match), which are pure; when none of them breaks, end with
+	 * ACCEPT at once: the residual chain does this rule, from its start, and all that follows.
+	 * n_match 0: every packet that comes here.
 	 */
 	RULE_PUNT,
 };
@@ -38,24 +42,34 @@ struct plan_prog {
 	uint8_t pf; /* FAM_IP or FAM_IP6 */
 	enum hooknum hook;
 	/*
-	 * The priority that the program wants: free among the hooks of this ruleset; nftables' own order kept. The loader takes
-	 * the next free one below where the running kernel has it taken.
+	 * The priority that the program wants: free among the hooks of this ruleset; nftables' own
+	 * order kept. The loader takes the next free one below where the running kernel has it
+	 * taken.
 	 */
 	int32_t prio;
 	bool residual; /* a residual chain stands behind it */
-	/* How sparing with the stack its code must be (build.h); the driver's, who learns it by compiling. */
+	/*
+	 * How sparing with the stack its code must be (build.h); the driver's, who learns it by
+	 * compiling.
+	 */
 	uint8_t sparing;
 	/*
-	 * Fused with the program of the base chain that runs next, of the same priority and whole in BPF like this one: where this
-	 * one accepts, that one decides, which has no code and no link of its own. NULL: there is none.
+	 * Fused with the program of the base chain that runs next, of the same priority and whole
+	 * in BPF like this one: where this one accepts, that one decides, which has no code and no
+	 * link of its own. NULL: there is none.
 	 */
 	const struct plan_prog *then;
 	bool behind; /* it is another's `then` */
-	/* [chain->index][rule->index] of base->table; NULL rows for chains that the program does not reach. */
+	/*
+	 * [chain->index][rule->index] of base->table; NULL rows for chains that the program does
+	 * not reach.
+	 */
 	struct rule_act **acts;
 };
 
-/* Programs of one hook and priority become one: the older chain's, which runs later, stands behind. */
+/*
+ * Programs of one hook and priority become one: the older chain's, which runs later, stands behind.
+ */
 void plan_fuse(struct plan *p);
 /* Programs with a link of their own. */
 uint32_t plan_links(const struct plan *p);
@@ -69,13 +83,13 @@ extern const char *const plan_where_name[];	      /* "", "bpf", "nftables", "bot
 struct plan_rule {
 	const struct rule *rule;
 	enum plan_where where;
-	enum plan_where
-		would; /* where is PW_NONE: PW_BPF or PW_NFT, where it would run if something reached it */
+	/* where is PW_NONE: PW_BPF or PW_NFT, where it would run if something reached it */
+	enum plan_where would;
 	const char *why;   /* why it is, or is partly, in nftables; NULL when where is PW_BPF */
 	const char *group; /* the reason's name; NULL when where is PW_BPF */
 	/* Filled in behind the code generator: */
-	uint32_t
-		insns; /* instructions it costs in all programs; where rules are one look-up, those of that */
+	/* instructions it costs in all programs; where rules are one look-up, those of that */
+	uint32_t insns;
 	const struct rule *shadowed_by; /* takes all its packets wherever it stands; NULL: none */
 	const struct rule
 		*lookup;   /* the first of the rules that became one look-up; NULL: it is none */
@@ -89,13 +103,17 @@ struct plan_chain { /* one for each base chain, in the ruleset's order */
 	const char *group;
 	int32_t res_prio; /* PW_BOTH, PW_NFT: priority of the chain in the fallback */
 	/*
-	 * The cost model's estimate in nanoseconds for the common packet (established, and new to an open port, the
-	 * dearer of the two in relation): nftables alone, and as planned or as the split would have been.
+	 * The cost model's estimate in nanoseconds for the common packet (established, and new to
+	 * an open port, the dearer of the two in relation): nftables alone, and as planned or as
+	 * the split would have been.
 	 */
 	double ns_nft, ns_split;
 };
 
-/* Where a rule of the original stands in the fallback: for reading its counters back. A rule may stand in several places. */
+/*
+ * Where a rule of the original stands in the fallback: for reading its counters back. A rule may
+ * stand in several places.
+ */
 struct plan_copy {
 	const struct rule *rule;
 	const char *chain; /* in rule->chain->table */

@@ -2,13 +2,15 @@
 /*
  * ruleset: the hinge between the front ends and everything behind them.
  *
- * A ruleset is what the kernel's nf_tables holds: tables, chains, sets with their elements, objects, flow tables, and for
- * each rule its list of kernel expressions on numbered registers. Both front ends (text, netlink) end here; the printers,
- * the interpreter, the splitter and the IR builder start here. A ruleset is plain data in one arena, complete and checked:
- * whoever reads it need not check names, ranges or references again.
+ * A ruleset is what the kernel's nf_tables holds: tables, chains, sets with their elements,
+ * objects, flow tables, and for each rule its list of kernel expressions on numbered registers.
+ * Both front ends (text, netlink) end here; the printers, the interpreter, the splitter and the IR
+ * builder start here. A ruleset is plain data in one arena, complete and checked: whoever reads it
+ * need not check names, ranges or references again.
  *
- * Byte order of data: `struct data` holds bytes exactly as the kernel's registers and netlink attributes hold them (network
- * order for packet fields, host order for host integers), never swapped. Numbers in plain integer fields are host order.
+ * Byte order of data: `struct data` holds bytes exactly as the kernel's registers and netlink
+ * attributes hold them (network order for packet fields, host order for host integers), never
+ * swapped. Numbers in plain integer fields are host order.
  */
 #ifndef N2B_RULESET_H
 #define N2B_RULESET_H
@@ -18,7 +20,10 @@
 /* Values as in linux/netfilter.h (NFPROTO_*). */
 enum family { FAM_INET = 1, FAM_IP = 2, FAM_ARP = 3, FAM_NETDEV = 5, FAM_BRIDGE = 7, FAM_IP6 = 10 };
 
-/* Values as NF_INET_*; FAM_BRIDGE the same; arp: 0 input, 1 output, 2 forward; netdev: 0 ingress, 1 egress. */
+/*
+ * Values as NF_INET_*; FAM_BRIDGE the same; arp: 0 input, 1 output, 2 forward; netdev: 0 ingress, 1
+ * egress.
+ */
 enum hooknum {
 	HOOK_PREROUTING,
 	HOOK_INPUT,
@@ -29,15 +34,19 @@ enum hooknum {
 };
 
 /*
- * Registers carry the kernel's netlink numbers: 0 is the verdict, 1 to 4 the 16-byte registers NFT_REG_1..4, 8 to 23 the
- * 4-byte registers NFT_REG32_00..15, which overlay the former. REG_WORD is the index of a register's first 32-bit word
- * (0 to 15); REG_NONE says that an optional register is absent.
+ * Registers carry the kernel's netlink numbers: 0 is the verdict, 1 to 4 the 16-byte registers
+ * NFT_REG_1..4, 8 to 23 the 4-byte registers NFT_REG32_00..15, which overlay the former. REG_WORD
+ * is the index of a register's first 32-bit word (0 to 15); REG_NONE says that an optional register
+ * is absent.
  */
 #define REG_NONE    0xffu
 #define REG_VERDICT 0u
 #define REG_WORDS   16u
 #define REG_WORD(r) ((r) >= 8 ? (r)-8 : ((r)-1) * 4)
-/* The number under which kernel and nft print the register that starts at word w: the 16-byte one where it can. */
+/*
+ * The number under which kernel and nft print the register that starts at word w: the 16-byte one
+ * where it can.
+ */
 #define WORD_REG(w) ((w) % 4 ? (w) + 8 : (w) / 4 + 1)
 
 #define DATA_MAX 64 /* NFT_DATA_VALUE_MAXLEN */
@@ -61,7 +70,7 @@ struct verdict {
 	struct chain *chain; /* V_JUMP, V_GOTO: the target; else NULL */
 };
 
-/* -- expressions ----------------------------------------------------------------------------------------------- */
+/* -- expressions ------------------------------------------------------------------------------- */
 
 enum expr_kind {
 #define X(kind, name) EX_##kind,
@@ -81,8 +90,9 @@ enum exthdr_op { XH_IPV6, XH_TCPOPT, XH_IPV4, XH_SCTP, XH_DCCP };	 /* NFT_EXTHDR
 enum dynset_op { DYN_ADD, DYN_UPDATE, DYN_DELETE };			 /* NFT_DYNSET_OP_* */
 
 /*
- * One kernel expression. Keys, flags and types are the kernel's own numbers (linux/netfilter/nf_tables.h); the .def tables
- * name them. Optional registers are REG_NONE when absent; optional attributes have a has_ flag.
+ * One kernel expression. Keys, flags and types are the kernel's own numbers
+ * (linux/netfilter/nf_tables.h); the .def tables name them. Optional registers are REG_NONE when
+ * absent; optional attributes have a has_ flag.
  */
 struct expr {
 	enum expr_kind kind;
@@ -109,8 +119,8 @@ struct expr {
 			enum bitwise_op op;
 			uint8_t len;	       /* bytes */
 			struct data mask, xor; /* BW_MASK_XOR: dreg = sreg & mask ^ xor */
-			struct data
-				data; /* shifts: u32 count, host order; AND/OR/XOR without sreg2: the operand */
+			/* shifts: u32 count, host order; AND/OR/XOR without sreg2: the operand */
+			struct data data;
 		} bitwise;
 		struct {
 			uint8_t sreg, dreg;
@@ -170,8 +180,8 @@ struct expr {
 			uint32_t key, mode; /* NFT_TUNNEL_* */
 		} tunnel;
 		struct {
-			uint8_t sreg,
-				dreg; /* dreg REG_NONE: set; REG_VERDICT: verdict map; else data map */
+			/* dreg REG_NONE: set; REG_VERDICT: verdict map; else data map */
+			uint8_t sreg, dreg;
 			struct set *set;
 			bool inv;
 		} lookup;
@@ -292,11 +302,17 @@ struct reg_key {
 const struct reg_key *reg_key(enum expr_kind k, uint32_t key);
 /* Byte order of a datatype (nft's number); of a concatenation, of its last field. */
 enum byte_order datatype_order(uint32_t type);
-/* nft's name of a datatype ("ipv4_addr"), NULL: none; the bytes of a value, 0: not fixed by the type. */
+/*
+ * nft's name of a datatype ("ipv4_addr"), NULL: none; the bytes of a value, 0: not fixed by the
+ * type.
+ */
 const char *datatype_name(uint32_t type);
 unsigned int datatype_len(uint32_t type);
 
-/* What an expression reads and writes: sets of 32-bit words (bit w = word w); verdict register not included. */
+/*
+ * What an expression reads and writes: sets of 32-bit words (bit w = word w); verdict register not
+ * included.
+ */
 #define REGS_BEYOND (1u << REG_WORDS) /* the value does not fit: never in a ruleset */
 #define XT_NAME_MAX 29u		      /* XT_EXTENSION_MAXNAMELEN: with the NUL */
 #define XT_INFO_MAX 8192u	      /* no extension has nearly that much */
@@ -305,25 +321,36 @@ struct expr_regs {
 };
 struct expr_regs expr_regs(const struct expr *e);
 
-/* -- rules, chains, tables ------------------------------------------------------------------------------------- */
+/* -- rules, chains, tables --------------------------------------------------------------------- */
 
 struct rule {
 	struct chain *chain;
 	uint32_t index;	 /* in its chain, from 0 */
 	uint64_t handle; /* 0: none */
 	struct loc loc;
-	const char *
-		text; /* the rule as its user wrote it, on one line, blanks folded; NULL in a dump until printed back */
+	/*
+	 * the rule as its user wrote it, on one line, blanks folded; NULL in a dump until printed
+	 * back
+	 */
+	const char *text;
 	const char *comment;
 	VEC(struct expr *) exprs;
-	/* As the kernel has it, where exprs holds translations of its xtables matches (xt.h); else empty. */
+	/*
+	 * As the kernel has it, where exprs holds translations of its xtables matches (xt.h); else
+	 * empty.
+	 */
 	VEC(struct expr *) xt;
 };
 /* The rule with the kernel's own expressions in exprs; those of the ruleset itself, not copies. */
 struct rule rule_kernel(const struct rule *r);
-/* The chain without a name that the rule jumps to, or NULL: what stands behind the jump never runs. */
+/*
+ * The chain without a name that the rule jumps to, or NULL: what stands behind the jump never runs.
+ */
 const struct chain *rule_bound_chain(const struct rule *r);
-/* The rule's n-th expression of a kind, from 0, or NULL; how many of its kind stand before expression i. */
+/*
+ * The rule's n-th expression of a kind, from 0, or NULL; how many of its kind stand before
+ * expression i.
+ */
 struct expr *rule_nth(const struct rule *r, enum expr_kind kind, uint32_t n);
 uint32_t rule_number(const struct rule *r, uint32_t i);
 
@@ -361,10 +388,11 @@ enum set_flags { /* NFT_SET_* */
 };
 
 /*
- * Elements are in one canonical form whichever front end made them: an element of an interval set is the closed range
- * key..key_end (equal for one value), in ascending order, without the kernel's separate interval-end marks; with several
- * fields each field has its range, and the elements keep the order they were added in: where they overlap the first one
- * that matches counts. Other sets have key alone (key_end.len 0), sorted by set_sort_elems().
+ * Elements are in one canonical form whichever front end made them: an element of an interval set
+ * is the closed range key..key_end (equal for one value), in ascending order, without the kernel's
+ * separate interval-end marks; with several fields each field has its range, and the elements keep
+ * the order they were added in: where they overlap the first one that matches counts. Other sets
+ * have key alone (key_end.len 0), sorted by set_sort_elems().
  */
 struct set_elem { /* what each pass over a million of them asks stands together */
 	struct loc loc;
@@ -391,24 +419,26 @@ struct set {
 	uint32_t index; /* in its table */
 	struct loc loc;
 	uint32_t flags; /* enum set_flags */
-	uint32_t
-		key_type; /* nft's datatype number, 6 bits for each field of a concatenation; 0: unknown */
+	/* nft's datatype number, 6 bits for each field of a concatenation; 0: unknown */
+	uint32_t key_type;
 	uint8_t key_len;       /* bytes; a concatenation has each field padded to 4 */
 	uint32_t n_fields;     /* of a concatenation, else 1 */
 	uint8_t field_len[16]; /* bytes, unpadded */
 	uint32_t data_type;    /* datatype number; DATA_VERDICT_TYPE for verdict maps */
 	uint8_t data_len;
-	/* Of integers, whose type has no order of bytes of its own; ORDER_NONE: that of the type. */
+	/*
+	 * Of integers, whose type has no order of bytes of its own; ORDER_NONE: that of the type.
+	 */
 	enum byte_order key_order, data_order;
 	uint32_t obj_type; /* SET_OBJECT: NFT_OBJECT_* */
 	bool is_vmap;
 	const char *key_typeof,
 		*data_typeof; /* as written (`ip saddr . tcp dport`), if typeof; else NULL */
 	const char *key_decl; /* nft's words for the key type: "ipv4_addr . inet_service" */
-	const char *
-		data_decl; /* maps: nft's words for the data type: "verdict", "mark", "counter" ...; else NULL */
-	uint32_t
-		size; /* most elements; 0: no bound, or DYNSET_SIZE_DEFAULT when a rule adds to it */
+	/* maps: nft's words for the data type: "verdict", "mark", "counter" ...; else NULL */
+	const char *data_decl;
+	/* most elements; 0: no bound, or DYNSET_SIZE_DEFAULT when a rule adds to it */
+	uint32_t size;
 	bool has_size;
 	uint64_t timeout; /* ms; 0: none */
 	uint32_t gc_int;  /* ms; 0: default */
@@ -419,12 +449,18 @@ struct set {
 	struct expr **exprs; /* stateful expressions that every new element gets */
 	uint32_t n_exprs;
 	VEC(struct set_elem *) elems;
-	/* What each element keeps, whoever makes it: exprs, or what elements and rules that add them agree in. */
+	/*
+	 * What each element keeps, whoever makes it: exprs, or what elements and rules that add
+	 * them agree in.
+	 */
 	struct expr **states;
 	uint32_t n_states;
 	bool states_known, states_differ;
 	bool left_out; /* printed without its elements: a map has them (manifest.h) */
-	/* Sets of ranges in maps: why there is no index of the elements (setindex.h), once asked; NULL: there is one. */
+	/*
+	 * Sets of ranges in maps: why there is no index of the elements (setindex.h), once asked;
+	 * NULL: there is one.
+	 */
 	bool index_known;
 	const char *index_why;
 	/* The field that leaves few elements (narrow.h), once asked. */
@@ -440,8 +476,8 @@ struct obj {
 	uint32_t type; /* NFT_OBJECT_* */
 	struct expr
 		*expr; /* counter, quota, limit, synproxy: its state and parameters; else NULL */
-	const char *
-		body; /* what stands between its braces, as nft text, for kinds that only the kernel runs */
+	/* what stands between its braces, as nft text, for kinds that only the kernel runs */
+	const char *body;
 	const char *comment;
 };
 
@@ -471,9 +507,10 @@ struct table {
 };
 
 /*
- * Commands of a script that act on what a kernel already holds (`flush ruleset`, `delete table`, `destroy table`, `flush
- * chain`...) are applied to the ruleset in order; those that must also reach the kernel's ruleset when the fallback is loaded
- * are kept as text and written at the head of the fallback.
+ * Commands of a script that act on what a kernel already holds (`flush ruleset`, `delete table`,
+ * `destroy table`, `flush chain`...) are applied to the ruleset in order; those that must also
+ * reach the kernel's ruleset when the fallback is loaded are kept as text and written at the head
+ * of the fallback.
  */
 struct ruleset {
 	struct arena *arena;
@@ -500,18 +537,24 @@ const char *family_name(enum family f);				    /* "inet" */
 const char *hook_name(enum family f, enum hooknum h);		    /* "input" */
 const char *verdict_text(struct arena *a, const struct verdict *v); /* "accept", "jump x" */
 /*
- * Elements of a set without intervals into the order in which nft lists them: by value, host integers as numbers, the catch-all
- * last. A kernel's own order says nothing.
+ * Elements of a set without intervals into the order in which nft lists them: by value, host
+ * integers as numbers, the catch-all last. A kernel's own order says nothing.
  */
 void set_sort_elems(struct arena *a, struct set *s);
 /*
- * What has no name of its own gets it by order of use: "__set0", "__map0", "__objmap0", "__chain0". Anonymous sets that no rule
- * uses go; the others follow the named ones. All indexes are set.
+ * What has no name of its own gets it by order of use: "__set0", "__map0", "__objmap0", "__chain0".
+ * Anonymous sets that no rule uses go; the others follow the named ones. All indexes are set.
  */
 void ruleset_number(struct ruleset *rs);
-/* Jumps without loops and no deeper than nf_tables goes, else false and an error. Sets the chains' indexes. */
+/*
+ * Jumps without loops and no deeper than nf_tables goes, else false and an error. Sets the chains'
+ * indexes.
+ */
 bool ruleset_check_jumps(const struct ruleset *rs);
-/* An element without a range, or every field of its range ends where it begins or above: others the kernel refuses. */
+/*
+ * An element without a range, or every field of its range ends where it begins or above: others the
+ * kernel refuses.
+ */
 bool set_elem_in_order(const struct set *s, const struct set_elem *e);
 bool data_eq(const struct data *a, const struct data *b);
 bool data_is_zero(const struct data *d);
@@ -528,9 +571,12 @@ bool set_takes_dynset(
 	const struct set *s); /* programs can add to it: neither ranges, verdicts nor objects */
 void ruleset_note_states(const struct ruleset *rs);
 
-/* -- who reads and writes it ----------------------------------------------------------------------------------- */
+/* -- who reads and writes it ------------------------------------------------------------------- */
 
-/* `--emit exprs`: the newest nft's bracket notation, a header "family table chain" before each rule, sets before. */
+/*
+ * `--emit exprs`: the newest nft's bracket notation, a header "family table chain" before each
+ * rule, sets before.
+ */
 void ruleset_print_exprs(const struct ruleset *rs, FILE *f);
 void expr_print(const struct expr *e, struct sbuf *out); /* "[ meta load l4proto => reg 1 ]" */
 

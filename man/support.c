@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * support: prints nft2bpf-support(7). Nothing of what it says is written by hand: each sample goes through the front end, and
- * the splitter says of its expressions what it would say of a user's.
+ * support: prints nft2bpf-support(7). Nothing of what it says is written by hand: each sample goes
+ * through the front end, and the splitter says of its expressions what it would say of a user's.
  */
 #include <stdlib.h>
 

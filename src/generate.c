@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * generate: from the plan to instructions, function by function, again until every program fits its stack.
+ * generate: from the plan to instructions, function by function, again until every program fits its
+ * stack.
  *
- * How much stack a program needs, with the functions that it calls, shows only when their registers have their places. One that needs
- * more than there is is compiled again more sparingly (enum build_sparing), and where that does not suffice, without the rules that
- * need most: they go to nftables. So do jumps where copies of chains would grow without bound. -d K prints each program that was too
- * deep.
+ * How much stack a program needs, with the functions that it calls, shows only when their registers
+ * have their places. One that needs more than there is is compiled again more sparingly (enum
+ * build_sparing), and where that does not suffice, without the rules that need most: they go to
+ * nftables. So do jumps where copies of chains would grow without bound. -d K prints each program
+ * that was too deep.
  */
 #include <stdlib.h>
 
@@ -28,21 +30,30 @@ static uint32_t generate_fn(void *arg, struct ir_fn *fn)
 
 	if (fault)
 		BUG("the IR as built is wrong: %s", fault);
-	/* What does not fit the stack as it was built fits better with loads where they are used, which is passes' work. */
+	/*
+	 * What does not fit the stack as it was built fits better with loads where they are used,
+	 * which is passes' work.
+	 */
 	opt_run_fn(fn, fn->sparing && g->level == OPT_O0 ? OPT_O1 : g->level, g->check);
 	return cg_fn(g->cg, fn);
 }
 
-/* For tests: "60,150" cuts functions and programs when they are that large; a third number is the stack that there is. */
+/*
+ * For tests: "60,150" cuts functions and programs when they are that large; a third number is the
+ * stack that there is.
+ */
 static void small_limits(const char *s)
 {
 	if (s && sscanf(s, "%u,%u,%u", &build_part_max, &build_prog_max, &obj_stack_max) < 2)
 		BUG("NFT2BPF_LIMITS=%s: two numbers are wanted, or three", s);
 }
 
-/* -- programs that need too much stack ---------------------------------------------------------------------------- */
+/* -- programs that need too much stack --------------------------------------------------------- */
 
-/* What was learned of a program; programs are the plan's, which is made anew when rules are refused. */
+/*
+ * What was learned of a program; programs are the plan's, which is made anew when rules are
+ * refused.
+ */
 struct lesson {
 	const struct chain *base;
 	uint8_t pf, sparing;
@@ -90,7 +101,10 @@ static bool jumps(const struct rule *r)
 	return false;
 }
 
-/* A program that grows without bound does so by its jumps; one that is too long without has too many rules. */
+/*
+ * A program that grows without bound does so by its jumps; one that is too long without has too
+ * many rules.
+ */
 static void refuse_jumps(struct lessons *l, const struct chain *c)
 {
 	uint32_t was = l->refused.n;
@@ -169,7 +183,10 @@ static int plan_again(struct run *r, struct lessons *l)
 	return 0;
 }
 
-/* Whether one of the programs that are too large or too deep is several base chains: apart they may not be. */
+/*
+ * Whether one of the programs that are too large or too deep is several base chains: apart they may
+ * not be.
+ */
 static bool too_much_fused(const struct run *r, const struct obj_overs *overs)
 {
 	vec_foreach(overs, over)
@@ -245,7 +262,10 @@ static struct obj_file *generate(struct run *r)
 	}
 }
 
-/* --emit ir: all functions at once. How much stack they need does not show here: --ir says so where it is too much. */
+/*
+ * --emit ir: all functions at once. How much stack they need does not show here: --ir says so where
+ * it is too much.
+ */
 int generate_ir(struct run *r)
 {
 	struct build_opts opts = { .static_sets = r->o->fb.static_sets,
@@ -280,7 +300,7 @@ static struct obj_file *whole(struct run *r)
 	return over.n ? NULL : o;
 }
 
-/* -- what rules cost ----------------------------------------------------------------------------------------------- */
+/* -- what rules cost --------------------------------------------------------------------------- */
 
 static uint32_t insns_of(const struct strmap *n, const struct rule *r)
 {

@@ -55,7 +55,7 @@ static int usage_error(const char *fmt, ...)
 	return EXIT_INPUT;
 }
 
-/* -- options --------------------------------------------------------------------------------------- */
+/* -- options ----------------------------------------------------------------------------------- */
 
 enum {
 	OPT_STATIC = 256,
@@ -231,7 +231,7 @@ static int check_options(struct options *o, struct arena *a, int argc, char **ar
 	return 0;
 }
 
-/* -- stages ---------------------------------------------------------------------------------------- */
+/* -- stages ------------------------------------------------------------------------------------ */
 
 /* Each returns 0 to go on, STAGE_DONE when an --emit is served, or an exit status. */
 static const struct {

@@ -34,7 +34,10 @@ static bool leave_out(struct run *r, const struct set *s)
 
 #define READ_AGAIN 4096 /* rules, and elements of a set, that cost next to nothing to read again */
 
-/* What rules compute may have words that mean nothing, or too much, to who reads them; of few rules all are looked at. */
+/*
+ * What rules compute may have words that mean nothing, or too much, to who reads them; of few rules
+ * all are looked at.
+ */
 static bool to_be_read_again(const struct ruleset *rs)
 {
 	uint32_t n = 0;
@@ -97,7 +100,10 @@ static bool print_text(struct run *r, bool large, struct sbuf *s)
 	return fb_print_ruleset(r->rs, &opts, s);
 }
 
-/* The printed original; where nft has no words for it, what it was read from cannot be listed later. */
+/*
+ * The printed original; where nft has no words for it, what it was read from cannot be listed
+ * later.
+ */
 static const char *ruleset_text(struct run *r)
 {
 	struct loc where = { .name = r->o->file ? r->o->file : "ruleset" };

@@ -69,7 +69,10 @@ int stage_read(struct run *r)
 	return STAGE_DONE;
 }
 
-/* What nft has no words for nft2bpfctl hands to the kernel itself, with all that stands beside it: can it? */
+/*
+ * What nft has no words for nft2bpfctl hands to the kernel itself, with all that stands beside it:
+ * can it?
+ */
 static bool can_be_loaded(struct run *r)
 {
 	bool xt = false;
@@ -102,7 +105,10 @@ int stage_split(struct run *r)
 	return r->plan ? 0 : 1;
 }
 
-/* The IR as a whole, where it is wanted; else each function is generated as soon as it is built: stage_generate(). */
+/*
+ * The IR as a whole, where it is wanted; else each function is generated as soon as it is built:
+ * stage_generate().
+ */
 int stage_build(struct run *r)
 {
 	size_t len;
@@ -152,7 +158,10 @@ static void canonical_table(struct table *t)
 	}
 }
 
-/* A text and a dump of one ruleset are to give the same IR: what only one of them tells is left out, rules are said in one way. */
+/*
+ * A text and a dump of one ruleset are to give the same IR: what only one of them tells is left
+ * out, rules are said in one way.
+ */
 static void canonical_names(const struct ruleset *rs, struct ir_mod *m)
 {
 	vec_foreach(&rs->tables, t)

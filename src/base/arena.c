@@ -33,8 +33,9 @@ static NORETURN void out_of_memory(size_t size)
 }
 
 /*
- * Most of what a large run spends on memory is the first touch of its pages, so it asks for huge ones; they need an address
- * that is a multiple of their size. total: with the header, a multiple of HUGE_PAGE.
+ * Most of what a large run spends on memory is the first touch of its pages, so it asks for huge
+ * ones; they need an address that is a multiple of their size. total: with the header, a multiple
+ * of HUGE_PAGE.
  */
 static struct arena_block *map_huge(size_t total)
 {
@@ -53,8 +54,8 @@ static struct arena_block *map_huge(size_t total)
 }
 
 /*
- * Blocks of arenas that were freed, by size: memory that was touched once is not given back, since the next arena would have to
- * touch as much again.
+ * Blocks of arenas that were freed, by size: memory that was touched once is not given back, since
+ * the next arena would have to touch as much again.
  */
 static _Thread_local struct arena_block *spare[BLOCK_SIZES];
 
@@ -148,7 +149,10 @@ void arena_reset(struct arena *a)
 	a->held = sizeof(*b) + b->size;
 }
 
-/* A block for size bytes that the head has no room for: as large as all before it, so that their number stays small. */
+/*
+ * A block for size bytes that the head has no room for: as large as all before it, so that their
+ * number stays small.
+ */
 static struct arena_block *arena_more(struct arena *a, size_t size)
 {
 	size_t want = MIN(a->held, BLOCK_MAX);
@@ -194,7 +198,10 @@ void *arena_alloc(struct arena *a, size_t size)
 	return p;
 }
 
-/* Makes the last thing that was taken larger where it stands, with zeros; false: it is not the last, or there is no room. */
+/*
+ * Makes the last thing that was taken larger where it stands, with zeros; false: it is not the
+ * last, or there is no room.
+ */
 static bool arena_grow(struct arena *a, void *p, size_t old, size_t size)
 {
 	struct arena_block *b = a->head;
@@ -250,8 +257,8 @@ static size_t put_decimal(char *at, unsigned long long v)
 }
 
 /*
- * Most texts are words and numbers, and there are millions: %s %u %d %llu %c alone, into room for n bytes. The length; -1: something
- * else is asked for, or there is not enough room.
+ * Most texts are words and numbers, and there are millions: %s %u %d %llu %c alone, into room for n
+ * bytes. The length; -1: something else is asked for, or there is not enough room.
  */
 static int put_plain(char *buf, size_t room, const char *fmt, va_list ap)
 {
@@ -339,7 +346,7 @@ size_t arena_used(const struct arena *a)
 	return a->used;
 }
 
-/* -- vector ---------------------------------------------------------------------------------------------------- */
+/* -- vector ------------------------------------------------------------------------------------ */
 
 void *vec_grow(struct arena *a, void *v, uint32_t n, uint32_t *cap, size_t elem_size)
 {
@@ -358,7 +365,7 @@ void *vec_grow(struct arena *a, void *v, uint32_t n, uint32_t *cap, size_t elem_
 	return w;
 }
 
-/* -- string table ---------------------------------------------------------------------------------------------- */
+/* -- string table ------------------------------------------------------------------------------ */
 
 struct strmap_slot {
 	const char *key; /* NULL: free */
@@ -436,7 +443,7 @@ void *strmap_get(const struct strmap *m, const char *key, size_t n)
 	return strmap_slot(m, key, n, hash_bytes(key, n))->value;
 }
 
-/* -- growing text ---------------------------------------------------------------------------------------------- */
+/* -- growing text ------------------------------------------------------------------------------ */
 
 void sb_init(struct sbuf *b, struct arena *a)
 {

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* ranges: ranges of big-endian keys: their order, and how they are cut into aligned blocks: prefixes. */
+/*
+ * ranges: ranges of big-endian keys: their order, and how they are cut into aligned blocks:
+ * prefixes.
+ */
 #include "ruleset.h"
 
 static bool get_bit(const uint8_t *k, uint32_t bit)

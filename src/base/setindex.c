@@ -59,7 +59,7 @@ static num number(const uint8_t *b, uint32_t len)
 	return v;
 }
 
-/* -- classes ----------------------------------------------------------------------------------------------------- */
+/* -- classes ----------------------------------------------------------------------------------- */
 
 static void grow_slots(struct mk *m)
 {
@@ -112,7 +112,7 @@ static uint64_t target(struct mk *m, uint32_t n)
 	return m->v[m->active[0]].number;
 }
 
-/* -- nodes ------------------------------------------------------------------------------------------------------- */
+/* -- nodes ------------------------------------------------------------------------------------- */
 
 static void add_node(struct mk *m, uint64_t class, uint64_t to, num at, uint32_t low)
 {
@@ -149,7 +149,7 @@ static void add_range(struct mk *m, uint64_t class, uint64_t to, num lo, num hi)
 	}
 }
 
-/* -- a class, by the values of a field --------------------------------------------------------------------------- */
+/* -- a class, by the values of a field --------------------------------------------------------- */
 
 static int by_place(const void *a, const void *b)
 {
@@ -286,7 +286,7 @@ void setindex_key(const struct setindex_node *node, struct setindex_key *k)
 	memcpy(k->value, node->value, sizeof(k->value));
 }
 
-/* -- sets -------------------------------------------------------------------------------------------------------- */
+/* -- sets -------------------------------------------------------------------------------------- */
 
 bool setindex_is_for(const struct set *s)
 {

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* states: which stateful expressions the elements of a set keep: declared with the set, with elements, or by rules that add. */
+/*
+ * states: which stateful expressions the elements of a set keep: declared with the set, with
+ * elements, or by rules that add.
+ */
 #include "ruleset.h"
 
 /* The same kind and parameters; what was counted so far does not matter. */

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * btf: the types of an object: its functions, maps, read-only data, and what it wants from the kernel.
+ * btf: the types of an object: its functions, maps, read-only data, and what it wants from the
+ * kernel.
  *
- * Structures and prototypes of the kernel are copied from the BTF that clang made of bpf/types.bpf.c, prototypes of runtime
- * functions from that of their own objects.
+ * Structures and prototypes of the kernel are copied from the BTF that clang made of
+ * bpf/types.bpf.c, prototypes of runtime functions from that of their own objects.
  */
 #include <bpf/btf.h>
 #include <bpf/libbpf.h>
@@ -19,7 +20,7 @@ int ow_fail(struct ow *w, const char *what, int err)
 	return err < 0 ? err : -EIO;
 }
 
-/* -- copies -------------------------------------------------------------------------------------------------- */
+/* -- copies ------------------------------------------------------------------------------------ */
 
 static int copy_ref(struct ow *w, const struct btf *from, uint32_t *id, uint32_t *cache)
 {
@@ -30,7 +31,10 @@ static int copy_ref(struct ow *w, const struct btf *from, uint32_t *id, uint32_t
 	return to;
 }
 
-/* The ids in the copy `to` still count in `from`: each is copied in its turn. The type itself moves while others are added. */
+/*
+ * The ids in the copy `to` still count in `from`: each is copied in its turn. The type itself moves
+ * while others are added.
+ */
 static int copy_refs(struct ow *w, const struct btf *from, int to, uint32_t *cache)
 {
 #define T() ((struct btf_type *)btf__type_by_id(w->btf, (uint32_t)to))
@@ -92,7 +96,7 @@ int ow_btf_type(struct ow *w, const char *name, uint32_t kind)
 	return id < 0 ? id : ow_btf_copy(w, w->from, (uint32_t)id, w->copied);
 }
 
-/* -- functions ----------------------------------------------------------------------------------------------- */
+/* -- functions --------------------------------------------------------------------------------- */
 
 static int add_ctx_proto(struct ow *w)
 {
@@ -165,7 +169,7 @@ static int add_fns(struct ow *w)
 	return 0;
 }
 
-/* -- maps ---------------------------------------------------------------------------------------------------- */
+/* -- maps -------------------------------------------------------------------------------------- */
 
 static int u8_array(struct ow *w, uint32_t n)
 {
@@ -184,7 +188,10 @@ static int number_type(struct ow *w, uint32_t n)
 	return btf__add_ptr(w->btf, btf__add_array(w->btf, u32, i32, n));
 }
 
-/* struct { struct bpf_spin_lock lock; unsigned char rest[]; }: the kernel must know where the lock is. */
+/*
+ * struct { struct bpf_spin_lock lock; unsigned char rest[]; }: the kernel must know where the lock
+ * is.
+ */
 static int lock_value_type(struct ow *w, const struct obj_map *m)
 {
 	int lock = ow_btf_type(w, "bpf_spin_lock", BTF_KIND_STRUCT), rest, id, err;
@@ -204,7 +211,10 @@ static int key_type(struct ow *w, const struct obj_map *m)
 				: u8_array(w, m->key_size);
 }
 
-/* int (*values[])(void *): libbpf fills the elements of such a map with the programs that relocations in .maps name. */
+/*
+ * int (*values[])(void *): libbpf fills the elements of such a map with the programs that
+ * relocations in .maps name.
+ */
 static int programs_type(struct ow *w)
 {
 	int i32 = ow_btf_type(w, "int", BTF_KIND_INT), proto = btf__add_func_proto(w->btf, i32),
@@ -252,7 +262,10 @@ static int add_map(struct ow *w, const struct obj_map *m)
 	return btf__add_var(w->btf, m->name, BTF_VAR_GLOBAL_ALLOCATED, st);
 }
 
-/* Every map's symbol covers OW_MAP_SIZE bytes of .maps: libbpf wants them apart, and reads only the types. */
+/*
+ * Every map's symbol covers OW_MAP_SIZE bytes of .maps: libbpf wants them apart, and reads only the
+ * types.
+ */
 static int add_maps(struct ow *w)
 {
 	const uint32_t n = w->o->maps.n;
@@ -280,7 +293,7 @@ static int add_maps(struct ow *w)
 	return id < 0 || err ? ow_fail(w, ".maps", err ? err : id) : 0;
 }
 
-/* -- read-only data ------------------------------------------------------------------------------------------ */
+/* -- read-only data ---------------------------------------------------------------------------- */
 
 /* A C identifier from any name. */
 static const char *identifier(struct ow *w, const char *name)
@@ -378,7 +391,7 @@ int ow_btf(struct ow *w)
 	return err;
 }
 
-/* -- externs ------------------------------------------------------------------------------------------------- */
+/* -- externs ----------------------------------------------------------------------------------- */
 
 static int add_extern_fn(struct ow *w, const char *name, const struct btf *from, uint32_t *cache)
 {

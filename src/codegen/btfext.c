@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * btfext: the section .BTF.ext: which function starts where, which nft rule each instruction comes from, which instructions
- * libbpf relocates. libbpf has no builder for it.
+ * btfext: the section .BTF.ext: which function starts where, which nft rule each instruction comes
+ * from, which instructions libbpf relocates. libbpf has no builder for it.
  */
 #include <bpf/btf.h>
 #include <errno.h>

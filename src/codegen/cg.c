@@ -69,8 +69,9 @@ struct cg *cg_open(struct ir_mod *m)
 }
 
 /*
- * What the verifier goes through: each instruction once, and behind each conditional jump, the second time, the way up to a place
- * whose state it has kept. It keeps one when it has seen 8 instructions and 2 jumps since the last.
+ * What the verifier goes through: each instruction once, and behind each conditional jump, the
+ * second time, the way up to a place whose state it has kept. It keeps one when it has seen 8
+ * instructions and 2 jumps since the last.
  */
 static uint32_t verifier_steps(const struct obj_fn *fn)
 {

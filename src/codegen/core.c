@@ -2,8 +2,8 @@
 /*
  * core: CO-RE relocations: from a field of fields.def to an access string in the object's own BTF.
  *
- * libbpf checks that an instruction holds the value that the object's own types give before it puts the kernel's value there,
- * so that local value is what is written into the instruction here.
+ * libbpf checks that an instruction holds the value that the object's own types give before it puts
+ * the kernel's value there, so that local value is what is written into the instruction here.
  */
 #include <bpf/btf.h>
 #include <ctype.h>

@@ -2,9 +2,9 @@
 /*
  * count: the function that counts a packet, for programs with many counters.
  *
- * A counter in place is a dozen instructions, of which the kernel patches some, each time moving all behind them: a thousand
- * counters take seconds to load. Large functions call this one instead, which is verified once. It adds as programs that may be
- * interrupted must (isel_interrupted).
+ * A counter in place is a dozen instructions, of which the kernel patches some, each time moving
+ * all behind them: a thousand counters take seconds to load. Large functions call this one instead,
+ * which is verified once. It adds as programs that may be interrupted must (isel_interrupted).
  */
 #include "isel.h"
 

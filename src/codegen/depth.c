@@ -2,9 +2,10 @@
 /*
  * depth: how much stack a program needs, with the functions that it calls.
  *
- * The kernel adds up the frames over each way of calls and refuses more than 512 bytes, and more than 8 frames. A frame is as deep as the
- * deepest access by r10, and counts for at least 32 bytes and a multiple of that (from Linux 6.9 on of 16). A callback is a call. What
- * is looked at here is what the kernel will see: the instructions, those of the runtime as clang compiled them.
+ * The kernel adds up the frames over each way of calls and refuses more than 512 bytes, and more
+ * than 8 frames. A frame is as deep as the deepest access by r10, and counts for at least 32 bytes
+ * and a multiple of that (from Linux 6.9 on of 16). A callback is a call. What is looked at here is
+ * what the kernel will see: the instructions, those of the runtime as clang compiled them.
  */
 #include "codegen/objint.h"
 
@@ -79,7 +80,7 @@ void obj_frame_rules(const struct obj_fn *fn, uint32_t depth, struct arena *a,
 	}
 }
 
-/* -- ways of calls ------------------------------------------------------------------------------------------------ */
+/* -- ways of calls ----------------------------------------------------------------------------- */
 
 /* A function of the object, or behind those one of the runtime. */
 struct node {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * elf: the object file: sections, symbols, relocations, in the shape that clang gives its BPF objects.
+ * elf: the object file: sections, symbols, relocations, in the shape that clang gives its BPF
+ * objects.
  */
 #include <bpf/btf.h>
 #include <errno.h>
@@ -13,7 +14,10 @@
 #define EM_BPF 247
 #endif
 
-/* Index of each section in the file; those without contents are left out, so the numbers are given at run time. */
+/*
+ * Index of each section in the file; those without contents are left out, so the numbers are given
+ * at run time.
+ */
 enum sec {
 	SEC_NULL,
 	SEC_NETFILTER, /* + enum ow_code */

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * encode: from machine code on physical registers to BPF instructions, relocations and line information.
+ * encode: from machine code on physical registers to BPF instructions, relocations and line
+ * information.
  *
- * Cold blocks go to the end. Jumps are filled in when all blocks have their place; one that is too far for its 16 bits goes by
- * way of a block that only jumps (gotol needs kernel 6.6).
+ * Cold blocks go to the end. Jumps are filled in when all blocks have their place; one that is too
+ * far for its 16 bits goes by way of a block that only jumps (gotol needs kernel 6.6).
  */
 #include "mir.h"
 
@@ -136,9 +137,12 @@ static void enc_alu(struct enc *e, const struct mir_ins *i)
 	emit(e, alu(i->w32, i->bop, d, b, false, 0));
 }
 
-/* -- calls ----------------------------------------------------------------------------------------------------- */
+/* -- calls ------------------------------------------------------------------------------------- */
 
-/* Moves src[k] to r1 + k for all k at once; -1: nothing to move. r0 is free for a cycle once its own value has been moved. */
+/*
+ * Moves src[k] to r1 + k for all k at once; -1: nothing to move. r0 is free for a cycle once its
+ * own value has been moved.
+ */
 static void parallel_args(struct enc *e, int *src, int n)
 {
 	for (;;) {
@@ -161,7 +165,10 @@ static void parallel_args(struct enc *e, int *src, int n)
 			src[k] = -1;
 			continue;
 		}
-		/* Every target is still read: a cycle among r1 to r5; whoever reads r0 was moved before. */
+		/*
+		 * Every target is still read: a cycle among r1 to r5; whoever reads r0 was moved
+		 * before.
+		 */
 		mov(e, 0, todo + 1);
 		for (j = 0; j < n; j++)
 			if (src[j] == todo + 1)
@@ -228,7 +235,7 @@ static void enc_call(struct enc *e, const struct mir_ins *i)
 	enc_saves(e, i, true);
 }
 
-/* -- ends of blocks -------------------------------------------------------------------------------------------- */
+/* -- ends of blocks ---------------------------------------------------------------------------- */
 
 static void enc_jump(struct enc *e, struct bpf_insn j, struct mir_block *to)
 {
@@ -362,7 +369,7 @@ static const char *base_name(const char *path)
 	return slash ? slash + 1 : path;
 }
 
-/* -- lines ----------------------------------------------------------------------------------------------------- */
+/* -- lines ------------------------------------------------------------------------------------- */
 
 static void line(struct enc *e, const struct rule *r)
 {
@@ -420,12 +427,15 @@ static void block(struct enc *e, struct mir_block *b, struct mir_block *next)
 	}
 }
 
-/* -- jumps that are too far ------------------------------------------------------------------------------------ */
+/* -- jumps that are too far -------------------------------------------------------------------- */
 
 #define NEIGHBOURS 12000 /* instructions of machine code whose cold blocks stand together */
 #define REACH	   28000 /* of 32767: the code still grows by what is inserted */
 
-/* A block that only jumps, in front of the block at `at` in the layout, for jumps that reach it but not `to`. */
+/*
+ * A block that only jumps, in front of the block at `at` in the layout, for jumps that reach it but
+ * not `to`.
+ */
 struct island {
 	uint32_t at;
 	uint32_t next; /* at the same place, + 1 */
@@ -485,7 +495,10 @@ static void insert_islands(struct enc *e, const struct islands *is)
 	}
 }
 
-/* Fills the jumps in; false: some led too far and go by way of islands now, so that all must be written anew. */
+/*
+ * Fills the jumps in; false: some led too far and go by way of islands now, so that all must be
+ * written anew.
+ */
 static bool resolve(struct enc *e)
 {
 	struct islands is = { .first = arena_array(e->fn->arena, uint32_t, e->layout.n + 1) };
@@ -521,7 +534,10 @@ static void write_all(struct enc *e)
 		e->out->lines.n--;
 }
 
-/* Cold blocks stand behind the others, in long functions behind those near them, so that jumps to them are short. */
+/*
+ * Cold blocks stand behind the others, in long functions behind those near them, so that jumps to
+ * them are short.
+ */
 static void lay_out(struct enc *e)
 {
 	struct mir_fn *fn = e->fn;

@@ -2,12 +2,15 @@
 /*
  * fill: the initial elements of maps, and the program that puts them there.
  *
- * The elements lie in a section of their own: of each map its keys in a row, then its values, or one value where all are the same.
- * nft2bpfctl reads them there. For who loads the object by other means, a program does as it is run once
- * (`bpftool prog run pinned DIR/nft2bpf_fill data_in FILE`); until then every packet is dropped, since an empty set would let
- * through what it is to stop. Of type tc: "syscall" programs may sleep, and the kernel (6.18) lets none that may at a trie.
+ * The elements lie in a section of their own: of each map its keys in a row, then its values, or
+ * one value where all are the same. nft2bpfctl reads them there. For who loads the object by other
+ * means, a program does as it is run once (`bpftool prog run pinned DIR/nft2bpf_fill data_in
+ * FILE`); until then every packet is dropped, since an empty set would let through what it is to
+ * stop. Of type tc: "syscall" programs may sleep, and the kernel (6.18) lets none that may at a
+ * trie.
  *
- * A map of many elements is filled by a function that bpf_loop() calls, one of few elements in place.
+ * A map of many elements is filled by a function that bpf_loop() calls, one of few elements in
+ * place.
  */
 #include <errno.h>
 
@@ -30,7 +33,7 @@ struct fill {
 	VEC(struct part) parts;
 };
 
-/* -- laying out ------------------------------------------------------------------------------------------------------- */
+/* -- laying out -------------------------------------------------------------------------------- */
 
 static void align(struct obj_file *o)
 {
@@ -72,7 +75,7 @@ static size_t room_for(const struct obj_file *o)
 	return n;
 }
 
-/* -- code -------------------------------------------------------------------------------------------------------------- */
+/* -- code -------------------------------------------------------------------------------------- */
 
 static void put(struct fill *f, uint8_t code, uint8_t dst, uint8_t src, int16_t off, int32_t imm)
 {
@@ -121,7 +124,10 @@ static struct obj_fn *fn_new(struct fill *f, const char *name)
 	return f->fn;
 }
 
-/* Of the element at r0: a time that is left becomes a time of the clock (struct obj_set). r6, r7 are free; the end follows. */
+/*
+ * Of the element at r0: a time that is left becomes a time of the clock (struct obj_set). r6, r7
+ * are free; the end follows.
+ */
 static void put_expiry(struct fill *f)
 {
 	put(f, BPF_LDX | BPF_MEM | BPF_DW, 6, 0, 0, 0);
@@ -201,9 +207,12 @@ static void in_place(struct fill *f, const struct part *p)
 	}
 }
 
-/* -- the program ------------------------------------------------------------------------------------------------------- */
+/* -- the program ------------------------------------------------------------------------------- */
 
-/* From how many elements on a loop is used; 0: so many maps have so many that one program cannot fill them. */
+/*
+ * From how many elements on a loop is used; 0: so many maps have so many that one program cannot
+ * fill them.
+ */
 static uint32_t loop_from(const struct fill *f)
 {
 	for (uint32_t from = 4; from < 65536; from *= 2) {

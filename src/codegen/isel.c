@@ -2,14 +2,14 @@
 /*
  * isel: instruction selection, block by block in reverse post-order.
  *
- * Everything but conditions is selected where it stands; what turns out to be unused is removed later. Conditions are selected
- * where they are needed, so that comparisons become branches.
+ * Everything but conditions is selected where it stands; what turns out to be unused is removed
+ * later. Conditions are selected where they are needed, so that comparisons become branches.
  */
 #include <stdlib.h>
 
 #include "isel.h"
 
-/* -- building blocks ------------------------------------------------------------------------------------------- */
+/* -- building blocks --------------------------------------------------------------------------- */
 
 struct mir_ins *isel_ins(struct isel *s, enum mir_op op)
 {
@@ -193,7 +193,7 @@ int32_t isel_value(struct isel *s, uint32_t size)
 	return s->value;
 }
 
-/* -- values ---------------------------------------------------------------------------------------------------- */
+/* -- values ------------------------------------------------------------------------------------ */
 
 static uint8_t alu_of(enum ir_op op)
 {
@@ -287,7 +287,10 @@ static void sel_branch(struct isel *s, struct ir_ins *i, uint32_t d)
 	s->cur = join;
 }
 
-/* sel(c, x, y) ==> ((x ^ y) & -c) ^ y for numbers: no branch is left pending. Pointers are L and branch. */
+/*
+ * sel(c, x, y) ==> ((x ^ y) & -c) ^ y for numbers: no branch is left pending. Pointers are L and
+ * branch.
+ */
 static void sel_sel(struct isel *s, struct ir_ins *i)
 {
 	struct ir_ins *x = ir_val(i->args[1]), *y = ir_val(i->args[2]);
@@ -346,9 +349,12 @@ static void sel_tail(struct isel *s, struct ir_ins *i)
 	isel_ins(s, MIR_RET)->imm = 0;
 }
 
-/* -- edges ----------------------------------------------------------------------------------------------------- */
+/* -- edges ------------------------------------------------------------------------------------- */
 
-/* The operand number that the s-th edge of `from` has in the phis of its target: edges of one pair are in one order. */
+/*
+ * The operand number that the s-th edge of `from` has in the phis of its target: edges of one pair
+ * are in one order.
+ */
 static uint32_t phi_operand(const struct ir_block *from, uint32_t succ)
 {
 	const struct ir_block *to = from->succs.v[succ];
@@ -373,7 +379,10 @@ static bool phis_conflict(struct isel *s, const struct ir_block *to, uint32_t p)
 	return false;
 }
 
-/* The block to jump to for the succ-th edge: the target itself, or a new block that gives its phis their values. */
+/*
+ * The block to jump to for the succ-th edge: the target itself, or a new block that gives its phis
+ * their values.
+ */
 static struct mir_block *edge(struct isel *s, const struct ir_block *from, uint32_t succ)
 {
 	struct ir_block *to = from->succs.v[succ];
@@ -466,7 +475,7 @@ static void sel_ret(struct isel *s, struct ir_ins *i)
 	r->imm = a ? 0 : v->imm;
 }
 
-/* -- the walk -------------------------------------------------------------------------------------------------- */
+/* -- the walk ---------------------------------------------------------------------------------- */
 
 static void sel_ins(struct isel *s, struct ir_ins *i)
 {
@@ -561,7 +570,10 @@ static void sel_ins(struct isel *s, struct ir_ins *i)
 
 uint32_t cg_large = 64;
 
-/* Values that several tests compare with a constant: what the verifier learns from one may decide another. */
+/*
+ * Values that several tests compare with a constant: what the verifier learns from one may decide
+ * another.
+ */
 static uint32_t tested_again(const struct isel *s)
 {
 	uint8_t *tests = arena_alloc(s->a, s->ir->n_ins);

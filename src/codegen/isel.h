@@ -8,9 +8,9 @@
 struct tabset;
 
 /*
- * The value of a mutable set's element: when it expires (ns of bpf_ktime_get_ns(), 0: never), its data in words (of a verdict map:
- * the verdict's index), then a state for each stateful expression, each at a multiple of 8: packets and bytes of a counter,
- * 8 bytes of any other.
+ * The value of a mutable set's element: when it expires (ns of bpf_ktime_get_ns(), 0: never), its
+ * data in words (of a verdict map: the verdict's index), then a state for each stateful expression,
+ * each at a multiple of 8: packets and bytes of a counter, 8 bytes of any other.
  */
 #define EL_DATA 8
 struct set_layout {
@@ -31,12 +31,16 @@ struct set_layout cg_set_layout(const struct set *s);
 struct cg {
 	struct ir_mod *m;
 	struct obj_file *o;
-	/* Of counters, of other states (limit, quota, last, numgen), of programs that follow others: made when first wanted. */
+	/*
+	 * Of counters, of other states (limit, quota, last, numgen), of programs that follow
+	 * others: made when first wanted.
+	 */
 	struct obj_map *counters, *others, *nexts;
 	uint32_t counters_map, others_map, nexts_map; /* in o->maps */
 	VEC(struct tabset *) tabs;		      /* by set: what is known of constant ones */
 	struct arena *tmp;			      /* machine code of the function at hand */
-	bool counts_by_call; /* some function calls the one that counts: CG_COUNT_FN until all are there */
+	/* some function calls the one that counts: CG_COUNT_FN until all are there */
+	bool counts_by_call;
 	VEC(uint32_t) stuck; /* functions that found no place on the stack: without code */
 	bool failed;
 };
@@ -74,18 +78,27 @@ struct isel {
 	struct len_guard **guards; /* by id of the pkt instruction: the test left to it, or NULL */
 	uint32_t net_reach;	   /* how far loads go through pointers to network headers */
 	uint32_t ctx;
-	/* by id of the IR block: packet registers known there; net: pointer to the network header */
+	/*
+	 * by id of the IR block: packet registers known there; net: pointer to the network header
+	 */
 	uint32_t *headlen, *data, *skb, *len, *net;
 	int64_t *net_least;    /* how long the linear part is at least where net points into it */
 	int32_t scratch;       /* stack for keys of map lookups: offset, 0: none yet */
 	uint32_t scratch_size; /* of the longest */
 	int32_t value;	       /* stack for the value of a new element, 0: none yet */
 	uint32_t value_size;
-	/* The last address that was cast from a number, for a second load from it in the same block. */
+	/*
+	 * The last address that was cast from a number, for a second load from it in the same
+	 * block.
+	 */
 	uint32_t cast_base, cast_field, cast_ptr;
 	struct mir_block *cast_blk;
-	bool large;  /* many tests: code shall be short */
-	bool opaque; /* many tests, or many values that are tested again: the verifier shall learn nothing from them (iselcond.c) */
+	bool large; /* many tests: code shall be short */
+	/*
+	 * many tests, or many values that are tested again: the verifier shall learn nothing from
+	 * them (iselcond.c)
+	 */
+	bool opaque;
 };
 
 /* -- isel.c: building blocks -- */
@@ -108,7 +121,10 @@ uint32_t isel_low(struct isel *s, struct ir_ins *i);
 struct mir_ins *isel_call(struct isel *s, enum mir_op op, uint32_t n_args,
 			  const struct mir_arg *args);
 struct mir_arg isel_arg_val(struct isel *s, struct ir_ins *i);
-/* `size` bytes of stack for the key of one lookup, for the value of one element; all in the function use the same. */
+/*
+ * `size` bytes of stack for the key of one lookup, for the value of one element; all in the
+ * function use the same.
+ */
 int32_t isel_scratch(struct isel *s, uint32_t size);
 int32_t isel_value(struct isel *s, uint32_t size);
 static inline struct mir_arg isel_arg_reg(uint32_t r)
@@ -145,7 +161,10 @@ void isel_pkt(struct isel *s, struct ir_ins *i);
 void isel_ldp(struct isel *s, struct ir_ins *i);
 /* `size` bytes, from byte `at` on, of a load that has been made, loaded once more. */
 uint32_t isel_ldp_again(struct isel *s, const struct ir_ins *i, uint32_t at, uint8_t size);
-/* A branch on the packet's length that guards an address: goes on to where that is asked for. False: it is no such branch. */
+/*
+ * A branch on the packet's length that guards an address: goes on to where that is asked for.
+ * False: it is no such branch.
+ */
 bool isel_len_later(struct isel *s, const struct ir_ins *br, struct mir_block *const to[2]);
 
 /* -- iselstate.c: counters, limits, the runtime -- */

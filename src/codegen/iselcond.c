@@ -2,9 +2,10 @@
 /*
  * iselcond: conditions.
  *
- * One comparison becomes one conditional jump. A condition joined of several (and, or, not) becomes arithmetic and one jump, since
- * joining them is how a pass asks for code that leaves no branch pending. Inside such a tree a condition takes one of two
- * forms, a number below 2^63: form Z is zero if and only if the condition is true, form N is nonzero if and only if it is.
+ * One comparison becomes one conditional jump. A condition joined of several (and, or, not) becomes
+ * arithmetic and one jump, since joining them is how a pass asks for code that leaves no branch
+ * pending. Inside such a tree a condition takes one of two forms, a number below 2^63: form Z is
+ * zero if and only if the condition is true, form N is nonzero if and only if it is.
  */
 #include "isel.h"
 
@@ -229,7 +230,7 @@ uint32_t isel_bool(struct isel *s, struct ir_ins *c)
 	}
 }
 
-/* -- branches -------------------------------------------------------------------------------------------------- */
+/* -- branches ---------------------------------------------------------------------------------- */
 
 static uint8_t jump_of(enum ir_op op, bool swapped)
 {
@@ -260,10 +261,12 @@ static bool jset_mask(const struct ir_ins *a)
 }
 
 /*
- * What the verifier learns of a register from a test against a constant makes the states of the two ways differ; if a later test then
- * is decided by it, ways that meet again are followed apart to the end: for a thousand rules, a thousand ways. (Tests that are
- * decided for us too are gone: pass facts.) So in functions of many tests, or of some values that several rules test, which is as bad as
- * that to the power of their number, a register that lives on is tested by way of a copy of which the verifier does not know that it is one.
+ * What the verifier learns of a register from a test against a constant makes the states of the two
+ * ways differ; if a later test then is decided by it, ways that meet again are followed apart to
+ * the end: for a thousand rules, a thousand ways. (Tests that are decided for us too are gone: pass
+ * facts.) So in functions of many tests, or of some values that several rules test, which is as bad
+ * as that to the power of their number, a register that lives on is tested by way of a copy of
+ * which the verifier does not know that it is one.
  */
 static void branch_opaque(struct isel *s, uint8_t bop, bool w32, uint32_t a, int64_t k,
 			  struct mir_block *t, struct mir_block *f)
@@ -308,7 +311,9 @@ static void branch_cmp(struct isel *s, struct ir_ins *c, struct mir_block *t, st
 		isel_jcc(s, bop, w32, ra, w32 ? isel_low(s, b) : isel_val(s, b), 0, t, f);
 }
 
-/* Comparisons that a joint condition consists of; LEAVES_MAX + 1: too many, or others among them. */
+/*
+ * Comparisons that a joint condition consists of; LEAVES_MAX + 1: too many, or others among them.
+ */
 #define LEAVES_MAX 4
 static uint32_t leaves(const struct isel *s, struct ir_ins *c)
 {
@@ -324,7 +329,10 @@ static uint32_t leaves(const struct isel *s, struct ir_ins *c)
 	return LEAVES_MAX + 1;
 }
 
-/* x & y: on to y if x, else f. A branch each: shorter than arithmetic, but each leaves a way pending for the verifier. */
+/*
+ * x & y: on to y if x, else f. A branch each: shorter than arithmetic, but each leaves a way
+ * pending for the verifier.
+ */
 static void branch_twice(struct isel *s, struct ir_ins *c, struct mir_block *t, struct mir_block *f)
 {
 	struct mir_block *second = mir_block_new(s->fn);

@@ -2,8 +2,9 @@
 /*
  * iselmem: kernel structures, read-only tables.
  *
- * Memory that the verifier does not know as an object (packet bytes, struct nf_conn) is read through bpf_rdonly_cast(): the address
- * is computed as a number, then cast to a pointer to a small structure, a window, inside which constant offsets may be read.
+ * Memory that the verifier does not know as an object (packet bytes, struct nf_conn) is read
+ * through bpf_rdonly_cast(): the address is computed as a number, then cast to a pointer to a small
+ * structure, a window, inside which constant offsets may be read.
  */
 #include "isel.h"
 
@@ -65,7 +66,7 @@ uint32_t isel_load_field(struct isel *s, uint32_t base, enum ir_field f, uint8_t
 	return d;
 }
 
-/* -- context and structures ------------------------------------------------------------------------------------ */
+/* -- context and structures -------------------------------------------------------------------- */
 
 static uint32_t load_raw(struct isel *s, const struct ir_ins *i, uint32_t base)
 {
@@ -80,7 +81,9 @@ static uint32_t load_raw(struct isel *s, const struct ir_ins *i, uint32_t base)
 	return isel_load(s, s->cast_ptr, i->imm, MIN(f->size, 8));
 }
 
-/* The byte that holds the field, shifted up and down again by what the running kernel's BTF says. */
+/*
+ * The byte that holds the field, shifted up and down again by what the running kernel's BTF says.
+ */
 static uint32_t load_bits(struct isel *s, const struct ir_ins *i, uint32_t base)
 {
 	static const uint8_t bops[] = { BPF_LSH, BPF_RSH };
@@ -155,7 +158,7 @@ void isel_ldf(struct isel *s, struct ir_ins *i)
 	}
 }
 
-/* -- read-only tables ------------------------------------------------------------------------------------------ */
+/* -- read-only tables -------------------------------------------------------------------------- */
 
 void isel_ldro(struct isel *s, struct ir_ins *i)
 {

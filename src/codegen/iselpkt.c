@@ -2,13 +2,16 @@
 /*
  * iselpkt: addresses in the packet, and loads from them.
  *
- * An address is a number, skb->data and an offset where the bytes asked for are in the linear part of the packet or the packet has no
- * other part, else that of a copy on the stack, which is cast to a pointer (iselmem.c). The way of the common packet:
+ * An address is a number, skb->data and an offset where the bytes asked for are in the linear part
+ * of the packet or the packet has no other part, else that of a copy on the stack, which is cast to
+ * a pointer (iselmem.c). The way of the common packet:
  *
- *  - the test of skb->len that guards an address is left to the cold way (isel_len_later): the linear part is no longer than the packet;
- *  - the transport header of a packet without IPv4 options or IPv6 extension headers is read through the pointer to the network
- *    header, at a constant offset ("near"). The cold way, where it is elsewhere, makes a pointer as far before it as the network
- *    header would be, so that what the verifier knows of the pointer is the same on both ways, and it looks at the rest once.
+ *  - the test of skb->len that guards an address is left to the cold way (isel_len_later): the
+ *    linear part is no longer than the packet;
+ *  - the transport header of a packet without IPv4 options or IPv6 extension headers is read
+ *    through the pointer to the network header, at a constant offset ("near"). The cold way, where
+ *    it is elsewhere, makes a pointer as far before it as the network header would be, so that what
+ *    the verifier knows of the pointer is the same on both ways, and it looks at the rest once.
  */
 #include "isel.h"
 #include "ir/pass.h"
@@ -45,8 +48,8 @@ static bool at_network(const struct ir_ins *i)
 }
 
 /*
- * Where the transport header begins if nothing stands before it: offset `usual` of the network header, and that it does: `test` is
- * `value`.
+ * Where the transport header begins if nothing stands before it: offset `usual` of the network
+ * header, and that it does: `test` is `value`.
  */
 struct near {
 	struct ir_ins *test;
@@ -88,9 +91,12 @@ void isel_pkt_scan(struct isel *s)
 		}
 }
 
-/* -- tests of the length ------------------------------------------------------------------------------------------ */
+/* -- tests of the length ----------------------------------------------------------------------- */
 
-/* The address of bytes behind `base` that is asked for in b before anything that is felt outside; NULL: none. */
+/*
+ * The address of bytes behind `base` that is asked for in b before anything that is felt outside;
+ * NULL: none.
+ */
 static struct ir_ins *guarded(const struct ir_block *b, const struct ir_ins *base)
 {
 	for (struct ir_ins *i = b->first; i; i = i->next) {
@@ -139,7 +145,7 @@ static void test_len(struct isel *s, const struct len_guard *g, uint32_t skb)
 	s->cur = enough;
 }
 
-/* -- addresses ---------------------------------------------------------------------------------------------------- */
+/* -- addresses --------------------------------------------------------------------------------- */
 
 /* Packet registers that the dominating blocks do not have yet. */
 static void packet_regs(struct isel *s, uint32_t blk)
@@ -215,7 +221,10 @@ static void test_linear(struct isel *s, struct ir_ins *i, struct mir_block *line
 			 0, linear, cold);
 }
 
-/* The parts as numbers. On a way that is cold anyway, registers of the common way are not kept for it. */
+/*
+ * The parts as numbers. On a way that is cold anyway, registers of the common way are not kept for
+ * it.
+ */
 static void numbers(struct isel *s, struct ir_ins *i, const struct pkt_part *parts)
 {
 	struct mir_block *linear = mir_block_new(s->fn), *cold = mir_block_new(s->fn),

@@ -4,8 +4,9 @@
 #include "setindex.h"
 
 /*
- * All words of a long key at once are more than there are registers: one that is a load from the packet, or a half of one, is loaded where
- * it is stored. NULL: it is none, or others want it too and stack is not dear; *at: where in the load.
+ * All words of a long key at once are more than there are registers: one that is a load from the
+ * packet, or a half of one, is loaded where it is stored. NULL: it is none, or others want it too
+ * and stack is not dear; *at: where in the load.
  */
 static struct ir_ins *loaded_late(const struct isel *s, struct ir_ins *v, uint32_t *at)
 {
@@ -113,7 +114,10 @@ static uint32_t find(struct isel *s, uint32_t map, const struct set_layout *l, i
 	return alive(s, l, lookup(s, map, key));
 }
 
-/* Through the index (setindex.h), field by field; to `none` where no element is left. Result: an address, the last node's or the element's. */
+/*
+ * Through the index (setindex.h), field by field; to `none` where no element is left. Result: an
+ * address, the last node's or the element's.
+ */
 static uint32_t find_by_index(struct isel *s, const struct set *set, const struct obj_set *maps,
 			      const struct set_layout *l, struct ir_ins *const *words,
 			      struct mir_block *none)
@@ -259,7 +263,7 @@ void isel_eltest(struct isel *s, struct ir_ins *i)
 	s->vreg[i->id] = d;
 }
 
-/* -- dynset ---------------------------------------------------------------------------------------------------- */
+/* -- dynset ------------------------------------------------------------------------------------ */
 
 struct dyn {
 	struct isel *s;

@@ -19,7 +19,10 @@ uint32_t isel_runtime(struct isel *s, const char *name, uint32_t n_args, const s
 	return c->d;
 }
 
-/* The address of an element of an array map: never NULL, which the verifier may not know; then the packet is dropped. */
+/*
+ * The address of an element of an array map: never NULL, which the verifier may not know; then the
+ * packet is dropped.
+ */
 static uint32_t array_at(struct isel *s, uint32_t map, int32_t key)
 {
 	struct mir_block *there = mir_block_new(s->fn), *never = mir_block_new(s->fn);
@@ -46,8 +49,9 @@ uint32_t isel_array_elem(struct isel *s, uint32_t map, uint32_t index)
 }
 
 /*
- * A counter is a CPU's own. At the hooks that local processes send through the program may be interrupted by itself, and so must add in
- * one instruction; elsewhere it runs where the kernel takes packets from devices, one after another.
+ * A counter is a CPU's own. At the hooks that local processes send through the program may be
+ * interrupted by itself, and so must add in one instruction; elsewhere it runs where the kernel
+ * takes packets from devices, one after another.
  */
 bool isel_interrupted(const struct ir_fn *fn)
 {

@@ -2,9 +2,10 @@
 /*
  * layout: the order of blocks.
  *
- * The verifier follows the fall-through of a branch first and keeps its target pending, 8192 targets at most; so of two
- * successors the one that is over sooner, a rule's body that ends in a verdict, becomes the fall-through, and the way to the next
- * rule the target: when the verifier gets there, nothing is left pending.
+ * The verifier follows the fall-through of a branch first and keeps its target pending, 8192
+ * targets at most; so of two successors the one that is over sooner, a rule's body that ends in a
+ * verdict, becomes the fall-through, and the way to the next rule the target: when the verifier
+ * gets there, nothing is left pending.
  */
 #include "mir.h"
 
@@ -13,7 +14,10 @@ struct dfs {
 	uint32_t next; /* successor to visit */
 };
 
-/* b's k-th successor to visit: in the second walk the higher one first, so that the lower one follows b directly. */
+/*
+ * b's k-th successor to visit: in the second walk the higher one first, so that the lower one
+ * follows b directly.
+ */
 static struct mir_block *pick(struct mir_block *b, uint32_t k, bool by_height)
 {
 	bool swap = by_height && b->n_succ == 2 && b->succ[1]->height > b->succ[0]->height;
@@ -83,7 +87,10 @@ static void simplify(struct mir_fn *fn, struct mir_block *b)
 	}
 }
 
-/* jset to the block that follows anyway ==> and, jump to the other if zero: jset cannot be inverted. */
+/*
+ * jset to the block that follows anyway ==> and, jump to the other if zero: jset cannot be
+ * inverted.
+ */
 static void fix_jset(struct mir_fn *fn, struct mir_block *b)
 {
 	struct mir_ins *j = b->last, *and;

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * linkrt: takes functions of the runtime (bpf/, compiled by clang, embedded) into an object: those that it calls, and those that
- * these call, with their types, line information and CO-RE records.
+ * linkrt: takes functions of the runtime (bpf/, compiled by clang, embedded) into an object: those
+ * that it calls, and those that these call, with their types, line information and CO-RE records.
  *
- * libbpf's linker would do for whole files, but versions before 1.6 fail on a kernel function that two files declare. What
- * is taken here is our own: functions of .text that call each other, kernel functions and helpers, and read kernel configuration.
+ * libbpf's linker would do for whole files, but versions before 1.6 fail on a kernel function that
+ * two files declare. What is taken here is our own: functions of .text that call each other, kernel
+ * functions and helpers, and read kernel configuration.
  */
 #include <bpf/btf.h>
 #include <errno.h>
@@ -25,7 +26,7 @@ struct ow_rt_obj { /* a runtime object, opened */
 	const uint8_t *ext; /* .BTF.ext */
 };
 
-/* -- reading an embedded object: made by clang when this program was built, so not checked for nonsense ----------- */
+/* -- reading an embedded object: made by clang when this was built, so not checked ------------- */
 
 const uint8_t *ow_elf_section(const struct rt_obj *o, const char *name, size_t *len)
 {
@@ -95,7 +96,10 @@ static bool is_fn(const Elf64_Sym *s)
 	return s->st_shndx && ELF64_ST_TYPE(s->st_info) == STT_FUNC;
 }
 
-/* A function of any runtime object, static ones that get a map too; false: there is none of that name. */
+/*
+ * A function of any runtime object, static ones that get a map too; false: there is none of that
+ * name.
+ */
 static bool find_by_name(struct ow *w, const char *name, struct ow_ref *r)
 {
 	for (uint32_t i = 1; i < n_rt_objs; i++) {
@@ -151,7 +155,7 @@ struct ow_ref ow_rt_ref(struct ow *w, uint32_t obj, uint32_t off)
 	return (struct ow_ref){ call ? OW_REF_FN : OW_REF_ADDR, obj, (uint32_t)s->st_value + add };
 }
 
-/* -- which functions ----------------------------------------------------------------------------------------- */
+/* -- which functions --------------------------------------------------------------------------- */
 
 int32_t ow_rt_find(const struct ow *w, uint32_t obj, uint32_t off)
 {
@@ -219,7 +223,7 @@ const struct ow_rt_fn *ow_rt_fn(const struct ow *w, const char *name)
 	return NULL;
 }
 
-/* -- their code ---------------------------------------------------------------------------------------------- */
+/* -- their code -------------------------------------------------------------------------------- */
 
 void ow_rt_code(struct ow *w)
 {
@@ -271,7 +275,7 @@ int ow_rt_relocate(struct ow *w)
 	return err;
 }
 
-/* -- their types and records --------------------------------------------------------------------------------- */
+/* -- their types and records ------------------------------------------------------------------- */
 
 struct ext_header { /* of .BTF.ext: offsets from its end */
 	uint16_t magic;

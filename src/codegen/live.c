@@ -2,8 +2,8 @@
 /*
  * live: which virtual registers are live at the edges of blocks.
  *
- * Only registers that more than one block mentions have a bit in the sets. The blocks are in topological order and the graph has
- * no loops, so that one walk backwards is enough.
+ * Only registers that more than one block mentions have a bit in the sets. The blocks are in
+ * topological order and the graph has no loops, so that one walk backwards is enough.
  */
 #include "mir.h"
 

@@ -107,7 +107,7 @@ uint32_t cg_next(struct cg *cg, uint32_t fn, uint32_t *map)
 	return m->progs.n - 1;
 }
 
-/* -- sets ------------------------------------------------------------------------------------------------------ */
+/* -- sets -------------------------------------------------------------------------------------- */
 
 static uint32_t state_size(const struct expr *e)
 {
@@ -174,7 +174,10 @@ static void goes_on(uint8_t *value)
 	memcpy(value, &left, 8);
 }
 
-/* A range is exactly a few prefixes: how many. value: they are added to m with it, and it changes; NULL: they are only counted. */
+/*
+ * A range is exactly a few prefixes: how many. value: they are added to m with it, and it changes;
+ * NULL: they are only counted.
+ */
 static uint32_t add_range(struct cg *cg, struct obj_map *m, const struct set_elem *e,
 			  uint8_t *value)
 {

@@ -126,7 +126,10 @@ static void uncount_use(void *arg, uint32_t *reg)
 	((struct mir_fn *)arg)->vregs.v[*reg].n_uses--;
 }
 
-/* Backwards over blocks in order: the graph has no loops, so that one walk sees every use before its definition. */
+/*
+ * Backwards over blocks in order: the graph has no loops, so that one walk sees every use before
+ * its definition.
+ */
 void mir_dce(struct mir_fn *fn)
 {
 	for (uint32_t v = 0; v < fn->vregs.n; v++)
@@ -150,7 +153,7 @@ void mir_dce(struct mir_fn *fn)
 	}
 }
 
-/* -- text, for -d ---------------------------------------------------------------------------------------------- */
+/* -- text, for -d ------------------------------------------------------------------------------ */
 
 static void print_reg(const struct mir_fn *fn, uint32_t r, FILE *f)
 {

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * mir: machine code on virtual registers, between instruction selection and encoding; private to this folder.
+ * mir: machine code on virtual registers, between instruction selection and encoding; private to
+ * this folder.
  *
- * A function is a graph of blocks without loops. Virtual registers count from 1; MIR_FP is r10. A register that holds a
- * 32-bit value holds it zero-extended; one that holds a condition holds 0 or 1.
+ * A function is a graph of blocks without loops. Virtual registers count from 1; MIR_FP is r10. A
+ * register that holds a 32-bit value holds it zero-extended; one that holds a condition holds 0 or
+ * 1.
  */
 #ifndef N2B_MIR_H
 #define N2B_MIR_H
@@ -79,7 +81,10 @@ struct mir_vreg {
 	uint32_t global; /* number in the liveness sets + 1; 0: local to its block */
 };
 
-/* Bytes of the stack that are in use as long as one of two registers is live: a packet address as number and as pointer. */
+/*
+ * Bytes of the stack that are in use as long as one of two registers is live: a packet address as
+ * number and as pointer.
+ */
 struct mir_buf {
 	uint32_t size;
 	uint32_t regs[2];
@@ -95,7 +100,8 @@ struct mir_fn {
 	VEC(struct mir_buf) bufs;
 	uint32_t n_globals, n_ins, n_block_ids;
 	int32_t frame; /* bytes of stack in use, a multiple of 8 */
-	int32_t spill_base; /* bytes of the frame before the first register is spilled, + 1; 0: none was */
+	/* bytes of the frame before the first register is spilled, + 1; 0: none was */
+	int32_t spill_base;
 };
 
 struct mir_fn *mir_fn_new(struct arena *a, const char *name);
@@ -131,8 +137,10 @@ static inline void mir_set_add(uint64_t *s, uint32_t n)
 }
 /* regalloc.c: gives every register its place; false if the stack does not suffice. */
 bool mir_regalloc(struct mir_fn *fn);
-/* slots.c: stack slots of spilled registers lie behind the first `base` bytes of the frame, as few as will do; so do those where cold
-   calls keep registers. */
+/*
+ * slots.c: stack slots of spilled registers lie behind the first `base` bytes of the frame, as few
+ * as will do; so do those where cold calls keep registers.
+ */
 void mir_merge_slots(struct mir_fn *fn, int32_t base);
 /* encode.c: writes the instructions; false if a jump does not reach its target. */
 bool mir_encode(struct mir_fn *fn, struct obj_file *o, struct obj_fn *out);

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* objint: what the files of the object writer share (btf.c, core.c, btfext.c, elf.c, linkrt.c, write.c). */
+/*
+ * objint: what the files of the object writer share (btf.c, core.c, btfext.c, elf.c, linkrt.c,
+ * write.c).
+ */
 #ifndef N2B_OBJINT_H
 #define N2B_OBJINT_H
 
@@ -102,28 +105,37 @@ int ow_btf_kconfig(struct ow *w, const char *name);
 /* core.c: patches the instruction with the local value and adds the record. */
 int ow_core(struct ow *w, enum ow_code sec, uint32_t insn, const struct obj_reloc *r);
 
-/* btfext.c: the bytes of .BTF.ext, in the arena. Adds strings to w->btf, so it comes before .BTF is taken. */
+/*
+ * btfext.c: the bytes of .BTF.ext, in the arena. Adds strings to w->btf, so it comes before .BTF is
+ * taken.
+ */
 int ow_btfext(struct ow *w, const uint8_t **bytes, size_t *len);
 
 /* elf.c: writes the object to fd. */
 int ow_elf(struct ow *w, int fd);
 
-/* write.c: relocations of an instruction, by index in its section; sym 0 is an error reported before. */
+/*
+ * write.c: relocations of an instruction, by index in its section; sym 0 is an error reported
+ * before.
+ */
 int ow_rel_call(struct ow *w, enum ow_code sec, uint32_t insn, uint32_t sym);
 int ow_rel_addr(struct ow *w, enum ow_code sec, uint32_t insn, uint32_t sym, uint32_t imm);
 /* The undefined symbol for r->name, made with its BTF at its first use; 0 after an error. */
 uint32_t ow_extern(struct ow *w, const struct obj_reloc *r);
 
 /*
- * linkrt.c, in the order of use: which runtime functions are needed; their code, after the object's own in .text; their types and
- * records; their relocations.
+ * linkrt.c, in the order of use: which runtime functions are needed; their code, after the object's
+ * own in .text; their types and records; their relocations.
  */
 void ow_rt_collect(struct ow *w);
 void ow_rt_code(struct ow *w);
 int ow_rt_btf(struct ow *w);
 int ow_rt_relocate(struct ow *w);
 void ow_rt_close(struct ow *w);
-/* Of what ow_rt_collect() found: a function's code as it was compiled, what the instruction at byte `off` refers to, and a place in rt_fns. */
+/*
+ * Of what ow_rt_collect() found: a function's code as it was compiled, what the instruction at byte
+ * `off` refers to, and a place in rt_fns.
+ */
 const struct bpf_insn *ow_rt_insns(const struct ow *w, const struct ow_rt_fn *f);
 struct ow_ref ow_rt_ref(struct ow *w, uint32_t obj, uint32_t off);
 int32_t ow_rt_find(const struct ow *w, uint32_t obj, uint32_t off);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * print: an object as text (--emit asm), in the notation of `bpftool prog dump xlated`, with the rules between the
- * instructions; relocations stand where bpftool shows what they became.
+ * print: an object as text (--emit asm), in the notation of `bpftool prog dump xlated`, with the
+ * rules between the instructions; relocations stand where bpftool shows what they became.
  */
 #include "codegen.h"
 

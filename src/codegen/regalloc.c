@@ -2,11 +2,13 @@
 /*
  * regalloc: linear scan over live ranges with holes.
  *
- * Instruction n has three points: 3n where it reads, 3n + 1 where a call destroys r0 to r5, 3n + 2 where it writes. A register's
- * life is a list of ranges [from, to) of points. What finds no place is spilled: each mention gets a short register of its
- * own with a load or store of a stack slot (or the constant made anew), and allocation starts again. Reloads are first shared inside
- * a block, and only when that fails made for each reader. In long functions they are shared by some blocks before that: it is at the
- * beginning, where all is computed, that registers run out, and a rule should not load what the rule before it has loaded.
+ * Instruction n has three points: 3n where it reads, 3n + 1 where a call destroys r0 to r5, 3n + 2
+ * where it writes. A register's life is a list of ranges [from, to) of points. What finds no place
+ * is spilled: each mention gets a short register of its own with a load or store of a stack slot
+ * (or the constant made anew), and allocation starts again. Reloads are first shared inside a
+ * block, and only when that fails made for each reader. In long functions they are shared by some
+ * blocks before that: it is at the beginning, where all is computed, that registers run out, and a
+ * rule should not load what the rule before it has loaded.
  */
 #include <stdlib.h>
 
@@ -47,7 +49,7 @@ struct alloc {
 static const int8_t order_any[] = { 0, 5, 4, 3, 2, 1, 6, 7, 8, 9, -1 };
 static const int8_t order_saved[] = { 6, 7, 8, 9, -1 };
 
-/* -- building the intervals ------------------------------------------------------------------------------------ */
+/* -- building the intervals -------------------------------------------------------------------- */
 
 static void add_range(struct alloc *al, uint32_t v, uint32_t from, uint32_t to)
 {
@@ -71,7 +73,10 @@ static void use_range(void *arg, uint32_t *reg)
 	al->cost[*reg] += al->unit;
 }
 
-/* d = a bop b is written `d = a; d bop= b`: b must outlive the start of the writing unless the operands can change places. */
+/*
+ * d = a bop b is written `d = a; d bop= b`: b must outlive the start of the writing unless the
+ * operands can change places.
+ */
 static bool keeps_b(const struct mir_ins *i)
 {
 	return i->op == MIR_ALU && i->b && !mir_commutes(i->bop) && i->bop != BPF_SUB;
@@ -195,7 +200,7 @@ static void build_intervals(struct alloc *al)
 		al->of[iv->vreg] = iv;
 }
 
-/* -- the scan -------------------------------------------------------------------------------------------------- */
+/* -- the scan ---------------------------------------------------------------------------------- */
 
 static bool overlap(struct interval *a, const struct interval *b, uint32_t now)
 {
@@ -215,7 +220,10 @@ static bool overlap(struct interval *a, const struct interval *b, uint32_t now)
 	return false;
 }
 
-/* What it would cost to take register r from those who hold it while cur lives; 0: it is free. Who is over at `now` is forgotten. */
+/*
+ * What it would cost to take register r from those who hold it while cur lives; 0: it is free. Who
+ * is over at `now` is forgotten.
+ */
 static uint64_t price_at(struct alloc *al, int r, const struct interval *cur, uint32_t now)
 {
 	uint64_t sum = 0;
@@ -349,15 +357,15 @@ static void find_hints(struct mir_fn *fn)
 		}
 }
 
-/* -- spilling -------------------------------------------------------------------------------------------------- */
+/* -- spilling ---------------------------------------------------------------------------------- */
 
 struct spill {
 	struct alloc *al;
 	struct mir_block *b;
 	struct mir_ins *at;
 	int32_t *slot; /* by register */
-	uint32_t *
-		shared; /* by register: the reload that later readers in this block may use; 0 none */
+	/* by register: the reload that later readers in this block may use; 0 none */
+	uint32_t *shared;
 	VEC(uint32_t) fresh; /* registers with a shared reload in this block */
 	/* In long functions; else NULL: */
 	struct mir_block **idom; /* by order */
@@ -392,7 +400,10 @@ static struct mir_ins *reload_ins(struct spill *s, uint32_t v)
 	return i;
 }
 
-/* Blocks stand in topological order, and there are no loops: all ways to a block are known when it is its turn. */
+/*
+ * Blocks stand in topological order, and there are no loops: all ways to a block are known when it
+ * is its turn.
+ */
 static void find_idoms(struct spill *s)
 {
 	struct mir_fn *fn = s->al->fn;
@@ -616,7 +627,7 @@ static void rewrite(struct alloc *al)
 	}
 }
 
-/* -- cold calls ------------------------------------------------------------------------------------------------ */
+/* -- cold calls -------------------------------------------------------------------------------- */
 
 static bool covers(const struct interval *iv, uint32_t point)
 {

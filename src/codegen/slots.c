@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * slots: spilled registers whose stack slots are never in use together get one slot, and cold calls keep registers in slots that are
- * not in use where they stand.
+ * slots: spilled registers whose stack slots are never in use together get one slot, and cold calls
+ * keep registers in slots that are not in use where they stand.
  *
- * Each round of the register allocator gives new slots; only when all rounds are over the instructions tell when a slot is in use:
- * from a store to the last load behind it. Blocks are in topological order without loops: one walk backwards is enough.
+ * Each round of the register allocator gives new slots; only when all rounds are over the
+ * instructions tell when a slot is in use: from a store to the last load behind it. Blocks are in
+ * topological order without loops: one walk backwards is enough.
  */
 #include "mir.h"
 
@@ -59,7 +60,10 @@ static void block_slots(struct slots *s, struct mir_block *b, uint64_t *sets)
 	}
 }
 
-/* The first of as many free places in a row as the call has registers to keep; `taken` are those in use over it. */
+/*
+ * The first of as many free places in a row as the call has registers to keep; `taken` are those in
+ * use over it.
+ */
 static uint32_t save_place(const struct mir_ins *call, const uint64_t *taken, uint32_t n_taken)
 {
 	uint32_t want = __builtin_popcount(call->saves), run = 0, k = 0;

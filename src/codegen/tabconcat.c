@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * tabconcat: concatenations with ranges. Each field is searched among the points where some element begins or ends; each point
- * has a row of bits, one for each element that covers it; the rows of all fields are joined by and. Where
- * elements overlap the first one counts: the lowest bit that is left.
+ * tabconcat: concatenations with ranges. Each field is searched among the points where some element
+ * begins or ends; each point has a row of bits, one for each element that covers it; the rows of
+ * all fields are joined by and. Where elements overlap the first one counts: the lowest bit that is
+ * left.
  */
 #include <endian.h>
 #include <stdlib.h>

@@ -2,8 +2,9 @@
 /*
  * tabhash: a perfect hash for exact keys (hash and displace).
  *
- * The key is mixed into a 64-bit h. Its top bits choose a bucket; the bucket's displacement, joined by xor with middle bits of h, is
- * the slot, which holds the only key that can be there. One key, two loads, one comparison.
+ * The key is mixed into a 64-bit h. Its top bits choose a bucket; the bucket's displacement, joined
+ * by xor with middle bits of h, is the slot, which holds the only key that can be there. One key,
+ * two loads, one comparison.
  */
 #include <endian.h>
 #include <stdlib.h>
@@ -64,7 +65,7 @@ static struct ir_ins *emit_mix(struct tabcur *c)
 	return h;
 }
 
-/* -- the tables ------------------------------------------------------------------------------------------------ */
+/* -- the tables -------------------------------------------------------------------------------- */
 
 struct bucket {
 	uint32_t n, first; /* keys, in `order` */

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * tables: constant sets become read-only tables and the code that searches them, in IR: no calls, hardly a branch.
+ * tables: constant sets become read-only tables and the code that searches them, in IR: no calls,
+ * hardly a branch.
  *
  *	few elements		comparisons, joined (here)
  *	exact keys		perfect hash (tabhash.c)
  *	ranges of one field	sorted array, binary search (tabrange.c)
- *	ranges in several	by a field that leaves few elements (tabnarrow.c), or a row of bits for each field, joined
- *				(tabconcat.c)
+ *	ranges in several	by a field that leaves few elements (tabnarrow.c), or a row of bits
+ *				for each field, joined (tabconcat.c)
  */
 #include <endian.h>
 
@@ -16,7 +17,7 @@
 
 #define SMALL_MAX 8
 
-/* -- helpers --------------------------------------------------------------------------------------------------- */
+/* -- helpers ----------------------------------------------------------------------------------- */
 
 static struct ir_ins *put(struct tabcur *c, enum ir_op op, enum ir_type t, uint32_t n)
 {
@@ -123,7 +124,7 @@ uint32_t tab_log2(uint32_t n)
 	return b;
 }
 
-/* -- the set --------------------------------------------------------------------------------------------------- */
+/* -- the set ----------------------------------------------------------------------------------- */
 
 static struct tabset *analyse(struct ir_mod *m, uint32_t number)
 {
@@ -188,7 +189,7 @@ static void lower_celdw(struct tabset *t, struct ir_fn *fn, struct ir_ins *i)
 	ir_replace(fn, i, tab_load(&c, t->data, row, 4 * i->imm, 4));
 }
 
-/* -- few elements ---------------------------------------------------------------------------------------------- */
+/* -- few elements ------------------------------------------------------------------------------ */
 
 static struct ir_ins *join(struct tabcur *c, enum ir_op op, struct ir_ins *a, struct ir_ins *b)
 {
@@ -206,7 +207,10 @@ static struct ir_ins *equal(struct tabcur *c, const struct data *d, uint32_t fro
 	return r;
 }
 
-/* Words [from, from + n) of the key, in the order of memcmp, are at least (ge) or at most those of d. */
+/*
+ * Words [from, from + n) of the key, in the order of memcmp, are at least (ge) or at most those of
+ * d.
+ */
 static struct ir_ins *bound(struct tabcur *c, const struct data *d, uint32_t from, uint32_t n,
 			    bool ge)
 {
@@ -227,7 +231,10 @@ static struct ir_ins *bound(struct tabcur *c, const struct data *d, uint32_t fro
 	return r;
 }
 
-/* Words [from, from + n) lie in the range of e, if this is a prefix: a comparison for each word that is not free. */
+/*
+ * Words [from, from + n) lie in the range of e, if this is a prefix: a comparison for each word
+ * that is not free.
+ */
 static struct ir_ins *prefix(struct tabcur *c, const struct set_elem *e, uint32_t from, uint32_t n)
 {
 	struct ir_ins *r = NULL;
@@ -345,7 +352,7 @@ struct tabres tab_small(struct tabcur *c)
 	return r;
 }
 
-/* -- lookups --------------------------------------------------------------------------------------------------- */
+/* -- lookups ----------------------------------------------------------------------------------- */
 
 static struct tabres search(struct tabcur *c)
 {

@@ -43,7 +43,10 @@ struct tabcur {
 	struct ir_ins *swapped[16]; /* the same as numbers in the order of memcmp, once made */
 };
 
-/* An answer: the number of the element as W; or, for sets without data, just whether there is one (num NULL). */
+/*
+ * An answer: the number of the element as W; or, for sets without data, just whether there is one
+ * (num NULL).
+ */
 struct tabres {
 	struct ir_ins *cond, *num;
 };

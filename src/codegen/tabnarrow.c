@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * tabnarrow: concatenations of ranges in which one field leaves few elements (narrow.h). That field is searched among the points
- * where elements begin or end; each point has a list of those that cover it, in the order in which they count; what is left of their
- * ranges is compared, without branches.
+ * tabnarrow: concatenations of ranges in which one field leaves few elements (narrow.h). That field
+ * is searched among the points where elements begin or end; each point has a list of those that
+ * cover it, in the order in which they count; what is left of their ranges is compared, without
+ * branches.
  */
 #include <endian.h>
 #include <stdlib.h>
@@ -85,7 +86,10 @@ static void write_lists(struct tabset *t, struct tabrange *r, const uint8_t *p, 
 		memcpy(list + stride * k, list + stride * (n - 1), 4 * stride);
 }
 
-/* A row for each element: the number, then for each word of the other fields the lowest and the highest value as numbers. */
+/*
+ * A row for each element: the number, then for each word of the other fields the lowest and the
+ * highest value as numbers.
+ */
 static void write_rows(struct tabset *t)
 {
 	uint32_t stride = 1u << t->row_bits, rows = 1u << tab_log2(t->elems.n + 1);
@@ -127,7 +131,10 @@ static void build(struct tabset *t, uint32_t narrow)
 	t->range_made = true;
 }
 
-/* Words [from, from + n) of the key against the bounds in the row at byte `row`, lowest (off 0) or highest (off 4). */
+/*
+ * Words [from, from + n) of the key against the bounds in the row at byte `row`, lowest (off 0) or
+ * highest (off 4).
+ */
 static struct ir_ins *bound(struct tabcur *c, struct ir_ins *row, uint32_t from, uint32_t n,
 			    uint32_t off)
 {
@@ -147,7 +154,10 @@ static struct ir_ins *bound(struct tabcur *c, struct ir_ins *row, uint32_t from,
 	return r;
 }
 
-/* Whether the element at that row, which covers the field searched by, covers the other ones. Row 0 is none. */
+/*
+ * Whether the element at that row, which covers the field searched by, covers the other ones. Row 0
+ * is none.
+ */
 static struct ir_ins *covers(struct tabcur *c, struct ir_ins *row, struct ir_ins *num)
 {
 	struct ir_ins *all = tab2(c, IR_NE, IR_B, num, tabk(c, IR_W, 0));

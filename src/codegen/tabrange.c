@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * tabrange: ranges of one field as a sorted array of the points where the answer changes, searched by halves without branches.
+ * tabrange: ranges of one field as a sorted array of the points where the answer changes, searched
+ * by halves without branches.
  *
- * Keys are compared as numbers in pieces, most significant first: 32 bits for keys of one word, else 64.
+ * Keys are compared as numbers in pieces, most significant first: 32 bits for keys of one word,
+ * else 64.
  */
 #include <endian.h>
 
@@ -136,8 +138,9 @@ static struct ir_ins *not_above(struct tabcur *c, const struct tabrange *t,
 }
 
 /*
- * Numbers of 64 bits are compared by branches, so the verifier knows the place that each way leads to, and would go through all that
- * follows once for each: the same bits of the key, put in twice, leave the place as it is, and the verifier with a range.
+ * Numbers of 64 bits are compared by branches, so the verifier knows the place that each way leads
+ * to, and would go through all that follows once for each: the same bits of the key, put in twice,
+ * leave the place as it is, and the verifier with a range.
  */
 static struct ir_ins *forget(struct tabcur *c, struct ir_ins *at, struct ir_ins *key, uint32_t mask)
 {

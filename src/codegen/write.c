@@ -14,7 +14,7 @@
 /* enum sec of elf.c, as far as symbols are in these sections. */
 enum { SYM_NETFILTER = 1, SYM_TEXT, SYM_TC, SYM_RODATA = 7, SYM_ELEMS, SYM_DATA, SYM_MAPS };
 
-/* -- code ---------------------------------------------------------------------------------------------------- */
+/* -- code -------------------------------------------------------------------------------------- */
 
 /* What each attached program begins with (OBJ_FORCE); r1, the context, stays. */
 static void append_guard(struct ow *w, struct ow_code_sec *c)
@@ -67,7 +67,7 @@ static void append_code(struct ow *w)
 	ow_rt_code(w);
 }
 
-/* -- symbols ------------------------------------------------------------------------------------------------- */
+/* -- symbols ----------------------------------------------------------------------------------- */
 
 static uint32_t add_sym(struct ow *w, const char *name, uint32_t bind, uint32_t type, uint32_t sec,
 			uint64_t value, uint64_t size)
@@ -144,7 +144,7 @@ uint32_t ow_extern(struct ow *w, const struct obj_reloc *r)
 	return (uint32_t)(uintptr_t)*slot;
 }
 
-/* -- relocations --------------------------------------------------------------------------------------------- */
+/* -- relocations ------------------------------------------------------------------------------- */
 
 static int add_rel(struct ow *w, struct ow_code_sec *c, uint32_t insn, uint32_t sym, uint32_t type)
 {
@@ -253,7 +253,7 @@ static int relocate_all(struct ow *w)
 	return err;
 }
 
-/* -- the file ------------------------------------------------------------------------------------------------ */
+/* -- the file ---------------------------------------------------------------------------------- */
 
 static int build(struct ow *w)
 {

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * aside: tables that an object was compiled from and that stay in nftables beside it (`load --replace-tables`).
+ * aside: tables that an object was compiled from and that stay in nftables beside it (`load
+ * --replace-tables`).
  *
- * They sleep (flags dormant) while the object is loaded, so that they are seen but do not filter; the object's own tables are
- * called nft2bpf-NAME.TABLE. Which ones were put to sleep stands in the manifest of what is loaded; they are woken in the same
- * transaction that takes the object's tables out.
+ * They sleep (flags dormant) while the object is loaded, so that they are seen but do not filter;
+ * the object's own tables are called nft2bpf-NAME.TABLE. Which ones were put to sleep stands in the
+ * manifest of what is loaded; they are woken in the same transaction that takes the object's tables
+ * out.
  */
 #include "ctl.h"
 #include "fallback.h"
@@ -141,7 +143,10 @@ static struct ruleset *in_nftables(struct ctl *c)
 	return live;
 }
 
-/* Beside the user's tables the object's have other names, which some targets do not bear as they are. */
+/*
+ * Beside the user's tables the object's have other names, which some targets do not bear as they
+ * are.
+ */
 static int check_targets(struct ctl *c, const struct manifest *m)
 {
 	struct diag d;

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * batch: a transaction sent to the kernel as netlink messages: it holds extensions of iptables, which nft cannot load, words that the
- * nft at hand is too old for, or sets so large that nft takes seconds to read them.
+ * batch: a transaction sent to the kernel as netlink messages: it holds extensions of iptables,
+ * which nft cannot load, words that the nft at hand is too old for, or sets so large that nft takes
+ * seconds to read them.
  *
- * The script is one that this program has put together: commands on whole tables, a line each, then tables with what is in
- * them, as nft2bpf prints them, if they are not given as a ruleset. The lines become messages one by one; the tables are read into
- * a ruleset, and that is written.
+ * The script is one that this program has put together: commands on whole tables, a line each, then
+ * tables with what is in them, as nft2bpf prints them, if they are not given as a ruleset. The
+ * lines become messages one by one; the tables are read into a ruleset, and that is written.
  */
 #include <errno.h>
 #include <stdlib.h>

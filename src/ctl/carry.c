@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* Counters over a replacement: rules that are the same in both rulesets go on counting from where they were. */
+/*
+ * Counters over a replacement: rules that are the same in both rulesets go on counting from where
+ * they were.
+ */
 #include <errno.h>
 
 #include "ctl.h"

@@ -2,8 +2,8 @@
 /*
  * The original ruleset with live counters, quotas and elements, whichever side keeps them.
  *
- * The manifest's text is read back into a ruleset; what the programs' maps hold and what the kernel's residual tables hold is
- * written into its expressions; then it can be printed.
+ * The manifest's text is read back into a ruleset; what the programs' maps hold and what the
+ * kernel's residual tables hold is written into its expressions; then it can be printed.
  */
 #include <errno.h>
 #include <unistd.h>
@@ -155,7 +155,10 @@ static void zero_rule(const struct rule *r)
 		zero_rule(in->rules.v[i]);
 }
 
-/* Counters of rules that only nft does have their value there, not the one that the ruleset was written with. */
+/*
+ * Counters of rules that only nft does have their value there, not the one that the ruleset was
+ * written with.
+ */
 static void zero_copies(const struct manifest *m, struct ruleset *rs)
 {
 	vec_foreach(&m->copies, cp) {
@@ -251,7 +254,10 @@ static void fill_carried(const struct manifest *m, struct ruleset *rs)
 	}
 }
 
-/* The elements count on both sides, where rules of both look them up. was: the set as it was loaded; live: what nft holds. */
+/*
+ * The elements count on both sides, where rules of both look them up. was: the set as it was
+ * loaded; live: what nft holds.
+ */
 static void add_elems_of_nft(struct ctl *c, const struct manifest *m, struct set *s,
 			     const struct set *was, const struct ruleset *live)
 {

@@ -52,7 +52,10 @@ static void usage(FILE *f)
 	fputs("\nDetails: nft2bpfctl(8)\n", f);
 }
 
-/* libbpf's warnings say why the kernel refuses an object (the verifier's log): they go to the user, the rest does not. */
+/*
+ * libbpf's warnings say why the kernel refuses an object (the verifier's log): they go to the user,
+ * the rest does not.
+ */
 static int libbpf_says(enum libbpf_print_level level, const char *fmt, va_list ap)
 {
 	return level == LIBBPF_WARN ? vfprintf(stderr, fmt, ap) : 0;

@@ -41,7 +41,10 @@ static int memfile(const char *name, const char *text, size_t len)
 	return fd;
 }
 
-/* Runs nft with the script on its standard input; its output goes to err. Returns its exit status, -1 if it cannot run. */
+/*
+ * Runs nft with the script on its standard input; its output goes to err. Returns its exit status,
+ * -1 if it cannot run.
+ */
 static int spawn_nft(const char *const *args, int in, int err)
 {
 	int status;
@@ -79,8 +82,8 @@ static char *contents(struct ctl *c, int fd)
 }
 
 /*
- * Whether it is nft that finds something wrong, an older one, which does not know all words of the script, or falls over what the
- * kernel holds: the kernel has not refused the script then.
+ * Whether it is nft that finds something wrong, an older one, which does not know all words of the
+ * script, or falls over what the kernel holds: the kernel has not refused the script then.
  */
 static bool does_not_read(int rc, const char *said)
 {
@@ -190,7 +193,10 @@ void nft_set_marker(const struct ctl *c, char gen, bool whole, struct sbuf *s)
 		  gen, whole ? "_whole" : "");
 }
 
-/* add before delete: deleting what is not there would fail the transaction, and `destroy` needs a newer nft. */
+/*
+ * add before delete: deleting what is not there would fail the transaction, and `destroy` needs a
+ * newer nft.
+ */
 void nft_delete_marker(const struct ctl *c, struct sbuf *s)
 {
 	sb_printf(s, "add table %s\ndelete table %s\n", marker(c), marker(c));
@@ -244,8 +250,8 @@ static int by_prio(const void *a, const void *b)
 }
 
 /*
- * A link refuses to share a priority with a chain: chains stand behind the links' priorities, each behind those that it stood
- * behind before; those of one priority keep one.
+ * A link refuses to share a priority with a chain: chains stand behind the links' priorities, each
+ * behind those that it stood behind before; those of one priority keep one.
  */
 static void beside_links(struct ctl *c, const struct manifest *m, struct ruleset *rs, uint32_t hook)
 {
@@ -274,7 +280,10 @@ static void beside_links(struct ctl *c, const struct manifest *m, struct ruleset
 	}
 }
 
-/* The kernel makes a table for so many elements at once, instead of growing one: a third of the time. */
+/*
+ * The kernel makes a table for so many elements at once, instead of growing one: a third of the
+ * time.
+ */
 static void tell_sizes(const struct ruleset *rs)
 {
 	vec_foreach(&rs->tables, t)

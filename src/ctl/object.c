@@ -21,7 +21,7 @@
 #define ATTACH_NETFILTER ((enum bpf_attach_type)45)
 #define PRIO_TRIES	 128
 
-/* -- the manifest ---------------------------------------------------------------------------------- */
+/* -- the manifest ------------------------------------------------------------------------------ */
 
 static int find_section(struct ctl *c, Elf *elf, const char *path, struct ctl_obj *o)
 {
@@ -70,7 +70,7 @@ static int read_manifest(struct ctl *c, const char *path, struct ctl_obj *o)
 	return o->mf ? 0 : ctl_error("%s: %s", path, why);
 }
 
-/* -- initial values -------------------------------------------------------------------------------- */
+/* -- initial values ---------------------------------------------------------------------------- */
 
 /* Elements say how long they live: the map wants to know until when. */
 static void set_expiry(const struct manifest *m, const struct mf_elems *e, uint8_t *values)
@@ -91,7 +91,10 @@ static void set_expiry(const struct manifest *m, const struct mf_elems *e, uint8
 	}
 }
 
-/* The keys and values of a map's initial elements, the latter copied; false: the section does not hold them. */
+/*
+ * The keys and values of a map's initial elements, the latter copied; false: the section does not
+ * hold them.
+ */
 static bool take_elems(struct ctl *c, struct bpf_object *o, const struct mf_elems *e,
 		       struct map_elems *out)
 {
@@ -149,11 +152,12 @@ static int fill_maps(struct ctl *c, struct ctl_obj *o)
 	return 0;
 }
 
-/* -- loading and attaching ------------------------------------------------------------------------- */
+/* -- loading and attaching --------------------------------------------------------------------- */
 
 /*
- * The kernel's time zone, which `meta day` needs and no program can read, as a line of kernel configuration: the runtime declares it
- * as such (bpf/meta.bpf.c). The C library's gettimeofday() does not tell it.
+ * The kernel's time zone, which `meta day` needs and no program can read, as a line of kernel
+ * configuration: the runtime declares it as such (bpf/meta.bpf.c). The C library's gettimeofday()
+ * does not tell it.
  */
 static const char *time_zone(struct ctl *c)
 {
@@ -188,7 +192,10 @@ static int run_on_other(struct ctl_obj *o, const char *path)
 	return 0;
 }
 
-/* The words of what is in force serve this object too, so that one write changes from that to this; else its own, asleep. */
+/*
+ * The words of what is in force serve this object too, so that one write changes from that to this;
+ * else its own, asleep.
+ */
 static int share_words(struct ctl *c, struct ctl_obj *o, const char *path)
 {
 	struct bpf_map *words = bpf_object__find_map_by_name(o->bpf, ".data");
@@ -253,8 +260,9 @@ void object_close(struct ctl_obj *o)
 }
 
 /*
- * A BPF link must have a priority of its own: the one that the compiler chose (the base chain's, or below a residual chain's), or,
- * where another hook has it, the next free one below, as long as the program stays behind those of its own ruleset that come first.
+ * A BPF link must have a priority of its own: the one that the compiler chose (the base chain's, or
+ * below a residual chain's), or, where another hook has it, the next free one below, as long as the
+ * program stays behind those of its own ruleset that come first.
  */
 static int link_prog(const struct manifest *m, const struct mf_prog *p, int prog_fd, bool beside)
 {

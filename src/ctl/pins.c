@@ -124,9 +124,10 @@ static int unlink_one(struct ctl *c, const char *file, void *arg)
 }
 
 /*
- * The kernel detaches a link whose last pin goes from a work queue, some time after unlink(2) has returned: the program is detached
- * here instead, so that it filters nothing any more when the command is at its end, and its priority is free. Where we are killed in
- * between, the link goes with our descriptor.
+ * The kernel detaches a link whose last pin goes from a work queue, some time after unlink(2) has
+ * returned: the program is detached here instead, so that it filters nothing any more when the
+ * command is at its end, and its priority is free. Where we are killed in between, the link goes
+ * with our descriptor.
  */
 static int unlink_link(struct ctl *c, const char *file, void *arg)
 {

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * nft2bpfctl set: changes a mutable set, in the map that the programs look up and in the nft tables beside them.
+ * nft2bpfctl set: changes a mutable set, in the map that the programs look up and in the nft tables
+ * beside them.
  *
- * The elements are read by the text front end, as part of a script that declares the set. nft goes first: it refuses the whole command or
- * takes it; then the maps are changed (setchange.c), and what cannot be done there is undone.
+ * The elements are read by the text front end, as part of a script that declares the set. nft goes
+ * first: it refuses the whole command or takes it; then the maps are changed (setchange.c), and
+ * what cannot be done there is undone.
  */
 #include <bpf/bpf.h>
 #include <errno.h>
@@ -35,7 +37,10 @@ static enum set_op find_op(const char *word)
 	return (enum set_op)i;
 }
 
-/* The named set of the tables of that name, and of that family if one is given; NULL after an error line. */
+/*
+ * The named set of the tables of that name, and of that family if one is given; NULL after an error
+ * line.
+ */
 static struct set *find_set(const struct ruleset *rs, const char *family, const char *table,
 			    const char *name)
 {
@@ -135,7 +140,7 @@ static struct set *read_elements(struct job *j)
 	return table_set(rs->tables.v[0], j->set->name);
 }
 
-/* -- the nft side ---------------------------------------------------------------------------------- */
+/* -- the nft side ------------------------------------------------------------------------------ */
 
 static bool in_nft(struct job *j, bool *has)
 {
@@ -176,7 +181,7 @@ static int change_nft(struct job *j, enum set_op op)
 	return nft_run(j->c, s.s);
 }
 
-/* -- the command ----------------------------------------------------------------------------------- */
+/* -- the command ------------------------------------------------------------------------------- */
 
 static int change(struct job *j)
 {

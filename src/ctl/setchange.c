@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * setchange: a change of one set in the maps that programs look up, first checked against what they hold, then made so that every
- * lookup sees an element as it was or as it will be: new ones and new values first, then those that go. A key that is in the set before
- * and after is never missed.
+ * setchange: a change of one set in the maps that programs look up, first checked against what they
+ * hold, then made so that every lookup sees an element as it was or as it will be: new ones and new
+ * values first, then those that go. A key that is in the set before and after is never missed.
  */
 #include <bpf/bpf.h>
 #include <errno.h>
@@ -104,7 +104,7 @@ static int plan_elem(struct ctl *c, struct setchange *x, const struct set_elem *
 	return 0;
 }
 
-/* -- sets with an index -------------------------------------------------------------------------------------- */
+/* -- sets with an index ------------------------------------------------------------------------ */
 
 /* The element's lowest and highest key, padded. */
 static uint8_t *range_of(struct ctl *c, const struct setchange *x, const struct set_elem *e)
@@ -187,7 +187,7 @@ static int plan_index(struct ctl *c, struct setchange *x, const struct set *elem
 	return setidx_plan(c, x->s, &x->idx);
 }
 
-/* -- all ----------------------------------------------------------------------------------------------------- */
+/* -- all --------------------------------------------------------------------------------------- */
 
 static void close_all(struct setchange *x)
 {

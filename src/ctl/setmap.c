@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* Sets that the programs keep in maps: elements to keys and values (struct obj_set in obj.h), and back. */
+/*
+ * Sets that the programs keep in maps: elements to keys and values (struct obj_set in obj.h), and
+ * back.
+ */
 #include <bpf/bpf.h>
 #include <errno.h>
 #include <stdlib.h>
@@ -106,7 +109,7 @@ const uint8_t *setmap_goes_on(struct ctl *c, const struct mf_set *ms, const uint
 	return v;
 }
 
-/* -- back ------------------------------------------------------------------------------------------ */
+/* -- back -------------------------------------------------------------------------------------- */
 
 static bool take_verdict(const struct set *s, const char *text, struct verdict *out)
 {
@@ -276,7 +279,10 @@ const struct set_elem *setmap_elem(const struct strmap *by_key, const struct set
 	return strmap_get(by_key, (const char *)e->key.b, e->key.len);
 }
 
-/* Elements of the map in order of their keys, prefixes of one range as one; old elements of the set lend comment and timeout. */
+/*
+ * Elements of the map in order of their keys, prefixes of one range as one; old elements of the set
+ * lend comment and timeout.
+ */
 static void settle(struct ctl *c, struct set *s, const struct reading *r)
 {
 	const struct got *v = r->got.v;

@@ -82,7 +82,9 @@ static uint32_t count_pins(struct ctl *c, char gen, const char *kind)
 	return n;
 }
 
-/* Every pin of a generation; the manifest goes last: until then a second run knows what to clean. */
+/*
+ * Every pin of a generation; the manifest goes last: until then a second run knows what to clean.
+ */
 static int unpin(struct ctl *c, char gen)
 {
 	return pins_unlink(c, gen, "ready") || pins_unlink(c, gen, "link") ||
@@ -111,7 +113,9 @@ static int fall_asleep(struct ctl *c, char gen)
 	return pins_unlink(c, gen, "ready") || object_force(c, gen, false);
 }
 
-/* What is in force, of which a program may be a part, comes to be in nftables as a whole, or goes. */
+/*
+ * What is in force, of which a program may be a part, comes to be in nftables as a whole, or goes.
+ */
 static int leave_programs(struct ctl *c, char gen, const struct manifest *m)
 {
 	struct ruleset *rs;
@@ -125,8 +129,8 @@ static int leave_programs(struct ctl *c, char gen, const struct manifest *m)
 }
 
 /*
- * A replacement by one write (switch_over) was interrupted when nftables knew of the new generation already, but the programs did
- * not: back to the old one.
+ * A replacement by one write (switch_over) was interrupted when nftables knew of the new generation
+ * already, but the programs did not: back to the old one.
  */
 static int undo_switch(struct ctl *c, struct nft_force *f)
 {
@@ -142,7 +146,10 @@ static int undo_switch(struct ctl *c, struct nft_force *f)
 	return 0;
 }
 
-/* To none from anything: first the whole ruleset or sleeping programs, then no program, then no table. */
+/*
+ * To none from anything: first the whole ruleset or sleeping programs, then no program, then no
+ * table.
+ */
 static int to_none(struct ctl *c)
 {
 	struct nft_force f;
@@ -164,7 +171,10 @@ static int to_none(struct ctl *c)
 	return (m && drop_tables(c, m)) || unpin(c, 'a') || unpin(c, 'b') || remove_dir(c);
 }
 
-/* Nothing is marked ready: a command was interrupted just before or behind that, or somewhere on its way. */
+/*
+ * Nothing is marked ready: a command was interrupted just before or behind that, or somewhere on
+ * its way.
+ */
 static int settle_unready(struct ctl *c, struct nft_force f)
 {
 	struct manifest *m;
@@ -224,7 +234,7 @@ int state_unload(struct ctl *c)
 	return to_none(c);
 }
 
-/* -- what the ruleset's first commands would do to others -------------------------------------------- */
+/* -- what the ruleset's first commands would do to others -------------------------------------- */
 
 static bool names_table(const char *preamble, const char *table)
 {
@@ -239,7 +249,10 @@ static bool names_table(const char *preamble, const char *table)
 	return false;
 }
 
-/* "flush ruleset" and the like must not take another loaded ruleset's fallback away from its programs. */
+/*
+ * "flush ruleset" and the like must not take another loaded ruleset's fallback away from its
+ * programs.
+ */
 static int spares_others(struct ctl *c, const char *preamble)
 {
 	const char **names, *self = c->name, *hit = NULL;
@@ -269,7 +282,7 @@ static int spares_others(struct ctl *c, const char *preamble)
 	return 0;
 }
 
-/* -- load and replace --------------------------------------------------------------------------------- */
+/* -- load and replace -------------------------------------------------------------------------- */
 
 /* From whole(new) to fallback(new). */
 static int finish(struct ctl *c, struct ctl_obj *o, char gen)
@@ -287,8 +300,9 @@ static bool has_table(struct ctl *c, const struct manifest *m, const char *table
 }
 
 /*
- * Whether nftables filters nothing of the ruleset: no chain of the fallback has a hook, no table is put to sleep or woken, and the
- * commands that the ruleset begins with remove nothing but what `old` (NULL: nothing) has there.
+ * Whether nftables filters nothing of the ruleset: no chain of the fallback has a hook, no table is
+ * put to sleep or woken, and the commands that the ruleset begins with remove nothing but what
+ * `old` (NULL: nothing) has there.
  */
 static bool without_nft(struct ctl *c, const struct manifest *m, const struct manifest *old)
 {
@@ -315,8 +329,9 @@ static bool without_nft(struct ctl *c, const struct manifest *m, const struct ma
 }
 
 /*
- * Makes the tables that old (NULL: none) does not have, to see that they are nobody else's, and deletes them: the text behind makes
- * them anew. A table that is awake in a transaction cannot be put to sleep in it and get chains.
+ * Makes the tables that old (NULL: none) does not have, to see that they are nobody else's, and
+ * deletes them: the text behind makes them anew. A table that is awake in a transaction cannot be
+ * put to sleep in it and get chains.
  */
 static void claim_tables(struct ctl *c, const struct manifest *old, const struct manifest *m,
 			 struct sbuf *s)
@@ -398,8 +413,8 @@ static int switch_now(struct ctl *c, struct ctl_obj *o, char was, const struct m
 }
 
 /*
- * Direct to direct: the new programs are attached asleep beside the old ones, and one write changes from these to those. 2: there is
- * no room beside the old ones on some hook.
+ * Direct to direct: the new programs are attached asleep beside the old ones, and one write changes
+ * from these to those. 2: there is no room beside the old ones on some hook.
  */
 static int replace_directly(struct ctl *c, struct ctl_obj *o, char was, const struct manifest *old)
 {

@@ -14,7 +14,10 @@ struct prog_status {
 	uint32_t insns, jited; /* instructions after the verifier, bytes of machine code */
 };
 
-/* As struct bpf_link_info for a netfilter link: linux/bpf.h of older distributions does not have it. */
+/*
+ * As struct bpf_link_info for a netfilter link: linux/bpf.h of older distributions does not have
+ * it.
+ */
 struct link_info {
 	uint32_t type, id, prog_id;
 	uint32_t pad;

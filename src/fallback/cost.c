@@ -2,10 +2,11 @@
 /*
  * cost: what a packet costs under nftables alone, and split, in nanoseconds, roughly.
  *
- * The numbers are measurements with retpolines (an empty base chain 25, an empty BPF link 39, a rule 8 to 20 and more with a
- * set); only their relations matter. Two packets are followed through the original chain, the program and the residual chain: one
- * of an established connection, and a new one, for each of the first and last rules that accept new connections; the dearest
- * in relation counts.
+ * The numbers are measurements with retpolines (an empty base chain 25, an empty BPF link 39, a
+ * rule 8 to 20 and more with a set); only their relations matter. Two packets are followed through
+ * the original chain, the program and the residual chain: one of an established connection, and a
+ * new one, for each of the first and last rules that accept new connections; the dearest in
+ * relation counts.
  */
 #include <linux/netfilter/nf_tables.h>
 #include <netinet/in.h>
@@ -61,7 +62,7 @@ double sp_rule_ns(const struct rule *r)
 	return ns;
 }
 
-/* -- the two packets ---------------------------------------------------------------------------------------------- */
+/* -- the two packets --------------------------------------------------------------------------- */
 
 #define MAX_WALK 30u /* chains deep */
 

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * facts: what a packet must be for a rule to match, as far as that is simple: a load, perhaps under a mask, lies in one of some
- * ranges. Two rules that ask for disjoint ranges of the same load never match the same packet.
+ * facts: what a packet must be for a rule to match, as far as that is simple: a load, perhaps under
+ * a mask, lies in one of some ranges. Two rules that ask for disjoint ranges of the same load never
+ * match the same packet.
  */
 #include <linux/netfilter/nf_tables.h>
 

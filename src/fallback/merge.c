@@ -2,8 +2,9 @@
 /*
  * merge: makes the guards of a residual chain few.
  *
- * Guards are pure conditions with one verdict. In a run of neighbours with the same verdict their order does not matter, so the
- * one that takes established connections goes first, and those that differ in one value alone become one with a set:
+ * Guards are pure conditions with one verdict. In a run of neighbours with the same verdict their
+ * order does not matter, so the one that takes established connections goes first, and those that
+ * differ in one value alone become one with a set:
  *	tcp dport 22 accept, tcp dport 80-90 accept  ==>  tcp dport { 22, 80-90 } accept
  * where that is cheaper by the cost model.
  */
@@ -31,7 +32,7 @@ struct guard {
 	bool gone;
 };
 
-/* -- reading ------------------------------------------------------------------------------------------------------ */
+/* -- reading ----------------------------------------------------------------------------------- */
 
 static bool is_load(const struct expr *e)
 {
@@ -197,7 +198,7 @@ static void read_guard(struct arena *a, struct guard *g)
 	}
 }
 
-/* -- comparing ---------------------------------------------------------------------------------------------------- */
+/* -- comparing --------------------------------------------------------------------------------- */
 
 static bool same_expr(const struct expr *a, const struct expr *b)
 {
@@ -273,7 +274,7 @@ static bool differ_in(const struct guard *a, const struct guard *b, uint32_t k)
 	return true;
 }
 
-/* -- merging ------------------------------------------------------------------------------------------------------ */
+/* -- merging ----------------------------------------------------------------------------------- */
 
 static int by_lo(const void *a, const void *b)
 {

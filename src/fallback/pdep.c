@@ -2,12 +2,14 @@
 /*
  * pdep: matches of protocols that another match makes redundant.
  *
- * nft adds `meta l4proto tcp` before `tcp dport 22` by itself, where nothing in the rule said so before. Two aims, two rules:
+ * nft adds `meta l4proto tcp` before `tcp dport 22` by itself, where nothing in the rule said so
+ * before. Two aims, two rules:
  *
- * - Text that must read back to the same expressions: what looks like such an addition is left out only when the very next match
- *   would bring it back; everywhere else it is printed, which reads back unchanged too.
- * - Listings: as `nft list` does it, which leaves out more: whatever a later match implies, as long as only matches stand
- *   between, whoever wrote it.
+ * - Text that must read back to the same expressions: what looks like such an addition is left out
+ *   only when the very next match would bring it back; everywhere else it is printed, which reads
+ *   back unchanged too.
+ * - Listings: as `nft list` does it, which leaves out more: whatever a later match implies, as long
+ *   as only matches stand between, whoever wrote it.
  */
 #include <linux/netfilter/nf_tables.h>
 #include <netinet/in.h>
@@ -30,7 +32,7 @@ static void leave_out(struct pstate *ps, struct pdep *d)
 	d->at = 0;
 }
 
-/* -- listings ------------------------------------------------------------------------------------------------------ */
+/* -- listings ---------------------------------------------------------------------------------- */
 
 static int ethertype_family(uint32_t type)
 {
@@ -92,7 +94,10 @@ static void list_kill(struct pstate *ps, const struct pval *v)
 		leave_out(ps, d);
 }
 
-/* A match of the protocol above the network layer, by meta key: is the one of the network's redundant then? */
+/*
+ * A match of the protocol above the network layer, by meta key: is the one of the network's
+ * redundant then?
+ */
 static bool net_redundant(const struct pstate *ps, uint32_t key, uint32_t val)
 {
 	const struct pdep *d = &ps->dep[PBASE_NET];
@@ -125,7 +130,7 @@ static void list_meta(struct pstate *ps, uint32_t key, uint32_t val)
 		leave_out(ps, &ps->dep[b]);
 }
 
-/* -- text to be read back -------------------------------------------------------------------------------------------- */
+/* -- text to be read back ---------------------------------------------------------------------- */
 
 /* Nothing was said since. */
 static bool is_last(const struct pstate *ps, const struct pdep *d, const struct pdep *ignore)
@@ -182,7 +187,7 @@ static void quiet_kill(struct pstate *ps, struct pval *const *v, uint32_t n)
 		leave_out(ps, up);
 }
 
-/* -- both ------------------------------------------------------------------------------------------------------------ */
+/* -- both -------------------------------------------------------------------------------------- */
 
 void pd_kill(struct pstate *ps, struct pval *const *v, uint32_t n)
 {

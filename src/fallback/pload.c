@@ -34,7 +34,10 @@ struct pval *pl_reg(struct pstate *ps, uint8_t reg)
 	return ps->reg[REG_WORD(reg)];
 }
 
-/* The protocol at the base that a load starts from; *skip: bits of headers before it. NULL: unknown. */
+/*
+ * The protocol at the base that a load starts from; *skip: bits of headers before it. NULL:
+ * unknown.
+ */
 static const struct proto *payload_proto(const struct pstate *ps, const struct expr *e,
 					 uint32_t *skip)
 {
@@ -104,8 +107,8 @@ static bool field_fits(struct pval *v, const struct field *f, uint32_t skip)
 }
 
 /*
- * Fields that only some ICMP messages have bring matches of their own with them: text to be read back does without, unless the rule
- * asks for that type itself.
+ * Fields that only some ICMP messages have bring matches of their own with them: text to be read
+ * back does without, unless the rule asks for that type itself.
  */
 static bool may_say(const struct pstate *ps, const struct field *f)
 {
@@ -594,8 +597,9 @@ static struct data bits_of(const struct data *d, uint32_t at, uint32_t n)
 }
 
 /*
- * A load over several whole fields, which nft makes of equal tests side by side: the tests again, "udp sport 67", "udp dport 68".
- * The number of them, values and words in v and text; 0: it is not that.
+ * A load over several whole fields, which nft makes of equal tests side by side: the tests again,
+ * "udp sport 67", "udp dport 68". The number of them, values and words in v and text; 0: it is not
+ * that.
  */
 uint32_t pl_fields_equal(struct pstate *ps, const struct pval *val, const struct data *d,
 			 struct pval *v, const char **text, uint32_t max)

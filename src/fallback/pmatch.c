@@ -201,8 +201,8 @@ static bool side_by_side(const struct expr *a, const struct expr *b)
 }
 
 /*
- * nft 1.0 asks `tcp sport != 1 tcp dport != 2` of both ports at once, which is true where only one of them differs; a range of one
- * value is the same to all versions.
+ * nft 1.0 asks `tcp sport != 1 tcp dport != 2` of both ports at once, which is true where only one
+ * of them differs; a range of one value is the same to all versions.
  */
 static bool as_range(struct pstate *ps, const struct pval *v, const struct expr *c)
 {
@@ -294,7 +294,10 @@ static bool range_field(const struct pstate *ps, const struct pval *v, const str
 	return true;
 }
 
-/* nft lists "==" behind a value that ends with an operation; a change of byte order is another one to it. */
+/*
+ * nft lists "==" behind a value that ends with an operation; a change of byte order is another one
+ * to it.
+ */
 static bool computed(const struct pstate *ps, const struct pval *v)
 {
 	return ps->o->listing && v->n_ops && !v->ops[v->n_ops - 1].turned &&
@@ -371,7 +374,10 @@ static void note_icmp_set(struct pstate *ps, const struct pval *v, const struct 
 }
 
 /* `ip saddr vmap`, `ip saddr map`: the value of a data map goes to a register. */
-/* A set of one flag: without an operator, older versions of nft take a field with any others for a match. */
+/*
+ * A set of one flag: without an operator, older versions of nft take a field with any others for a
+ * match.
+ */
 static bool one_flag(const struct pstate *ps, const struct set *s, const struct pval *v)
 {
 	return !ps->o->listing && s->flags & SET_ANONYMOUS && s->elems.n == 1 &&

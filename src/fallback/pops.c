@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* pops: a loaded value and what is computed of it, as nft's expression: masks, shifts, other values. */
+/*
+ * pops: a loaded value and what is computed of it, as nft's expression: masks, shifts, other
+ * values.
+ */
 #include <linux/netfilter/nf_tables.h>
 
 #include "print.h"
@@ -89,7 +92,10 @@ static void list_mask(struct said *s, struct data m, struct data x)
 		say_const(s, BINDS_OR, "|", &bits);
 }
 
-/* An exclusive or that comes last nft moves into the constant, which is wrong where that is compared in order: it comes first then. */
+/*
+ * An exclusive or that comes last nft moves into the constant, which is wrong where that is
+ * compared in order: it comes first then.
+ */
 static void ordered_mask(struct said *s, struct data m, struct data x)
 {
 	struct data bits;
@@ -112,7 +118,10 @@ static bool binds_closer(const struct pval *v, const struct pval *rhs, uint32_t 
 	       data_is_zero(&e->bitwise.xor);
 }
 
-/* What was loaded is a byte, and v's operation i is wider: there it is the low one of a number of this machine. */
+/*
+ * What was loaded is a byte, and v's operation i is wider: there it is the low one of a number of
+ * this machine.
+ */
 static bool widens(const struct pval *v, uint32_t i)
 {
 	const struct expr *e = v->e;
@@ -127,7 +136,10 @@ static bool widens(const struct pval *v, uint32_t i)
 	return k && k->len == 1;
 }
 
-/* The order of bytes after operation i; by turned, of which that of the last is false, orders at different places compare. */
+/*
+ * The order of bytes after operation i; by turned, of which that of the last is false, orders at
+ * different places compare.
+ */
 static bool order_at(const struct pval *v, uint32_t i)
 {
 	bool turned = i < v->n_ops && v->ops[i].turned;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * praw: rules that nft has no words for, as the kernel's own attributes: xt expression "name" = 0 LENGTH "hexadecimal", beside what
- * has words. Only nft2bpfctl reads that (see fb_has_xt).
+ * praw: rules that nft has no words for, as the kernel's own attributes: xt expression "name" = 0
+ * LENGTH "hexadecimal", beside what has words. Only nft2bpfctl reads that (see fb_has_xt).
  */
 #include "nlwrite.h"
 #include "print.h"
@@ -73,7 +73,10 @@ static bool raw_expr(const struct expr *e, struct nlw *w, struct sbuf *out)
 	return true;
 }
 
-/* What needs no other expression has its words here, too: listings give counters their values by them. */
+/*
+ * What needs no other expression has its words here, too: listings give counters their values by
+ * them.
+ */
 static bool in_words(const struct expr *e, const struct fb_print_opts *o, struct sbuf *out)
 {
 	switch (e->kind) {

@@ -163,7 +163,10 @@ bool fb_print_match(const struct rule *r, uint32_t n, struct sbuf *out)
 	return true;
 }
 
-/* The value behind a word of an object's body, outside of quotes and inner braces: *n bytes; NULL: the word is not there. */
+/*
+ * The value behind a word of an object's body, outside of quotes and inner braces: *n bytes; NULL:
+ * the word is not there.
+ */
 static const char *body_value(const char *body, const char *word, size_t *n)
 {
 	size_t len = strlen(word);
@@ -423,7 +426,10 @@ static bool block(const struct fb_print_opts *o, bool *any, struct sbuf *out)
 	return true;
 }
 
-/* The nameless sets of rules that only their attributes can say: with names, as those refer to them. */
+/*
+ * The nameless sets of rules that only their attributes can say: with names, as those refer to
+ * them.
+ */
 static bool print_nameless(const struct table *t, const struct fb_print_opts *o, struct sbuf *out)
 {
 	struct set s;

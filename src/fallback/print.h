@@ -6,7 +6,10 @@
 #include "fallback.h"
 #include "proto.h"
 
-/* How a datum is said: nft's datatype (enum type_num), or digits in base 16. TYPE_INVALID: there are no words for it. */
+/*
+ * How a datum is said: nft's datatype (enum type_num), or digits in base 16. TYPE_INVALID: there
+ * are no words for it.
+ */
 #define TYPE_HEX 0x40u
 
 /* How values are said. */
@@ -110,7 +113,9 @@ uint32_t pl_value_type(const struct pval *v);
 bool pl_text(struct pstate *ps, const struct pval *v, uint32_t skip_ops, struct sbuf *out);
 
 /* pdep.c */
-/* What the match `v == val` makes known, and its place among the dependencies; text is its words. */
+/*
+ * What the match `v == val` makes known, and its place among the dependencies; text is its words.
+ */
 void pd_match(struct pstate *ps, const struct pval *v, uint64_t val, const char *text);
 /* Leaves out what a match of these values, the next statement, brings back by itself. */
 void pd_kill(struct pstate *ps, struct pval *const *v, uint32_t n);

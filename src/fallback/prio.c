@@ -2,13 +2,13 @@
 /*
  * prio: priorities for programs and residual chains that share a hook.
  *
- * A link needs a priority that no other hook of the same hook point has, and its residual chain must come next. nftables runs
- * chains of equal priority in reverse order of creation; from last to first, each gets its own priority, or the next one below
- * what stands behind it.
+ * A link needs a priority that no other hook of the same hook point has, and its residual chain
+ * must come next. nftables runs chains of equal priority in reverse order of creation; from last to
+ * first, each gets its own priority, or the next one below what stands behind it.
  *
- * Chains of one priority that are whole in BPF and follow each other are one program, and have one priority. Between chains of
- * different priorities others may register hooks at any time; between those of one, nothing can come: the kernel puts a new hook
- * of that priority before them all.
+ * Chains of one priority that are whole in BPF and follow each other are one program, and have one
+ * priority. Between chains of different priorities others may register hooks at any time; between
+ * those of one, nothing can come: the kernel puts a new hook of that priority before them all.
  */
 #include "split.h"
 
@@ -46,7 +46,9 @@ static bool place_lowest(struct sp_base *b, int32_t ceiling)
 	return true;
 }
 
-/* Rules of one program. Larger ones are cut into several, and a link is little of what they cost. */
+/*
+ * Rules of one program. Larger ones are cut into several, and a link is little of what they cost.
+ */
 #define FUSED_MAX 2000
 
 /* Whether b becomes one program with what stands behind it at that priority. */
@@ -98,7 +100,10 @@ bool sp_priorities(struct split *s)
 	bool ok = true;
 	uint32_t i, k;
 
-	/* Of those behind it on the hook, the lowest priority used is the ceiling. Later in order: higher priority, or equal and older. */
+	/*
+	 * Of those behind it on the hook, the lowest priority used is the ceiling. Later in order:
+	 * higher priority, or equal and older.
+	 */
 	for (i = 0; i < s->bases.n; i++)
 		s->bases.v[i]->placed = false;
 	for (;;) {

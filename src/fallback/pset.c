@@ -40,7 +40,10 @@ static bool decl_types(const char *decl, struct etype *ty, uint32_t n)
 	return i == n && !decl;
 }
 
-/* Types of the key's fields: from the rule's values, else from the declaration, else from nft's numbers. */
+/*
+ * Types of the key's fields: from the rule's values, else from the declaration, else from nft's
+ * numbers.
+ */
 static bool key_types(const struct set *s, struct pval **key, uint32_t n_key, struct etype *ty)
 {
 	uint32_t n = s->n_fields ? s->n_fields : 1, i;
@@ -264,7 +267,7 @@ static bool elem_text(const struct set *s, const struct etype *ty, const struct 
 	return elem_data(o, s, el, data, out);
 }
 
-/* -- in which order and on which lines, as nft lists them --------------------------------------------------------- */
+/* -- in which order and on which lines, as nft lists them -------------------------------------- */
 
 struct sorted {
 	struct set_elem *el;
@@ -278,7 +281,10 @@ static bool of_flags(const struct set *s, const struct etype *ty)
 	return s->n_fields <= 1 && type_is_flags(ty->t);
 }
 
-/* Of keys of one or two bytes and nothing else the kernel makes a bitmap, and keeps the order they were added in. */
+/*
+ * Of keys of one or two bytes and nothing else the kernel makes a bitmap, and keeps the order they
+ * were added in.
+ */
 static bool keeps_order(const struct set *s)
 {
 	return s->key_len <= 2 &&

@@ -166,7 +166,10 @@ static void pv_ether(struct sbuf *out, const uint8_t *b, uint32_t len)
 		sb_printf(out, "%s%02x", i ? ":" : "", b[i]);
 }
 
-/* What nft's quotation marks cannot hold: the text is then not clean, and no text (see text_is_clean). */
+/*
+ * What nft's quotation marks cannot hold: the text is then not clean, and no text (see
+ * text_is_clean).
+ */
 static void pv_unsayable(struct sbuf *out, const uint8_t *b, uint32_t n, uint32_t len)
 {
 	bool ok = !memchr(b, '"', n);
@@ -184,7 +187,9 @@ static void pv_ifname(struct sbuf *out, const uint8_t *b, uint32_t len)
 	while (n < len && b[n])
 		n++;
 	sb_puts(out, "\"");
-	/* Fewer bytes than a name has, without its end: a prefix. A '*' that is meant is escaped. */
+	/*
+	 * Fewer bytes than a name has, without its end: a prefix. A '*' that is meant is escaped.
+	 */
 	for (i = 0; i < n; i++)
 		sb_printf(out, "%s%c", b[i] == '*' && i + 1 == n ? "\\" : "", b[i]);
 	sb_puts(out, n == len && len < 16 ? "*\"" : "\"");
@@ -215,7 +220,7 @@ static void pv_hex(struct sbuf *out, const uint8_t *b, uint32_t len, bool host)
 		sb_printf(out, "%02x", b[i]);
 }
 
-/* -- what this machine has names for ------------------------------------------------------------------------------- */
+/* -- what this machine has names for ----------------------------------------------------------- */
 
 static bool local_name(struct sbuf *out, uint32_t t, uint64_t v)
 {
@@ -266,7 +271,7 @@ static void pv_hour(struct sbuf *out, uint64_t s)
 	sb_puts(out, "\"");
 }
 
-/* -- numbers -------------------------------------------------------------------------------------------------------- */
+/* -- numbers ----------------------------------------------------------------------------------- */
 
 static const char *symbol(uint32_t how, uint32_t t, uint64_t v)
 {
@@ -336,7 +341,10 @@ void pv_value(struct sbuf *out, uint32_t how, uint32_t t, uint64_t v, uint32_t l
 	}
 }
 
-/* An address whose bytes were turned into numbers of this machine, as wide as nft makes them: in order again. */
+/*
+ * An address whose bytes were turned into numbers of this machine, as wide as nft makes them: in
+ * order again.
+ */
 static const uint8_t *turned_back(const uint8_t *b, uint32_t len, uint8_t *out)
 {
 	uint32_t width = len % 8 == 0 ? 8 : len % 4 == 0 ? 4 : 2;
@@ -372,7 +380,7 @@ void pv_data(struct sbuf *out, uint32_t how, uint32_t t, bool host, const uint8_
 		pv_value(out, how, t, pv_number(b, len, host), len);
 }
 
-/* -- types ---------------------------------------------------------------------------------------------------------- */
+/* -- types ------------------------------------------------------------------------------------- */
 
 /* Whether values of a type are kept as numbers of this machine. */
 static bool type_host(uint32_t t)

@@ -2,7 +2,7 @@
 /* report: --explain for people, --report for programs, and what --strict counts. */
 #include "fallback.h"
 
-/* -- for people --------------------------------------------------------------------------------------------------- */
+/* -- for people -------------------------------------------------------------------------------- */
 
 #define RULE_WIDTH 60u /* columns of a rule; longer ones end in ... */
 
@@ -170,7 +170,7 @@ void fb_explain(const struct plan *p, FILE *f)
 	explain_totals(p, f);
 }
 
-/* -- for programs ------------------------------------------------------------------------------------------------- */
+/* -- for programs ------------------------------------------------------------------------------ */
 
 static void json_string(const char *s, FILE *f)
 {

@@ -2,10 +2,12 @@
 /*
  * residual: the nftables half of a split base chain.
  *
- * The residual base chain is the original's skeleton: for each punt, in order, `condition goto rest`; before them the accept
- * rules (guards), jumps, gotos and returns that keep other packets away from them. Everything the program did is left out: what
- * it dropped does not come here, and whoever reaches the end was accepted. The rest of a punt is the punted rule and all that
- * follows it, in the chains that were being walked: rest chains, shared by suffix, called one after the other, then the policy.
+ * The residual base chain is the original's skeleton: for each punt, in order, `condition goto
+ * rest`; before them the accept rules (guards), jumps, gotos and returns that keep other packets
+ * away from them. Everything the program did is left out: what it dropped does not come here, and
+ * whoever reaches the end was accepted. The rest of a punt is the punted rule and all that follows
+ * it, in the chains that were being walked: rest chains, shared by suffix, called one after the
+ * other, then the policy.
  */
 #include "split.h"
 
@@ -123,7 +125,7 @@ static struct verdict go(struct emit *e, enum verdict_code code, const char *nam
 	return (struct verdict){ .code = code, .chain = c };
 }
 
-/* -- rests ------------------------------------------------------------------------------------------------------- */
+/* -- rests ------------------------------------------------------------------------------------- */
 
 static const char *rest_name(struct emit *e, const struct chain *c, uint32_t from)
 {
@@ -167,7 +169,7 @@ static void emit_rests(struct emit *e)
 	}
 }
 
-/* -- nesting ----------------------------------------------------------------------------------------------------- */
+/* -- nesting ----------------------------------------------------------------------------------- */
 
 /* The kernel counts gotos too, and takes no chain at level 16. */
 static uint32_t text_depth(struct emit *e, const char *name, uint32_t limit);
@@ -248,7 +250,7 @@ static uint32_t text_depth(struct emit *e, const char *name, uint32_t limit)
 	return max;
 }
 
-/* -- punts ------------------------------------------------------------------------------------------------------- */
+/* -- punts ------------------------------------------------------------------------------------- */
 
 /* The rule ends the walk whenever its first n expressions match. */
 static bool is_final(const struct rule *r, uint32_t n)
@@ -317,7 +319,7 @@ static void emit_punt(struct emit *e, struct sp_rchain *out, const struct sp_ctx
 	cond_line(e, out, condition(e, r, sr->n_match, go(e, V_GOTO, punt_target(e, x, i))), note);
 }
 
-/* -- the skeleton ------------------------------------------------------------------------------------------------ */
+/* -- the skeleton ------------------------------------------------------------------------------ */
 
 static const char *skeleton(struct emit *e, const struct sp_ctx *x);
 

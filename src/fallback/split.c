@@ -2,14 +2,16 @@
 /*
  * split: partial evaluation of base chains.
  *
- * For each base chain: which rules the program does, and where it punts: ends with ACCEPT so that the residual chain behind it
- * does the rest. Everything here only ever adds punts (or keeps chains whole), so the rules below are applied until nothing
- * changes:
- *   1. a rule with something that cannot be lowered is a punt, before its first expression that is not pure;
- *   2. a rule that ends or diverts the walk, and whose match depends on more than the packet, is a punt when a later punt may see
- *      the same packets: the residual chain could not know how it was decided;
- *   3. state that the residue touches (limits, quotas, dynamic sets, sets whose elements hold such) is the residue's: rules that touch
- *      it are punts.
+ * For each base chain: which rules the program does, and where it punts: ends with ACCEPT so that
+ * the residual chain behind it does the rest. Everything here only ever adds punts (or keeps chains
+ * whole), so the rules below are applied until nothing changes:
+ *   1. a rule with something that cannot be lowered is a punt, before its first expression that is
+ *      not pure;
+ *   2. a rule that ends or diverts the walk, and whose match depends on more than the packet, is a
+ *      punt when a later punt may see the same packets: the residual chain could not know how it
+ *      was decided;
+ *   3. state that the residue touches (limits, quotas, dynamic sets, sets whose elements hold such)
+ *      is the residue's: rules that touch it are punts.
  */
 #include <linux/netfilter/nf_tables.h>
 
@@ -51,7 +53,7 @@ static const char *reason_text(struct split *s, enum fb_reason reason, const cha
 	return arena_strdup(s->arena, buf);
 }
 
-/* -- rules ------------------------------------------------------------------------------------------------------ */
+/* -- rules ------------------------------------------------------------------------------------- */
 
 static bool ends_match(const struct expr *e)
 {
@@ -76,7 +78,9 @@ static uint32_t match_end(struct arena *a, const struct rule *r, uint32_t n_pure
 	return 0;
 }
 
-/* A lookup that yields a verdict or data is no match of its own: facts end with the whole matches. */
+/*
+ * A lookup that yields a verdict or data is no match of its own: facts end with the whole matches.
+ */
 static void find_match(struct arena *a, struct sp_rule *x)
 {
 	x->n_match = match_end(a, x->r, x->n_pure);
@@ -162,7 +166,7 @@ static void reach(struct split *s, struct sp_base *b, struct chain *c)
 	}
 }
 
-/* -- call contexts ----------------------------------------------------------------------------------------------- */
+/* -- call contexts ----------------------------------------------------------------------------- */
 
 static bool walk(struct split *s, struct sp_base *b, struct sp_ctx *x);
 
@@ -289,7 +293,7 @@ static bool punt_decisions(struct split *s, struct sp_base *b)
 	return changed;
 }
 
-/* -- shared state ------------------------------------------------------------------------------------------------ */
+/* -- shared state ------------------------------------------------------------------------------ */
 
 /* Notes the sets that rules change. */
 static void note_written(struct split *s)
@@ -310,7 +314,9 @@ static bool set_is_written(const struct split *s, const struct set *set)
 	return strmap_get(&s->written, (const char *)&set, sizeof(set));
 }
 
-/* The object; where maps may name it, all of its kind in the table, for which the first one stands. */
+/*
+ * The object; where maps may name it, all of its kind in the table, for which the first one stands.
+ */
 static const void *objects(const struct expr *e)
 {
 	uint32_t type = e->objref.set ? e->objref.set->obj_type : e->objref.type;
@@ -329,7 +335,10 @@ static const void *objects(const struct expr *e)
 	return e->objref.set;
 }
 
-/* Whether what the elements keep decides: counters and times are kept on both sides, and told together. */
+/*
+ * Whether what the elements keep decides: counters and times are kept on both sides, and told
+ * together.
+ */
 static bool set_decides(const struct set *set)
 {
 	for (uint32_t i = 0; i < set->n_states; i++)
@@ -338,7 +347,10 @@ static bool set_decides(const struct set *set)
 	return set->states_differ;
 }
 
-/* The state that an expression shares with its other uses and that cannot be kept in two places; NULL: none. */
+/*
+ * The state that an expression shares with its other uses and that cannot be kept in two places;
+ * NULL: none.
+ */
 static const void *resource(const struct split *s, const struct expr *e, const char **what)
 {
 	switch (e->kind) {
@@ -466,7 +478,7 @@ static bool punt_shared(struct split *s, struct sp_base *b)
 	return changed;
 }
 
-/* -- base chains ------------------------------------------------------------------------------------------------- */
+/* -- base chains ------------------------------------------------------------------------------- */
 
 static void whole_nft(struct split *s, struct sp_base *b, enum fb_reason reason, const char *what)
 {
@@ -558,8 +570,8 @@ static void fixpoint(struct split *s)
 }
 
 /*
- * Too large or too deep: everything from the base chain's first punt on goes to nftables, without a condition. False: that is so
- * already.
+ * Too large or too deep: everything from the base chain's first punt on goes to nftables, without a
+ * condition. False: that is so already.
  */
 static bool punt_all(struct split *s, struct sp_base *b)
 {
@@ -582,8 +594,8 @@ static bool punt_all(struct split *s, struct sp_base *b)
 }
 
 /*
- * A limit must not stand in two places. In a base chain it never does; of a user chain, the suffix and the whole may both be
- * asked for: then all ask for the whole.
+ * A limit must not stand in two places. In a base chain it never does; of a user chain, the suffix
+ * and the whole may both be asked for: then all ask for the whole.
  */
 static void state_once(struct split *s)
 {
@@ -612,7 +624,10 @@ static void state_once(struct split *s)
 		BUG("rule %u of chain %s stands twice", twice->index, c->name);
 }
 
-/* Residual texts and costs: what cannot be said, or does not pay, stays whole. True: something changed. */
+/*
+ * Residual texts and costs: what cannot be said, or does not pay, stays whole. True: something
+ * changed.
+ */
 static bool settle(struct split *s)
 {
 	s->changed = false;
@@ -641,11 +656,11 @@ static bool settle(struct split *s)
 	return s->changed;
 }
 
-/* -- the plan ---------------------------------------------------------------------------------------------------- */
+/* -- the plan ---------------------------------------------------------------------------------- */
 
 /*
- * Which rules the program comes to. False: nothing behind a jump to the chain is reached: neither its end, nor a return, nor the
- * end of a chain that it goes to.
+ * Which rules the program comes to. False: nothing behind a jump to the chain is reached: neither
+ * its end, nor a return, nor the end of a chain that it goes to.
  */
 static bool mark_reached(struct sp_base *b, const struct chain *c)
 {
@@ -755,7 +770,10 @@ static bool does_nothing(const struct sp_base *b)
 	       !(b->c->has_policy && b->c->policy == V_DROP);
 }
 
-/* A program that does nothing costs more than none, as long as there are others to make an object of. */
+/*
+ * A program that does nothing costs more than none, as long as there are others to make an object
+ * of.
+ */
 static bool no_program(const struct split *s, const struct sp_base *b)
 {
 	if (!does_nothing(b))

@@ -7,7 +7,7 @@
 
 enum fb_effect fb_effect(const struct rule *r, uint32_t i, bool *decides);
 
-/* -- facts (facts.c): what a packet must be for a rule to match ------------------------------------------------- */
+/* -- facts (facts.c): what a packet must be for a rule to match -------------------------------- */
 
 struct fb_range {
 	uint8_t lo[16], hi[16]; /* bytes in memory order, inclusive */
@@ -32,7 +32,7 @@ bool sp_same_load(const struct expr *a, const struct expr *b);
 /* No packet can have both. False when that cannot be shown. */
 bool fb_disjoint(const struct fb_facts *a, const struct fb_facts *b);
 
-/* -- the planner's own view of rules and chains (split.c) -------------------------------------------------------- */
+/* -- the planner's own view of rules and chains (split.c) -------------------------------------- */
 
 struct sp_rule { /* a rule within one base chain */
 	const struct rule *r;
@@ -59,8 +59,8 @@ struct sp_ctx {
 	struct sp_ctx *caller; /* the rule that leads here ... */
 	uint32_t at;	       /* ... is this one of caller->chain */
 	bool is_goto;
-	struct sp_ctx *
-		ret; /* where its end returns to: the frame and rule; NULL: the base chain's policy */
+	/* where its end returns to: the frame and rule; NULL: the base chain's policy */
+	struct sp_ctx *ret;
 	uint32_t ret_at;
 	uint32_t depth; /* frames on the jump stack */
 	uint32_t *step; /* [rule index]: where in the base's steps; then where its last kid ends */
@@ -131,7 +131,10 @@ const struct fb_facts *sp_rule_facts(struct arena *a, struct sp_rule *x);
 /* Facts of a rule in a context: its own and those of the way there. */
 struct fb_facts sp_facts(struct arena *a, const struct sp_base *b, const struct sp_step *s);
 
-/* The verdict of a rule that has one; code V_CONTINUE: none. *vmap: the verdict map that decides, or NULL. */
+/*
+ * The verdict of a rule that has one; code V_CONTINUE: none. *vmap: the verdict map that decides,
+ * or NULL.
+ */
 struct verdict sp_verdict(const struct rule *r, const struct set **vmap);
 /* The context that a verdict of rule `at` leads to; a map may both jump and go to one chain. */
 struct sp_ctx *sp_kid(const struct sp_ctx *x, uint32_t at, const struct verdict *v);

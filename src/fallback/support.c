@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * support: what evaluating an expression may do, and whether it can run in BPF on an unmodified kernel.
+ * support: what evaluating an expression may do, and whether it can run in BPF on an unmodified
+ * kernel.
  *
- * Writes, verdicts and services that a netfilter program cannot have are named here; whether all else is lowered is the IR
- * builder's word (fb_options.can_lower).
+ * Writes, verdicts and services that a netfilter program cannot have are named here; whether all
+ * else is lowered is the IR builder's word (fb_options.can_lower).
  */
 #include <linux/netfilter/nf_tables.h>
 
@@ -104,7 +105,10 @@ static bool object_is_ours(const struct expr *e)
 	return type == NFT_OBJECT_COUNTER || type == NFT_OBJECT_QUOTA || type == NFT_OBJECT_LIMIT;
 }
 
-/* The effect of expression i of a rule; *decides: what it finds there decides whether the rule goes on. */
+/*
+ * The effect of expression i of a rule; *decides: what it finds there decides whether the rule goes
+ * on.
+ */
 enum fb_effect fb_effect(const struct rule *r, uint32_t i, bool *decides)
 {
 	const struct expr *e = r->exprs.v[i];
@@ -184,7 +188,10 @@ static struct kind_word out_of_reach(const struct chain *base, const struct expr
 	return none;
 }
 
-/* Why expression i cannot write what is in that register: more is said where two registers went into it. */
+/*
+ * Why expression i cannot write what is in that register: more is said where two registers went
+ * into it.
+ */
 static enum fb_reason write_reason(const struct rule *r, uint32_t i, uint8_t reg)
 {
 	while (i--) {

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* text: the fallback as one nft script: tables with what is left in them, commented rule by rule. */
+/*
+ * text: the fallback as one nft script: tables with what is left in them, commented rule by rule.
+ */
 #include <linux/netfilter/nf_tables.h>
 
 #include "split.h"
@@ -77,7 +79,7 @@ static void need_base(struct split *s, struct need *n, const struct sp_base *b)
 				need_rule(s, n, l->r);
 }
 
-/* -- state ---------------------------------------------------------------------------------------------------------- */
+/* -- state ------------------------------------------------------------------------------------- */
 
 /* What it remembers is its own, so that it must not stand in two places. */
 static bool has_own_state(const struct rule *r)
@@ -138,7 +140,7 @@ const struct rule *sp_state_twice(struct split *s)
 	return NULL;
 }
 
-/* -- printing ----------------------------------------------------------------------------------------------------- */
+/* -- printing ---------------------------------------------------------------------------------- */
 
 static bool in_bpf(const struct split *s, const struct rule *r)
 {
@@ -230,7 +232,7 @@ static void print_split(struct split *s, const struct sp_base *b, struct sbuf *o
 	}
 }
 
-/* -- conntrack ---------------------------------------------------------------------------------------------------- */
+/* -- conntrack --------------------------------------------------------------------------------- */
 
 #define CTF_V4	 1u
 #define CTF_V6	 2u
@@ -352,7 +354,7 @@ static void print_carrier(struct split *s, const struct table *t, uint32_t bits,
 	sb_puts(out, "\t}\n");
 }
 
-/* -- tables ------------------------------------------------------------------------------------------------------- */
+/* -- tables ------------------------------------------------------------------------------------ */
 
 static const struct sp_base *base_of(const struct split *s, const struct chain *c)
 {

@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* actions: what the grammar's rules do beyond making one node; statements, expressions and syntax errors. */
+/*
+ * actions: what the grammar's rules do beyond making one node; statements, expressions and syntax
+ * errors.
+ */
 #include "actions.h"
 #include "parse.tab.h"
 
-/* -- statements -------------------------------------------------------------------------------------------------- */
+/* -- statements -------------------------------------------------------------------------------- */
 
 struct ast_stmt *objref(struct parser *p, struct loc loc, const char *what, struct ast_expr *ref)
 {
@@ -215,7 +218,7 @@ void timeout_word(struct parser *p, struct ast_elem_opts *o, struct loc loc, con
 		p_error(p, loc, "%s is no time: write it as 1d2h3m4s5ms, or never", s);
 }
 
-/* -- expressions ---------------------------------------------------------------------------------------------------- */
+/* -- expressions ------------------------------------------------------------------------------- */
 
 /* A string that ends in `*` stands for all that begin so; `\*` is a star. */
 struct ast_expr *quoted(struct parser *p, struct loc loc, const char *text)
@@ -345,7 +348,10 @@ struct ast_expr *flag_cmp(struct parser *p, struct loc loc, struct loc oloc, str
 	return mk_rel(p, loc, op == REL_NEQ ? REL_FLAGS_NEQ : REL_FLAGS, left, value, mask);
 }
 
-/* `iifnme "lo"`: a word that is no keyword is taken for a value, and no value is matched with another. */
+/*
+ * `iifnme "lo"`: a word that is no keyword is taken for a value, and no value is matched with
+ * another.
+ */
 void check_left(struct parser *p, const struct ast_expr *e)
 {
 	const char *near;
@@ -367,9 +373,12 @@ void check_st(struct parser *p, const struct ast_expr *e)
 			"statement");
 }
 
-/* -- syntax errors --------------------------------------------------------------------------------------------------- */
+/* -- syntax errors ----------------------------------------------------------------------------- */
 
-/* "tcp has no field dprot, did you mean dport": a protocol stands alone where a field of it is wanted. */
+/*
+ * "tcp has no field dprot, did you mean dport": a protocol stands alone where a field of it is
+ * wanted.
+ */
 bool syntax_bare_protocol(struct parser *p)
 {
 	const struct raw *r = lex_next(p);

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * The commands of a script, applied to a ruleset in order. Within a table's block chains come first, then objects, sets,
- * elements, and rules last, as nft sends them: a rule may name what is written below it.
+ * The commands of a script, applied to a ruleset in order. Within a table's block chains come
+ * first, then objects, sets, elements, and rules last, as nft sends them: a rule may name what is
+ * written below it.
  */
 #include "sema.h"
 #include "xt.h"
@@ -54,7 +55,7 @@ static bool use_table(struct sema *s, const struct ast_cmd *c)
 	return s->tab != NULL;
 }
 
-/* -- objects, flow tables ------------------------------------------------------------------------------------------ */
+/* -- objects, flow tables ---------------------------------------------------------------------- */
 
 static const uint32_t obj_types[] = { [AO_COUNTER] = 1,	  [AO_QUOTA] = 2,      [AO_LIMIT] = 4,
 				      [AO_CT_HELPER] = 3, [AO_CT_TIMEOUT] = 7, [AO_CT_EXPECT] = 9,
@@ -199,7 +200,7 @@ static bool declare_flowtable(struct sema *s, const struct ast_flowtable *a)
 	return !a->devices || add_device(s, a->devices, 0, &f->devices);
 }
 
-/* -- commands ------------------------------------------------------------------------------------------------------- */
+/* -- commands ---------------------------------------------------------------------------------- */
 
 static bool apply_table_body(struct sema *s, struct ast_table *a)
 {
@@ -366,7 +367,11 @@ static bool delete_table(struct sema *s, struct ast_cmd *c)
 {
 	struct tabinfo *t = c->ref.table ? tab_find(s, fam_of(c->ref.family), c->ref.table) : NULL;
 
-	if (t) { /* the running kernel may hold it, and loses it: `add table` before keeps the delete from failing */
+	/*
+	 * the running kernel may hold it, and loses it: `add table` before keeps the delete from
+	 * failing
+	 */
+	if (t) {
 		*vec_push(s->arena, &s->rs->preamble) =
 			arena_printf(s->arena, "add table %s %s\ndelete table %s %s",
 				     family_name(t->table->family), t->table->name,
@@ -582,7 +587,10 @@ static bool apply_add(struct sema *s, struct ast_cmd *c)
 	}
 }
 
-/* Of an object: its counts start from nothing. Resetting what a dump holds of rules and sets only prints. */
+/*
+ * Of an object: its counts start from nothing. Resetting what a dump holds of rules and sets only
+ * prints.
+ */
 static bool apply_reset(struct sema *s, struct ast_cmd *c)
 {
 	struct obj *o;
@@ -641,7 +649,7 @@ void tmp_reset(struct sema *s)
 	arena_reset(s->tmp);
 }
 
-/* -- the ways in -------------------------------------------------------------------------------------------------------- */
+/* -- the ways in ------------------------------------------------------------------------------- */
 
 static struct ruleset *evaluate(struct arena *a, struct diag *d, struct ast_script *script)
 {

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* ast: what everybody asks of a syntax tree: what is behind a variable, the text of a place, names of kinds. */
+/*
+ * ast: what everybody asks of a syntax tree: what is behind a variable, the text of a place, names
+ * of kinds.
+ */
 #include "ast.h"
 
 struct ast_expr *ast_strip(struct ast_expr *e)
@@ -79,7 +82,9 @@ static size_t plain(const char *s, size_t n, bool in_string)
 	return i;
 }
 
-/* Appends one line without its comment and continuation, blanks folded; *in_string: inside quotes. */
+/*
+ * Appends one line without its comment and continuation, blanks folded; *in_string: inside quotes.
+ */
 static void fold(struct sbuf *b, const char *s, size_t n, bool *in_string, bool *blank)
 {
 	for (size_t i = 0, len; i < n; i += len) {

@@ -27,7 +27,7 @@ static const char *str(const char *s)
 	return s ? s : "-";
 }
 
-/* -- expressions --------------------------------------------------------------------------------------------------- */
+/* -- expressions ------------------------------------------------------------------------------- */
 
 static void opts(struct out *o, const struct ast_elem_opts *op)
 {
@@ -243,7 +243,7 @@ static void expr(struct out *o, const char *role, const struct ast_expr *e)
 	}
 }
 
-/* -- statements ------------------------------------------------------------------------------------------------------ */
+/* -- statements -------------------------------------------------------------------------------- */
 
 static void opt_expr(struct out *o, const char *role, const struct ast_expr *e)
 {
@@ -356,7 +356,7 @@ static void stmt(struct out *o, const struct ast_stmt *s)
 	}
 }
 
-/* -- blocks ----------------------------------------------------------------------------------------------------------- */
+/* -- blocks ------------------------------------------------------------------------------------ */
 
 static void rule(struct out *o, const struct ast_rule *r)
 {

@@ -3,7 +3,7 @@
 #include "actions.h"
 #include "parse.tab.h"
 
-/* -- commands ----------------------------------------------------------------------------------------------------- */
+/* -- commands ---------------------------------------------------------------------------------- */
 
 void add_cmd(struct parser *p, struct ast_cmd *c, struct loc loc)
 {
@@ -117,7 +117,7 @@ void check_ip(struct parser *p, struct loc loc, const char *s)
 		p_error(p, loc, "%s does not fit here: ip or ip6", s);
 }
 
-/* -- tables and chains -------------------------------------------------------------------------------------------- */
+/* -- tables and chains ------------------------------------------------------------------------- */
 
 struct ast_table *new_table(struct parser *p)
 {
@@ -218,7 +218,7 @@ struct ast_prio *prio_name(struct parser *p, struct loc loc, struct ast_expr *e,
 	return pr;
 }
 
-/* -- sets and flow tables ------------------------------------------------------------------------------------------- */
+/* -- sets and flow tables ---------------------------------------------------------------------- */
 
 struct ast_set *name_set(struct parser *p, const char *name, struct loc nloc, struct loc loc,
 			 bool is_map)
@@ -354,7 +354,7 @@ struct ast_flowtable *name_ft(struct parser *p, const char *name, struct loc nlo
 	return p->ft;
 }
 
-/* -- objects ---------------------------------------------------------------------------------------------------------- */
+/* -- objects ----------------------------------------------------------------------------------- */
 
 static const char *const obj_names[] = {
 	[AO_COUNTER] = "counter",	[AO_QUOTA] = "quota",
@@ -364,7 +364,9 @@ static const char *const obj_names[] = {
 	[AO_TUNNEL] = "tunnel",
 };
 
-/* An object of a kind begins: p->obj takes what is said of it. Returns a command to carry the kind. */
+/*
+ * An object of a kind begins: p->obj takes what is said of it. Returns a command to carry the kind.
+ */
 struct ast_cmd *obj_is(struct parser *p, enum ast_obj_kind k)
 {
 	struct ast_cmd *c = new_cmd(p, ACMD_ADD);

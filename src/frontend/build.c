@@ -16,7 +16,7 @@ void p_error(struct parser *p, struct loc loc, const char *fmt, ...)
 		p->done = true;
 }
 
-/* -- expressions ----------------------------------------------------------------------------------------------- */
+/* -- expressions ------------------------------------------------------------------------------- */
 
 struct ast_expr *mk(struct parser *p, enum ast_expr_kind k, struct loc loc)
 {
@@ -88,7 +88,10 @@ struct ast_expr *mk_rel(struct parser *p, struct loc loc, enum ast_rel op, struc
 	return e;
 }
 
-/* Puts r behind l: into l if that is such a list already (not a bracketed one), else into a new list. */
+/*
+ * Puts r behind l: into l if that is such a list already (not a bracketed one), else into a new
+ * list.
+ */
 struct ast_expr *mk_list(struct parser *p, enum ast_expr_kind k, struct loc loc, struct ast_expr *l,
 			 struct ast_expr *r)
 {
@@ -188,7 +191,7 @@ struct ast_elem_opts *opts_get(struct parser *p, struct ast_elem_opts *o)
 	return o ? o : arena_new_of(p->nodes, struct ast_elem_opts);
 }
 
-/* -- statements ------------------------------------------------------------------------------------------------ */
+/* -- statements -------------------------------------------------------------------------------- */
 
 struct ast_stmt *mk_stmt(struct parser *p, enum ast_stmt_kind k, struct loc loc)
 {
@@ -231,7 +234,7 @@ struct ast_stmt *mk_assign(struct parser *p, struct loc loc, struct ast_expr *t,
 	return s;
 }
 
-/* -- numbers ----------------------------------------------------------------------------------------------------- */
+/* -- numbers ----------------------------------------------------------------------------------- */
 
 uint32_t num32(struct parser *p, struct loc loc, struct tok t, uint32_t max, const char *what)
 {
@@ -341,7 +344,7 @@ bool parse_rate(struct parser *p, struct loc loc, uint64_t n, const char *unit, 
 			   &l->rate);
 }
 
-/* -- strings ------------------------------------------------------------------------------------------------------ */
+/* -- strings ----------------------------------------------------------------------------------- */
 
 void check_comment(struct parser *p, struct loc loc, const char *text)
 {

@@ -1,10 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* canon: what a ruleset's text and its dump may have in different order, or under different generated names, made the same. */
+/*
+ * canon: what a ruleset's text and its dump may have in different order, or under different
+ * generated names, made the same.
+ */
 #include <stdlib.h>
 
 #include "ruleset.h"
 
-/* An element with the first bytes of its key, so that sorting a million of them rarely looks at one. */
+/*
+ * An element with the first bytes of its key, so that sorting a million of them rarely looks at
+ * one.
+ */
 struct elem_rank {
 	uint64_t first;
 	struct set_elem *e;
@@ -69,7 +75,7 @@ void set_sort_elems(struct arena *a, struct set *s)
 		s->elems.v[i] = v[i].e;
 }
 
-/* -- names ----------------------------------------------------------------------------------------------------- */
+/* -- names ------------------------------------------------------------------------------------- */
 
 struct numbering {
 	struct arena *arena;

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * What is known of a packet's headers at each place of a rule, and the matches that a field implies: `tcp dport 22` means
- * nothing unless the packet is TCP, so a match on that is put before it, once.
+ * What is known of a packet's headers at each place of a rule, and the matches that a field
+ * implies: `tcp dport 22` means nothing unless the packet is TCP, so a match on that is put before
+ * it, once.
  */
 #include "sema.h"
 
@@ -244,7 +245,9 @@ static bool is_icmp(const struct proto *p)
 	return p->id == PROTO_ICMP || p->id == PROTO_ICMP6 || p->id == PROTO_IGMP;
 }
 
-/* Layers below are not known: what to take for them; also emits the network match that ICMP needs. */
+/*
+ * Layers below are not known: what to take for them; also emits the network match that ICMP needs.
+ */
 static bool special_low(struct sema *s, struct loc loc, const struct proto *p,
 			const struct proto **low, bool at_head)
 {
@@ -330,7 +333,10 @@ static bool icmp_type_dep(struct sema *s, struct tx *p)
 	struct tx *l, *rel;
 	struct telems *el;
 
-	/* An address stands there in messages of multicast listeners and of neighbours; the name of one is enough. */
+	/*
+	 * An address stands there in messages of multicast listeners and of neighbours; the name of
+	 * one is enough.
+	 */
 	if (c->icmp_type) {
 		uint32_t t = c->icmp_type - 1;
 
@@ -377,7 +383,9 @@ static void ll_offset(struct pctx *c, struct tx *p)
 		p->pay.off += c->ll[i]->bits;
 }
 
-/* Two protocols on one layer: VLAN over Ethernet, or any frame behind inet's and netdev's stand-in. */
+/*
+ * Two protocols on one layer: VLAN over Ethernet, or any frame behind inet's and netdev's stand-in.
+ */
 static bool resolve_conflict(struct sema *s, const struct proto *have, struct tx *p)
 {
 	struct pctx *c = pctx_now(s);

@@ -61,7 +61,10 @@ static bool dyn_opts(struct sema *s, const struct ast_elem_opts *o, struct loc l
 	return true;
 }
 
-/* What the kernel asks of statements in elements: those of the set, in their order; counts of connections have no timeouts. */
+/*
+ * What the kernel asks of statements in elements: those of the set, in their order; counts of
+ * connections have no timeouts.
+ */
 static bool states_fit(struct sema *s, const struct set *set, struct loc loc, const struct expr *e)
 {
 	bool same = !set->n_exprs || !e->dynset.n_exprs || set->n_exprs == e->dynset.n_exprs;
@@ -90,8 +93,9 @@ static void sized(struct set *s)
 }
 
 /*
- * nft makes a set dynamic that a rule changes, but not a map: as it was declared, the kernel must have chosen a kind that rules can
- * change. With a size and nothing else it takes a table of that size, which they cannot.
+ * nft makes a set dynamic that a rule changes, but not a map: as it was declared, the kernel must
+ * have chosen a kind that rules can change. With a size and nothing else it takes a table of that
+ * size, which they cannot.
  */
 static bool rules_may_write(struct sema *s, struct set *set, struct loc loc)
 {
@@ -118,8 +122,8 @@ static bool one_value(struct sema *s, const struct tx *t)
 }
 
 /*
- * A key or value of the set's type, a mark in its byte order: others have it. Raw bytes are of any type of their length, as nft 1.0
- * has it: what has lost its name in print is read again.
+ * A key or value of the set's type, a mark in its byte order: others have it. Raw bytes are of any
+ * type of their length, as nft 1.0 has it: what has lost its name in print is read again.
  */
 static bool as_wanted(struct sema *s, const struct dtype *type, uint32_t bits,
 		      enum byte_order order, struct tx **t)

@@ -74,7 +74,10 @@ bool check_data(struct sema *s, const struct telems *el, bool may)
 	return true;
 }
 
-/* Moves what was read into the set, and forgets its typed form: a set may hold millions of elements. */
+/*
+ * Moves what was read into the set, and forgets its typed form: a set may hold millions of
+ * elements.
+ */
 #define CHUNK 4096
 static bool move_chunk(struct sema *s, struct elem_ctx *c)
 {
@@ -197,7 +200,7 @@ struct tx *ev_elems(struct sema *s, struct ast_expr *e, bool want_data)
 	return t;
 }
 
-/* -- maps --------------------------------------------------------------------------------------------------------- */
+/* -- maps -------------------------------------------------------------------------------------- */
 
 static struct tx *anon_map(struct sema *s, struct tx *t, struct ast_expr *map, struct elem_ctx *c,
 			   uint32_t objtype)

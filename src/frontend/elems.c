@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* Sets: declarations, anonymous ones, elements to bytes, order, merging and conflicts of intervals. */
+/*
+ * Sets: declarations, anonymous ones, elements to bytes, order, merging and conflicts of intervals.
+ */
 #include <stdlib.h>
 
 #include "sema.h"
@@ -23,8 +25,9 @@ struct sset *sset_new(struct sema *s, struct tabinfo *t, const char *name, struc
 }
 
 /*
- * A copy of a concatenation, for its fields' types, orders and lengths: the expression itself goes with its rule, and may be
- * converted before while the set keeps its order. NULL for other expressions.
+ * A copy of a concatenation, for its fields' types, orders and lengths: the expression itself goes
+ * with its rule, and may be converted before while the set keeps its order. NULL for other
+ * expressions.
  */
 struct tx *fields_copy(struct sema *s, const struct tx *key)
 {
@@ -88,8 +91,9 @@ void set_data(struct sset *set, const struct dtype *t, enum byte_order o, uint32
 	set->set.data_len = (uint8_t)DIV_ROUND_UP(bits, 8u);
 }
 
-/* A key that a shift made is as wide as what was shifted here, not as the field, which decides whether its bytes are swapped
- * back.
+/*
+ * A key that a shift made is as wide as what was shifted here, not as the field, which decides
+ * whether its bytes are swapped back. /
  */
 static void shifted_key(struct tx *key)
 {
@@ -135,7 +139,7 @@ struct sset *find_set(struct sema *s, struct loc loc, const char *name)
 	return set;
 }
 
-/* -- values to bytes -------------------------------------------------------------------------------------------- */
+/* -- values to bytes --------------------------------------------------------------------------- */
 
 static enum byte_order value_order(const struct dtype *t, enum byte_order o)
 {
@@ -163,7 +167,10 @@ static u128 high_of(const struct tx *t)
 	return t->val;
 }
 
-/* Bytes of the first and the last value of t; big says that the set compares them as ordered numbers. */
+/*
+ * Bytes of the first and the last value of t; big says that the set compares them as ordered
+ * numbers.
+ */
 static void encode(const struct tx *t, const struct tx *fields, uint32_t bits, enum byte_order o,
 		   bool big, struct data *lo, struct data *hi)
 {
@@ -399,7 +406,7 @@ bool set_fill(struct sema *s, struct sset *set, struct telems *el)
 	return true;
 }
 
-/* -- order and merging of intervals ------------------------------------------------------------------------------ */
+/* -- order and merging of intervals ------------------------------------------------------------ */
 
 /* An element with the first bytes of its key: sorting a million of them rarely looks at one. */
 struct ranked {

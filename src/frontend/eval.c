@@ -66,7 +66,7 @@ struct tx *primary(struct sema *s, struct tx *t)
 	return t;
 }
 
-/* -- byte order ------------------------------------------------------------------------------------------------- */
+/* -- byte order -------------------------------------------------------------------------------- */
 
 bool to_order(struct sema *s, struct tx **tp, enum byte_order o)
 {
@@ -102,7 +102,7 @@ bool to_order(struct sema *s, struct tx **tp, enum byte_order o)
 	return true;
 }
 
-/* -- fields that do not fill bytes ------------------------------------------------------------------------------ */
+/* -- fields that do not fill bytes ------------------------------------------------------------- */
 
 uint32_t bit_shift(uint32_t off, uint32_t len, uint32_t *extra)
 {
@@ -154,7 +154,7 @@ bool bits_adjust(struct sema *s, struct tx **tp)
 	return true;
 }
 
-/* -- operators -------------------------------------------------------------------------------------------------- */
+/* -- operators --------------------------------------------------------------------------------- */
 
 static bool fold(struct sema *s, struct tx *l, enum ast_binop op, u128 r, uint32_t len)
 {
@@ -180,7 +180,10 @@ static bool fold(struct sema *s, struct tx *l, enum ast_binop op, u128 r, uint32
 	return true;
 }
 
-/* The bytes of a value were turned for a shift, but not as those of one number: the kernel turns 2, 4 or 8 at once. */
+/*
+ * The bytes of a value were turned for a shift, but not as those of one number: the kernel turns 2,
+ * 4 or 8 at once.
+ */
 static bool turned_in_parts(const struct tx *t)
 {
 	uint32_t len = DIV_ROUND_UP(t->len, 8u);
@@ -267,7 +270,10 @@ static struct tx *ev_binop(struct sema *s, struct ast_expr *e)
 	r = ev(s, e->bin.right);
 	if (!r)
 		return NULL;
-	/* what the leftmost operand is decides how all words and numbers of the chain are read, as with nft */
+	/*
+	 * what the leftmost operand is decides how all words and numbers of the chain are read, as
+	 * with nft
+	 */
 	s->ctx = !shift && l->kind != TX_VALUE && r->kind == TX_VALUE ? left : c;
 	if (!c.type)
 		ctx_set(s, shift ? type_of(TYPE_INTEGER) : l->type, l->order, l->len, 0);
@@ -311,7 +317,7 @@ static struct tx *ev_binop(struct sema *s, struct ast_expr *e)
 	return t;
 }
 
-/* -- moving an operation from the left to the constants ---------------------------------------------------------- */
+/* -- moving an operation from the left to the constants ---------------------------------------- */
 
 static bool transfer_one(struct sema *s, const struct tx *l, struct tx *v)
 {
@@ -360,8 +366,8 @@ static int can_transfer(struct sema *s, const struct tx *l, const struct tx *v)
 }
 
 /*
- * field >> n == v ==> field & mask == v << n: cheaper by an operation. What is not moved for all elements is not moved; nft does
- * not move it into the ranges of a set.
+ * field >> n == v ==> field & mask == v << n: cheaper by an operation. What is not moved for all
+ * elements is not moved; nft does not move it into the ranges of a set.
  */
 bool transfer(struct sema *s, struct tx **left, struct tx *right)
 {
@@ -405,7 +411,7 @@ bool transfer(struct sema *s, struct tx **left, struct tx *right)
 	return true;
 }
 
-/* -- comparisons ------------------------------------------------------------------------------------------------- */
+/* -- comparisons ------------------------------------------------------------------------------- */
 
 static bool is_meta_clock(const struct tx *t)
 {
@@ -551,7 +557,10 @@ static bool set_gives_types(struct sema *s, struct ast_expr *e)
 	return set;
 }
 
-/* `tcp flags { syn }`, a set of one, is that value and no other flag; but states of connections are always tested by bits. */
+/*
+ * `tcp flags { syn }`, a set of one, is that value and no other flag; but states of connections are
+ * always tested by bits.
+ */
 static bool right_is_one(const struct ast_expr *e, const struct tx *r)
 {
 	return ast_strip(e->rel.right)->kind == AX_SET && r->kind == TX_VALUE &&

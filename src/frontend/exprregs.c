@@ -2,7 +2,9 @@
 /* Which 32-bit words of the register file an expression reads and writes. */
 #include "ruleset.h"
 
-/* The words that len bytes from register r cover; none for the verdict register or an absent one. */
+/*
+ * The words that len bytes from register r cover; none for the verdict register or an absent one.
+ */
 static uint32_t words(uint8_t r, unsigned int len)
 {
 	unsigned int w, n = DIV_ROUND_UP(len, 4);

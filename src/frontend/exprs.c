@@ -2,9 +2,10 @@
 /*
  * exprs: a ruleset in the newest nft's bracket notation (`--emit exprs`).
  *
- * Data is printed in the width and byte order of its type: network-order values byte by byte, host-order values as the
- * number. The expression itself does not say which, so the printer follows each rule from top to bottom and remembers, word
- * by word, the order of what the registers hold; an immediate takes its order from the first expression that uses it.
+ * Data is printed in the width and byte order of its type: network-order values byte by byte,
+ * host-order values as the number. The expression itself does not say which, so the printer follows
+ * each rule from top to bottom and remembers, word by word, the order of what the registers hold;
+ * an immediate takes its order from the first expression that uses it.
  */
 #include <stdlib.h>
 
@@ -30,7 +31,7 @@ static unsigned int reg_print(uint8_t r)
 	return reg_valid(r) ? WORD_REG(REG_WORD(r)) : r;
 }
 
-/* -- data ------------------------------------------------------------------------------------------------------ */
+/* -- data -------------------------------------------------------------------------------------- */
 
 /* "0xXXXXXXXX 0xXX": four bytes a group, most significant byte of the value first. */
 static void data_print(struct sbuf *o, const uint8_t *b, unsigned int len, enum byte_order order)
@@ -84,7 +85,7 @@ static void verdict_print(struct sbuf *o, const struct verdict *v)
 	sb_printf(o, "verdict %d", v->code);
 }
 
-/* -- byte orders of registers ---------------------------------------------------------------------------------- */
+/* -- byte orders of registers ------------------------------------------------------------------ */
 
 static enum byte_order key_order(enum expr_kind kind, uint32_t key)
 {
@@ -219,7 +220,7 @@ static enum byte_order imm_order(const struct rule *r, uint32_t at, const struct
 	return ORDER_NONE;
 }
 
-/* -- expressions ----------------------------------------------------------------------------------------------- */
+/* -- expressions ------------------------------------------------------------------------------- */
 
 static const char *const cmp_names[] = { "eq", "neq", "lt", "lte", "gt", "gte" };
 static const char *const base_names[] = { "link", "network", "transport", "inner", "tunnel" };
@@ -380,7 +381,9 @@ static void hash_print(struct sbuf *o, const struct expr *e)
 		sb_printf(o, " offset %u", e->hash.offset);
 }
 
-/* Words joined by one blank each: the notation has one blank between the parts and none at the end. */
+/*
+ * Words joined by one blank each: the notation has one blank between the parts and none at the end.
+ */
 static void word(struct sbuf *o, const char *s)
 {
 	if (o->n && o->s[o->n - 1] != ' ')
@@ -688,7 +691,7 @@ static void flush(struct sbuf *o, FILE *f)
 	o->n = 0;
 }
 
-/* -- sets ------------------------------------------------------------------------------------------------------ */
+/* -- sets -------------------------------------------------------------------------------------- */
 
 /* Values of interval sets are kept in network order, whatever their type. */
 static void key_print(struct sbuf *o, const struct set *s, const struct data *d)
@@ -743,7 +746,10 @@ static void elem_print(struct sbuf *o, const struct set *s, const struct set_ele
 	sb_puts(o, "\n");
 }
 
-/* An element with the first bytes of its key, so that sorting a million of them rarely looks at one. */
+/*
+ * An element with the first bytes of its key, so that sorting a million of them rarely looks at
+ * one.
+ */
 struct elem_rank {
 	uint64_t first;
 	const struct set_elem *e;
@@ -812,7 +818,7 @@ static void set_print(struct sbuf *o, const struct set *s, FILE *f)
 	elems_print(o, s, f);
 }
 
-/* -- rules ----------------------------------------------------------------------------------------------------- */
+/* -- rules ------------------------------------------------------------------------------------- */
 
 static void rule_print(struct sbuf *o, const struct rule *rule)
 {

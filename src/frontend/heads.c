@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * heads: words that read what belongs to them and become one token with it: `tcp dport`, `ct original ip saddr`,
- * `fib saddr . iif oif`, `log ... flags tcp sequence,options`.
+ * heads: words that read what belongs to them and become one token with it: `tcp dport`, `ct
+ * original ip saddr`, `fib saddr . iif oif`, `log ... flags tcp sequence,options`.
  */
 #include "lex.h"
 #include "parse.tab.h"

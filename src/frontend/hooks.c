@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Which expressions stand where the kernel would not take them: a chain must fit every hook from which a base chain reaches it,
- * by jumps and by verdict maps, however many chains lie between.
+ * Which expressions stand where the kernel would not take them: a chain must fit every hook from
+ * which a base chain reaches it, by jumps and by verdict maps, however many chains lie between.
  */
 #include "sema.h"
 

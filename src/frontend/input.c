@@ -13,7 +13,7 @@
 /* Where an include without ./ or / is looked for last. */
 static const char etc_dir[] = "/etc";
 
-/* -- reading ---------------------------------------------------------------------------------------------------- */
+/* -- reading ----------------------------------------------------------------------------------- */
 
 static void push_text(struct parser *p, const char *path, const char *text, size_t len,
 		      struct loc from)
@@ -73,7 +73,7 @@ int input_raw(struct parser *p, struct raw *out)
 	return out->kind;
 }
 
-/* -- files -------------------------------------------------------------------------------------------------------- */
+/* -- files ------------------------------------------------------------------------------------- */
 
 static bool push_file(struct parser *p, const char *path, struct loc from)
 {
@@ -118,7 +118,10 @@ static bool push_file(struct parser *p, const char *path, struct loc from)
 	return true;
 }
 
-/* Queues what a pattern names, the first on top. Returns how many files it named; -1 after an error. */
+/*
+ * Queues what a pattern names, the first on top. Returns how many files it named; -1 after an
+ * error.
+ */
 static int push_glob(struct parser *p, const char *pattern, struct loc loc)
 {
 	int n = 0, r;
@@ -154,7 +157,10 @@ static bool has_dir(const char *s)
 	return *s == '/' || !strncmp(s, "./", 2) || !strncmp(s, "../", 3);
 }
 
-/* `include "pattern"`: as it stands with a directory; else in -I's, beside the main file, in /etc, here. */
+/*
+ * `include "pattern"`: as it stands with a directory; else in -I's, beside the main file, in /etc,
+ * here.
+ */
 bool input_include(struct parser *p, const char *pattern, struct loc loc)
 {
 	const char *dirs[4] = { p->main_dir, etc_dir, ".", NULL };
@@ -180,7 +186,7 @@ bool input_include(struct parser *p, const char *pattern, struct loc loc)
 	return true;
 }
 
-/* -- the whole ---------------------------------------------------------------------------------------------------- */
+/* -- the whole --------------------------------------------------------------------------------- */
 
 static void reset_lexer(struct parser *p)
 {

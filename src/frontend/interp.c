@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* interp: the reference interpreter: walks chains and evaluates what does not read the packet. See interp.h. */
+/*
+ * interp: the reference interpreter: walks chains and evaluates what does not read the packet. See
+ * interp.h.
+ */
 #include <stdlib.h>
 
 #include "interp_int.h"
 
 #define STACK_MAX 16 /* jumps that may be open at once */
 
-/* -- getting ready --------------------------------------------------------------------------------------------- */
+/* -- getting ready ----------------------------------------------------------------------------- */
 
 static bool keeps_state(enum expr_kind k)
 {
@@ -125,7 +128,7 @@ const struct interp_state *interp_state_of(const struct interp *in, const struct
 	return strmap_get(&in->states, (const char *)&e, sizeof(e));
 }
 
-/* -- statements that keep state -------------------------------------------------------------------------------- */
+/* -- statements that keep state ---------------------------------------------------------------- */
 
 /* Tokens are nanoseconds; each packet costs some, and time brings them back, up to a burst. */
 static void eval_limit(struct irun *x, const struct expr *e, struct interp_state *st)
@@ -202,7 +205,7 @@ void interp_stateful(struct irun *x, const struct expr *e, struct interp_state *
 	}
 }
 
-/* -- computing ------------------------------------------------------------------------------------------------- */
+/* -- computing --------------------------------------------------------------------------------- */
 
 static void eval_cmp(struct irun *x, const struct expr *e)
 {
@@ -363,7 +366,7 @@ static void eval_hash(struct irun *x, const struct expr *e)
 	reg_u32(x, e->hash.dreg, (uint32_t)((uint64_t)h * e->hash.mod >> 32) + e->hash.offset);
 }
 
-/* -- sets ------------------------------------------------------------------------------------------------------ */
+/* -- sets -------------------------------------------------------------------------------------- */
 
 static void eval_lookup(struct irun *x, const struct icode *c)
 {
@@ -409,7 +412,7 @@ static void eval_objref(struct irun *x, const struct icode *c)
 		unsupported(x, e);
 }
 
-/* -- running --------------------------------------------------------------------------------------------------- */
+/* -- running ----------------------------------------------------------------------------------- */
 
 static void eval_verdict(struct irun *x, const struct icode *c)
 {

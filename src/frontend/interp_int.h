@@ -36,8 +36,8 @@ struct ielem {
 };
 
 /*
- * A set at work. Ranges of one field are sorted and disjoint; ranges of several fields are tried in order, as the kernel
- * takes the first that was inserted; all else is hashed by key.
+ * A set at work. Ranges of one field are sorted and disjoint; ranges of several fields are tried in
+ * order, as the kernel takes the first that was inserted; all else is hashed by key.
  */
 enum iset_form { ISET_HASH, ISET_SORTED, ISET_LIST };
 struct iset {

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* interphdr: what the interpreter reads from a packet: its headers, their options, tunnelled packets. */
+/*
+ * interphdr: what the interpreter reads from a packet: its headers, their options, tunnelled
+ * packets.
+ */
 #include "interp_int.h"
 
 enum { IP_TCP = 6, IP_UDP = 17, IP_GRE = 47, IP_IPIP = 4, IP_DCCP = 33, IP_SCTP = 132 };
@@ -17,7 +20,7 @@ static const uint8_t *at(const struct pkt *p, uint64_t off, uint32_t n)
 	return off <= p->len && n <= p->len - off ? p->l3 + off : NULL;
 }
 
-/* -- finding the transport header ------------------------------------------------------------------------------ */
+/* -- finding the transport header -------------------------------------------------------------- */
 
 static bool is_ext_hdr(uint8_t nh)
 {
@@ -26,9 +29,9 @@ static bool is_ext_hdr(uint8_t nh)
 }
 
 /*
- * The kernel's walk of extension headers: to the header `target`, or with target -1 to the transport protocol, ending at an
- * authentication header then. *off is where the IPv6 header is. Returns the header's number and sets *off, and *frag in a later
- * fragment; -1: not there.
+ * The kernel's walk of extension headers: to the header `target`, or with target -1 to the
+ * transport protocol, ending at an authentication header then. *off is where the IPv6 header is.
+ * Returns the header's number and sets *off, and *frag in a later fragment; -1: not there.
  */
 static int ip6_find(const struct pkt *p, int target, uint32_t *off, uint16_t *frag)
 {
@@ -125,7 +128,7 @@ bool ipkt_start(struct irun *x)
 	return x->p->pf == FAM_IP6 && start_ip6(x);
 }
 
-/* -- payload --------------------------------------------------------------------------------------------------- */
+/* -- payload ----------------------------------------------------------------------------------- */
 
 /* Offset of what lies behind the transport header; false: there is nothing. */
 static bool inner_offset(const struct irun *x, uint32_t *off)
@@ -159,7 +162,10 @@ static bool inner_offset(const struct irun *x, uint32_t *off)
 	}
 }
 
-/* The link-layer header as it was on the wire: a tag that the skb carries apart is put back behind the addresses. */
+/*
+ * The link-layer header as it was on the wire: a tag that the skb carries apart is put back behind
+ * the addresses.
+ */
 static void load_ll(struct irun *x, const struct expr *e)
 {
 	const struct pkt *p = x->p;
@@ -233,7 +239,7 @@ void ipkt_payload(struct irun *x, const struct expr *e)
 		run_break(x);
 }
 
-/* -- inside of a tunnel ---------------------------------------------------------------------------------------- */
+/* -- inside of a tunnel ------------------------------------------------------------------------ */
 
 enum { IN_HDRSIZE = 1, IN_LL = 2, IN_NH = 4, IN_TH = 8 };
 enum { IN_GENEVE = 2 };
@@ -313,7 +319,10 @@ static bool tunnel_net(const struct irun *x, struct itunnel *t, uint32_t off, ui
 	return true;
 }
 
-/* Every read finds the headers anew. (The kernel keeps them for the next read of a packet; with the same results.) */
+/*
+ * Every read finds the headers anew. (The kernel keeps them for the next read of a packet; with the
+ * same results.)
+ */
 static bool tunnel_parse(const struct irun *x, const struct expr *e, struct itunnel *t)
 {
 	uint32_t flags = e->inner.flags, off;
@@ -399,7 +408,7 @@ void ipkt_need(struct irun *x, const struct expr *e)
 		x->verdict = V_DROP;
 }
 
-/* -- options and extension headers ----------------------------------------------------------------------------- */
+/* -- options and extension headers ------------------------------------------------------------- */
 
 /* The value, or presence, of a header at off (found) or of none. */
 static void exthdr_result(struct irun *x, const struct expr *e, const uint8_t *b, bool found)

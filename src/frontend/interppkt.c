@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* interppkt: what the interpreter reads beside a packet: its skb's fields, its devices, its connection. */
+/*
+ * interppkt: what the interpreter reads beside a packet: its skb's fields, its devices, its
+ * connection.
+ */
 #include "interp_int.h"
 
 uint16_t ipkt_protocol(const struct pkt *p)
@@ -7,7 +10,7 @@ uint16_t ipkt_protocol(const struct pkt *p)
 	return p->protocol ? p->protocol : p->pf == FAM_IP ? 0x0800 : 0x86dd;
 }
 
-/* -- meta ------------------------------------------------------------------------------------------------------ */
+/* -- meta -------------------------------------------------------------------------------------- */
 
 static void store_name(struct irun *x, uint8_t r, const char *name)
 {
@@ -210,7 +213,7 @@ void ipkt_socket(struct irun *x, const struct expr *e)
 		       e->socket.key == KEY_SOCKET_WILDCARD ? p->sk_wildcard : p->sk_transparent);
 }
 
-/* -- conntrack ------------------------------------------------------------------------------------------------- */
+/* -- conntrack --------------------------------------------------------------------------------- */
 
 static uint32_t ct_state(const struct pkt_ct *ct)
 {

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* interpset: the interpreter's sets: what the kernel's set types find, and how rules change them. */
+/*
+ * interpset: the interpreter's sets: what the kernel's set types find, and how rules change them.
+ */
 #include <stdlib.h>
 
 #include "interp_int.h"
@@ -33,7 +35,7 @@ static bool expired(const struct ielem *el, uint64_t now)
 	return el->pub.expires_at_ns && now >= el->pub.expires_at_ns;
 }
 
-/* -- finding --------------------------------------------------------------------------------------------------- */
+/* -- finding ----------------------------------------------------------------------------------- */
 
 static uint32_t hash_key(const uint8_t *k, unsigned int len)
 {
@@ -110,7 +112,7 @@ struct ielem *iset_find(struct iset *s, const uint8_t *key, uint64_t now)
 	return el;
 }
 
-/* -- making ---------------------------------------------------------------------------------------------------- */
+/* -- making ------------------------------------------------------------------------------------ */
 
 static void elem_states(struct interp *in, struct ielem *el, struct expr *const *v, uint32_t n)
 {
@@ -192,7 +194,7 @@ struct iset *iset_new(struct interp *in, const struct set *s)
 	return is;
 }
 
-/* -- changes by rules ------------------------------------------------------------------------------------------ */
+/* -- changes by rules -------------------------------------------------------------------------- */
 
 static void delete_elem(struct iset *s, struct ielem *el)
 {

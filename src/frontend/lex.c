@@ -2,13 +2,16 @@
 /*
  * lex: raw words to the grammar's tokens.
  *
- * Most words of nft are keywords only where they make sense: `rate` behind `limit`, `dport` behind `tcp`. The decision is
- * made here, by the tokens before and at most a few words ahead, and the grammar never has to tell the scanner anything.
- * Words that belong together become one token: `tcp dport`, `ct original ip saddr`, `fib saddr . iif oif`.
+ * Most words of nft are keywords only where they make sense: `rate` behind `limit`, `dport` behind
+ * `tcp`. The decision is made here, by the tokens before and at most a few words ahead, and the
+ * grammar never has to tell the scanner anything. Words that belong together become one token: `tcp
+ * dport`, `ct original ip saddr`, `fib saddr . iif oif`.
  *
- * - A head (`tcp`, `meta`, `ct`, `fib` ...) reads its field. Without one it is the bare protocol, a value.
- * - A statement (`limit`, `log`, `snat` ...) opens a context in which its own words (CKW in keywords.def) are keywords; it
- *   lasts to the next keyword of another kind, or the statement's end. The block of an object (`limit x { ... }`) keeps it.
+ * - A head (`tcp`, `meta`, `ct`, `fib` ...) reads its field. Without one it is the bare protocol, a
+ *   value.
+ * - A statement (`limit`, `log`, `snat` ...) opens a context in which its own words (CKW in
+ *   keywords.def) are keywords; it lasts to the next keyword of another kind, or the statement's
+ *   end. The block of an object (`limit x { ... }`) keeps it.
  * - Behind `@`, `$` and `level` the next word is a name whatever it says.
  */
 #include <stdlib.h>
@@ -16,7 +19,7 @@
 #include "lex.h"
 #include "parse.tab.h"
 
-/* -- reading ahead ------------------------------------------------------------------------------------------------ */
+/* -- reading ahead ----------------------------------------------------------------------------- */
 
 struct raw *lex_peek(struct parser *p, uint32_t n)
 {
@@ -54,7 +57,7 @@ struct lex_ctx_level *lex_ctx(struct parser *p)
 	return &p->ctx[p->depth];
 }
 
-/* -- words -------------------------------------------------------------------------------------------------------- */
+/* -- words ------------------------------------------------------------------------------------- */
 
 /* The context that a keyword opens; CTX_NONE: it closes the one that is open; -1: it leaves it. */
 static int opens_ctx(int token)
@@ -177,7 +180,10 @@ static int ctx_keyword(struct parser *p, const struct raw *r)
 	return 0;
 }
 
-/* Names of types, behind `type`: `ipv4_addr . mark : interval ipv4_addr`. Returns 0: the list is over. */
+/*
+ * Names of types, behind `type`: `ipv4_addr . mark : interval ipv4_addr`. Returns 0: the list is
+ * over.
+ */
 static int type_name(struct head *h, const struct raw *r)
 {
 	struct parser *p = h->p;
@@ -346,7 +352,7 @@ plain:
 	return T_WORD;
 }
 
-/* -- operators, numbers ------------------------------------------------------------------------------------------- */
+/* -- operators, numbers ------------------------------------------------------------------------ */
 
 static int open_brace(struct parser *p, struct loc loc)
 {
@@ -516,7 +522,9 @@ static bool is_operand(int t)
 	       t == T_VAR;
 }
 
-/* Where in the value of `x set value` we are: behind an operand a header starts the next statement. */
+/*
+ * Where in the value of `x set value` we are: behind an operand a header starts the next statement.
+ */
 static enum assign_state assign_next(const struct parser *p, int tok)
 {
 	if (tok == T_SET && is_field(p->prev))

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* lex: what its parts share: words.c (tables, spelling), heads.c (words of several words), lex.c (the rest). */
+/*
+ * lex: what its parts share: words.c (tables, spelling), heads.c (words of several words), lex.c
+ * (the rest).
+ */
 #ifndef N2B_LEX_H
 #define N2B_LEX_H
 

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* Expressions that load: header fields, options, keys of packet, conntrack and routing, generators. */
+/*
+ * Expressions that load: header fields, options, keys of packet, conntrack and routing, generators.
+ */
 #include "sema.h"
 
 struct tx *ev_payload(struct sema *s, struct ast_expr *e)
@@ -361,7 +363,10 @@ struct tx *ev_xfrm(struct sema *s, struct ast_expr *e)
 	return primary(s, t);
 }
 
-/* A number from a generator takes the type of what it is written to, if that is an integer of its size. */
+/*
+ * A number from a generator takes the type of what it is written to, if that is an integer of its
+ * size.
+ */
 static void take_type(struct sema *s, struct tx *t)
 {
 	const struct dtype *c = s->ctx.type;

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Typed statements to kernel expressions. Registers are handed out from the first word up, 4 words for a value, as many as
- * it has for a concatenation, and given back when the statement that took them is done.
+ * Typed statements to kernel expressions. Registers are handed out from the first word up, 4 words
+ * for a value, as many as it has for a concatenation, and given back when the statement that took
+ * them is done.
  */
 #include <stdlib.h>
 
@@ -376,7 +377,7 @@ static void gen(struct low *c, struct tx *t, uint32_t w)
 	}
 }
 
-/* -- comparisons ------------------------------------------------------------------------------------------------- */
+/* -- comparisons ------------------------------------------------------------------------------- */
 
 static struct expr *add_cmp(struct low *c, struct loc loc, enum cmp_op op, uint32_t w,
 			    struct data d)
@@ -489,7 +490,7 @@ static void gen_rel(struct low *c, struct tx *rel)
 	give(c, l);
 }
 
-/* -- statements --------------------------------------------------------------------------------------------------- */
+/* -- statements -------------------------------------------------------------------------------- */
 
 static struct expr *put_ready(struct low *c, struct ts *t)
 {
@@ -721,7 +722,7 @@ static void gen_stmt(struct low *c, struct ts *t)
 	}
 }
 
-/* -- neighbouring comparisons into one ----------------------------------------------------------------------------- */
+/* -- neighbouring comparisons into one --------------------------------------------------------- */
 
 static int by_place(const void *a, const void *b)
 {
@@ -751,7 +752,10 @@ static bool can_merge(const struct tx *a, const struct tx *b)
 	if (!adjacent(a, b) || a->pay.off % 8 || a->len % 8 || b->pay.off % 8 || b->len % 8 ||
 	    total > 128)
 		return false;
-	/* One load of 4 bytes is fast, a longer one not; two loads of which none was fast become one. */
+	/*
+	 * One load of 4 bytes is fast, a longer one not; two loads of which none was fast become
+	 * one.
+	 */
 	if (total <= 32 || a->pay.base == PBASE_LL)
 		return true;
 	return a->len > 32 || b->len > 32;

@@ -7,7 +7,10 @@ struct near {
 	uint32_t dist; /* of best; names further away than this are not meant */
 };
 
-/* Edits that turn one word into the other; more than max: max + 1. Words longer than the buffer are never near. */
+/*
+ * Edits that turn one word into the other; more than max: max + 1. Words longer than the buffer are
+ * never near.
+ */
 static uint32_t distance(const char *a, const char *b, uint32_t max)
 {
 	uint32_t an = (uint32_t)strlen(a), bn = (uint32_t)strlen(b), row[64];

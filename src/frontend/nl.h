@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * nl: what the files of the netlink front end share. Attributes are walked by hand and counted exactly: a stream with a byte
- * too many is malformed, and an attribute that nobody here knows never passes unnoticed.
+ * nl: what the files of the netlink front end share. Attributes are walked by hand and counted
+ * exactly: a stream with a byte too many is malformed, and an attribute that nobody here knows
+ * never passes unnoticed.
  */
 #ifndef N2B_NL_H
 #define N2B_NL_H
@@ -14,7 +15,10 @@ struct nl_attr {
 	uint32_t len;
 };
 
-/* A table being read: its names, and in a load batch the numbers that stand for names not given yet. */
+/*
+ * A table being read: its names, and in a load batch the numbers that stand for names not given
+ * yet.
+ */
 struct nl_table {
 	struct table *t;
 	struct strmap chains, sets; /* by name */
@@ -74,8 +78,9 @@ struct nl_reader {
 
 enum nl_walk {
 	NL_OK,
-	NL_UNKNOWN, /* well formed, but with an attribute that is not in the table, or twice there */
-	NL_BAD,	    /* lengths do not fit */
+	/* well formed, but with an attribute that is not in the table, or twice there */
+	NL_UNKNOWN,
+	NL_BAD, /* lengths do not fit */
 };
 /* Attributes 1..n-1 of a payload into tb[n]. */
 enum nl_walk nl_walk(struct nl_attr in, struct nl_attr *tb, unsigned int n);
@@ -136,7 +141,10 @@ bool nl_set_elems(struct nl_reader *rd, struct nl_attr in);
 bool nl_set_elems_delete(struct nl_reader *rd, struct nl_attr in, bool missing);
 bool nl_set_finish(struct nl_reader *rd, struct set *s);
 
-/* nludata.c: of which expressions a set's types are, as nft noted it; after the types themselves are read. */
+/*
+ * nludata.c: of which expressions a set's types are, as nft noted it; after the types themselves
+ * are read.
+ */
 void nl_set_typeof(struct nl_reader *rd, struct set *s, struct nl_attr udata);
 
 /* nlobj.c */
@@ -159,7 +167,10 @@ struct nl_row {
 extern const struct nl_row nl_rows[];
 extern const size_t nl_n_rows;
 
-/* A request to nf_tables (NFT_MSG_*, NLM_F_*, NFPROTO_*) without attributes; its number is the caller's to give. */
+/*
+ * A request to nf_tables (NFT_MSG_*, NLM_F_*, NFPROTO_*) without attributes; its number is the
+ * caller's to give.
+ */
 struct nlmsghdr;
 struct nlmsghdr *nl_request(char *buf, uint16_t msg, uint16_t flags, uint8_t family);
 

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* nlask: asks the running kernel's nf_tables of this network namespace for one thing, without a dump. */
+/*
+ * nlask: asks the running kernel's nf_tables of this network namespace for one thing, without a
+ * dump.
+ */
 #include <errno.h>
 #include <libmnl/libmnl.h>
 #include <linux/netfilter/nf_tables.h>

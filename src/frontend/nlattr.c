@@ -111,7 +111,10 @@ bool nl_u64(struct nl_attr a, uint64_t *v)
 	return true;
 }
 
-/* A string ends at its NUL, which must be the last byte, or at the end. Refused is what nft's quotation marks cannot hold. */
+/*
+ * A string ends at its NUL, which must be the last byte, or at the end. Refused is what nft's
+ * quotation marks cannot hold.
+ */
 const char *nl_str(struct nl_reader *rd, struct nl_attr a)
 {
 	uint32_t n;

@@ -2,8 +2,9 @@
 /*
  * nlbatch: the messages of a transaction that delete, and where it puts rules.
  *
- * A transaction that stands alone knows nothing of what the kernel holds: it may empty that or delete tables of it, which is
- * kept for the head of the fallback, but not touch a rule in it. Behind a dump in the same stream it acts on what the dump holds.
+ * A transaction that stands alone knows nothing of what the kernel holds: it may empty that or
+ * delete tables of it, which is kept for the head of the fallback, but not touch a rule in it.
+ * Behind a dump in the same stream it acts on what the dump holds.
  */
 #include "nl.h"
 
@@ -31,7 +32,7 @@ static bool is_meant(struct nl_reader *rd, const char *have, uint64_t handle, st
 	return handle && nl_u64(number, &v) && v == handle;
 }
 
-/* -- rules ----------------------------------------------------------------------------------------------------- */
+/* -- rules ------------------------------------------------------------------------------------- */
 
 struct rule *nl_rule_by_handle(const struct chain *c, uint64_t handle)
 {
@@ -96,7 +97,7 @@ static bool delete_rules(struct nl_reader *rd, const struct nl_msg *m)
 	return missing(rd, m, "rule");
 }
 
-/* -- chains ---------------------------------------------------------------------------------------------------- */
+/* -- chains ------------------------------------------------------------------------------------ */
 
 /* The devices of a list out of those of a chain or flow table, where all must be. */
 static bool drop_devices(struct nl_reader *rd, const char **v, uint32_t *n, struct nl_attr list)
@@ -146,7 +147,7 @@ static bool delete_chain(struct nl_reader *rd, const struct nl_msg *m)
 	return true;
 }
 
-/* -- sets, objects, flow tables -------------------------------------------------------------------------------- */
+/* -- sets, objects, flow tables ---------------------------------------------------------------- */
 
 static bool delete_set(struct nl_reader *rd, const struct nl_msg *m)
 {
@@ -223,7 +224,7 @@ static bool delete_flowtable(struct nl_reader *rd, const struct nl_msg *m)
 	return true;
 }
 
-/* -- tables ---------------------------------------------------------------------------------------------------- */
+/* -- tables ------------------------------------------------------------------------------------ */
 
 static void drop_table(struct nl_reader *rd, struct nl_table *nt)
 {

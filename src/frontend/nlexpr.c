@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* nlexpr: expressions from netlink attributes, by the table nfta.def; what the table does not know becomes EX_UNKNOWN. */
+/*
+ * nlexpr: expressions from netlink attributes, by the table nfta.def; what the table does not know
+ * becomes EX_UNKNOWN.
+ */
 #include "nl.h"
 
 #define ATTR_MAX 12u
@@ -98,7 +101,7 @@ static enum got read_row(struct nl_reader *rd, const struct nl_row *r, struct nl
 	}
 }
 
-/* -- data and verdicts ----------------------------------------------------------------------------------------- */
+/* -- data and verdicts ------------------------------------------------------------------------- */
 
 bool nl_data(struct nl_reader *rd, struct nl_attr a, struct data *d)
 {
@@ -149,7 +152,7 @@ bool nl_data_verdict(struct nl_reader *rd, struct nl_attr a, struct data *d, str
 	return nl_data(rd, a, d) || nl_bad(rd, "data");
 }
 
-/* -- parts that are read by hand ------------------------------------------------------------------------------- */
+/* -- parts that are read by hand --------------------------------------------------------------- */
 
 static bool read_immediate(struct nl_reader *rd, struct nl_attr *tb, struct expr *e)
 {
@@ -263,8 +266,9 @@ static enum got read_self(struct nl_reader *rd, struct nl_attr *tb, struct expr 
 }
 
 /*
- * A kernel echoes defaults that nft does not write: an upper bound that is the lower one, the flag that says addresses are
- * given, the log level "warn". Dropped, so that dump and text of one ruleset are the same.
+ * A kernel echoes defaults that nft does not write: an upper bound that is the lower one, the flag
+ * that says addresses are given, the log level "warn". Dropped, so that dump and text of one
+ * ruleset are the same.
  */
 static void drop_defaults(struct expr *e)
 {
@@ -287,7 +291,7 @@ static void drop_defaults(struct expr *e)
 	}
 }
 
-/* -- what the kernel would have refused ------------------------------------------------------------------------ */
+/* -- what the kernel would have refused -------------------------------------------------------- */
 
 static bool bitwise_ok(const struct expr *e)
 {
@@ -308,7 +312,10 @@ static bool is_ip(uint32_t family)
 	return family == FAM_IP || family == FAM_IP6;
 }
 
-/* Whether numbers that later stages divide by, index with or switch on are what the kernel lets through. */
+/*
+ * Whether numbers that later stages divide by, index with or switch on are what the kernel lets
+ * through.
+ */
 static bool numbers_ok(const struct expr *e)
 {
 	switch (e->kind) {
@@ -474,7 +481,7 @@ static bool registers_ok(const struct expr *e)
 	return !((r.reads | r.writes) & REGS_BEYOND);
 }
 
-/* -- expressions ----------------------------------------------------------------------------------------------- */
+/* -- expressions ------------------------------------------------------------------------------- */
 
 static enum got read_expr(struct nl_reader *rd, struct nl_attr attrs, struct expr *e)
 {

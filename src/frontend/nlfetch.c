@@ -2,8 +2,9 @@
 /*
  * nlfetch: the running kernel's ruleset of this network namespace as a raw nlmsg stream.
  *
- * The dumps of tables, chains, sets, elements, objects, flow tables and rules are several; they fit together only when the
- * ruleset's generation was the same before and after. Otherwise, and when a dump says that it was disturbed, all starts anew.
+ * The dumps of tables, chains, sets, elements, objects, flow tables and rules are several; they fit
+ * together only when the ruleset's generation was the same before and after. Otherwise, and when a
+ * dump says that it was disturbed, all starts anew.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -18,7 +19,10 @@
 #include "frontend.h"
 #include "nl.h"
 
-/* A ruleset that changes all the time is tried this often, with a rest between that doubles up to the longest. */
+/*
+ * A ruleset that changes all the time is tried this often, with a rest between that doubles up to
+ * the longest.
+ */
 #define FETCH_TRIES	 40
 #define FETCH_REST_US	 1000u
 #define FETCH_REST_MAX	 200000u

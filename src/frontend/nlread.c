@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * nlread: a raw stream of nlmsgs (a dump of the kernel's, or a transaction that nft would send) into a ruleset.
+ * nlread: a raw stream of nlmsgs (a dump of the kernel's, or a transaction that nft would send)
+ * into a ruleset.
  *
- * Two passes: the first makes what has a name (tables, chains, sets, objects, flow tables), the second fills in what refers
- * to names (elements, rules). So the order of a dump's parts does not matter.
+ * Two passes: the first makes what has a name (tables, chains, sets, objects, flow tables), the
+ * second fills in what refers to names (elements, rules). So the order of a dump's parts does not
+ * matter.
  */
 #include "frontend.h"
 #include "nl.h"
@@ -15,7 +17,7 @@
 
 enum { NLMSG_NOOP_ = 1, NLMSG_ERROR_, NLMSG_DONE_, BATCH_BEGIN = 16, BATCH_END };
 
-/* -- names ----------------------------------------------------------------------------------------------------- */
+/* -- names ------------------------------------------------------------------------------------- */
 
 struct chain *nl_find_chain(struct nl_reader *rd, struct nl_attr name, struct nl_attr id)
 {
@@ -60,7 +62,7 @@ bool nl_enter_table(struct nl_reader *rd, const struct nl_msg *m, struct nl_attr
 				   nl_family_ok(m->family) ? family_name(m->family) : "?", n);
 }
 
-/* -- tables and chains ----------------------------------------------------------------------------------------- */
+/* -- tables and chains ------------------------------------------------------------------------- */
 
 static bool read_table(struct nl_reader *rd, const struct nl_msg *m)
 {
@@ -252,11 +254,11 @@ static bool read_chain(struct nl_reader *rd, const struct nl_msg *m)
 	return true;
 }
 
-/* -- rules ----------------------------------------------------------------------------------------------------- */
+/* -- rules ------------------------------------------------------------------------------------- */
 
 /*
- * The kernel echoes that a port is given, nft writes it unless address and port come out of one map: dropped there, so that dump
- * and text of one rule are the same.
+ * The kernel echoes that a port is given, nft writes it unless address and port come out of one
+ * map: dropped there, so that dump and text of one rule are the same.
  */
 static void drop_nat_default(const struct rule *r)
 {
@@ -371,7 +373,7 @@ bool nl_rule(struct nl_reader *rd, const struct nl_msg *m)
 	return true;
 }
 
-/* -- messages -------------------------------------------------------------------------------------------------- */
+/* -- messages ---------------------------------------------------------------------------------- */
 
 static bool in_table(struct nl_reader *rd, const struct nl_msg *m)
 {
@@ -439,8 +441,8 @@ static bool act(struct nl_reader *rd, const struct nl_msg *m)
 }
 
 /*
- * Cuts the next message out of the stream. *m is only set for nf_tables messages (then *nft is true). Returns false at the
- * end and, with an error reported, on a malformed stream.
+ * Cuts the next message out of the stream. *m is only set for nf_tables messages (then *nft is
+ * true). Returns false at the end and, with an error reported, on a malformed stream.
  */
 static bool next_msg(struct nl_reader *rd, struct nl_attr *in, struct nl_msg *m, bool *nft)
 {
@@ -507,7 +509,7 @@ static bool run_pass(struct nl_reader *rd, struct nl_attr in, bool batch,
 	return ok && !in.len;
 }
 
-/* -- the whole ------------------------------------------------------------------------------------------------- */
+/* -- the whole --------------------------------------------------------------------------------- */
 
 static bool finish(struct nl_reader *rd)
 {

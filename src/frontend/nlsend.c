@@ -8,7 +8,10 @@
 
 #define RECEIVE_MAX (1 << 16)
 
-/* What the kernel answered, which it has by the time that the message is sent: 0, or the first error and the number of its message. */
+/*
+ * What the kernel answered, which it has by the time that the message is sent: 0, or the first
+ * error and the number of its message.
+ */
 static int answers(struct mnl_socket *nl, uint32_t *seq)
 {
 	static char buf[RECEIVE_MAX];

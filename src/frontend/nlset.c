@@ -2,8 +2,9 @@
 /*
  * nlset: sets and their elements from netlink.
  *
- * The kernel keeps an interval as two elements, its start and, marked INTERVAL_END, the first value behind it; concatenated
- * ranges have key and key end in one element. Both become closed ranges here, sorted.
+ * The kernel keeps an interval as two elements, its start and, marked INTERVAL_END, the first value
+ * behind it; concatenated ranges have key and key end in one element. Both become closed ranges
+ * here, sorted.
  */
 #include <stdlib.h>
 
@@ -39,7 +40,7 @@ struct set *nl_find_set(struct nl_reader *rd, struct nl_attr name, struct nl_att
 	return s;
 }
 
-/* -- declarations ---------------------------------------------------------------------------------------------- */
+/* -- declarations ------------------------------------------------------------------------------ */
 
 static bool read_fields(struct nl_reader *rd, struct set *s, struct nl_attr list)
 {
@@ -256,9 +257,11 @@ bool nl_set(struct nl_reader *rd, struct nl_attr in)
 	return true;
 }
 
-/* -- elements -------------------------------------------------------------------------------------------------- */
+/* -- elements ---------------------------------------------------------------------------------- */
 
-/* Until nl_set_finish, an interval's end mark is kept as an element whose key_end has this length. */
+/*
+ * Until nl_set_finish, an interval's end mark is kept as an element whose key_end has this length.
+ */
 #define END_MARK 0xffu
 
 static bool read_key(struct nl_reader *rd, const struct set *s, struct nl_attr a, struct data *d)
@@ -365,7 +368,7 @@ bool nl_set_elems(struct nl_reader *rd, struct nl_attr in)
 	return bad ? nl_bad(rd, "list of elements") : true;
 }
 
-/* -- elements deleted -------------------------------------------------------------------------------------------- */
+/* -- elements deleted -------------------------------------------------------------------------- */
 
 /* What tells an element from the others of its set, as bytes. */
 static const char *elem_id(struct nl_reader *rd, const struct set_elem *el, size_t *len)
@@ -455,7 +458,7 @@ bool nl_set_elems_delete(struct nl_reader *rd, struct nl_attr in, bool missing)
 	return take_out(rd, s, &doomed, n_doomed, missing);
 }
 
-/* -- canonical form -------------------------------------------------------------------------------------------- */
+/* -- canonical form ---------------------------------------------------------------------------- */
 
 /* By key; at the same key the end of one interval before the start of the next; catch-all last. */
 static int elem_order(const void *a, const void *b)

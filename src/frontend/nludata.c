@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * nludata: what nft keeps for itself beside a set: of which expression its key and its data have their type.
+ * nludata: what nft keeps for itself beside a set: of which expression its key and its data have
+ * their type.
  *
- * The kernel stores this as bytes it does not look at, so all of it may be wrong: an expression counts only where its type and
- * its length are those of the set. Integers are in host order. Numbers of expressions are those of nft's own list, which two
- * releases number differently at the end.
+ * The kernel stores this as bytes it does not look at, so all of it may be wrong: an expression
+ * counts only where its type and its length are those of the set. Integers are in host order.
+ * Numbers of expressions are those of nft's own list, which two releases number differently at the
+ * end.
  */
 #include "nl.h"
 #include "proto.h"
@@ -48,7 +50,7 @@ static bool number(struct nl_attr in, unsigned int type, uint32_t *v)
 	return true;
 }
 
-/* -- header fields --------------------------------------------------------------------------------------------- */
+/* -- header fields ----------------------------------------------------------------------------- */
 
 static const struct {
 	const char *name;
@@ -116,7 +118,7 @@ static bool payload(struct nl_reader *rd, struct nl_attr in, struct said *o)
 	return false;
 }
 
-/* -- headers that are found by walking ------------------------------------------------------------------------- */
+/* -- headers that are found by walking --------------------------------------------------------- */
 
 static const struct {
 	uint8_t op, kind, udata;
@@ -159,7 +161,7 @@ static bool exthdr(struct nl_reader *rd, struct nl_attr in, struct said *o)
 	return false;
 }
 
-/* -- keys ------------------------------------------------------------------------------------------------------ */
+/* -- keys -------------------------------------------------------------------------------------- */
 
 static const struct {
 	uint8_t kind;
@@ -247,7 +249,7 @@ static bool xfrm(struct nl_reader *rd, struct nl_attr in, struct said *o)
 	return true;
 }
 
-/* -- the others ------------------------------------------------------------------------------------------------ */
+/* -- the others -------------------------------------------------------------------------------- */
 
 static bool fib(struct nl_reader *rd, struct nl_attr in, struct said *o)
 {
@@ -304,7 +306,7 @@ static bool hash(struct nl_reader *rd, struct nl_attr in, struct said *o)
 	return true;
 }
 
-/* -- a whole typeof -------------------------------------------------------------------------------------------- */
+/* -- a whole typeof ---------------------------------------------------------------------------- */
 
 static bool one(struct nl_reader *rd, uint32_t expr, struct nl_attr in, struct said *o)
 {

@@ -44,7 +44,10 @@ static void put_number(struct nlw *w, enum nl_wire wire, uint16_t attr, uint64_t
 		nlw_u32(w, attr, (uint32_t)v);
 }
 
-/* Attributes that say something when they are there, even 0, and stand for nothing of their own in a dump. */
+/*
+ * Attributes that say something when they are there, even 0, and stand for nothing of their own in
+ * a dump.
+ */
 static bool zero_is_absent(enum expr_kind k, uint8_t attr)
 {
 	switch (k) {
@@ -71,7 +74,10 @@ static bool zero_is_absent(enum expr_kind k, uint8_t attr)
 	}
 }
 
-/* Whether the attribute has a flag of its own that says it is not there, or has no place in such an expression. */
+/*
+ * Whether the attribute has a flag of its own that says it is not there, or has no place in such an
+ * expression.
+ */
 static bool absent(const struct expr *e, uint8_t attr)
 {
 	if (e->kind == EX_EXTHDR && e->exthdr.sreg == REG_NONE && e->exthdr.dreg == REG_NONE)

@@ -9,7 +9,7 @@
 
 #define NESTED 0x8000u
 
-/* -- bytes -------------------------------------------------------------------------------------------------------- */
+/* -- bytes ------------------------------------------------------------------------------------- */
 
 static void pad(struct nlw *w)
 {
@@ -121,7 +121,7 @@ uint32_t nlw_id(struct nlw *w, const void *what)
 	return (uint32_t)(uintptr_t)*slot;
 }
 
-/* -- the batch ---------------------------------------------------------------------------------------------------- */
+/* -- the batch --------------------------------------------------------------------------------- */
 
 void nlw_begin(struct nlw *w, struct arena *a, struct diag *d)
 {
@@ -168,7 +168,7 @@ void nlw_plain_chain(struct nlw *w, enum family f, const char *table, const char
 	nlw_msg_end(w, at);
 }
 
-/* -- tables and chains -------------------------------------------------------------------------------------------- */
+/* -- tables and chains ------------------------------------------------------------------------- */
 
 static bool cannot(struct nlw *w, struct loc loc, const char *what, const char *name)
 {
@@ -293,7 +293,7 @@ static void put_flowtable(struct nlw *w, const struct flowtable *ft)
 	nlw_msg_end(w, at);
 }
 
-/* -- rules -------------------------------------------------------------------------------------------------------- */
+/* -- rules ------------------------------------------------------------------------------------- */
 
 /* The register that holds what extensions call the rule's protocol; REG_NONE: none does. */
 static uint8_t proto_reg(const struct expr *e, enum family f)
@@ -316,8 +316,9 @@ static uint8_t proto_reg(const struct expr *e, enum family f)
 }
 
 /*
- * The protocol that the rule's own comparisons ask for, without which extensions that need one refuse the rule: the transport
- * protocol, of bridges the Ethernet type as memory holds it. 0: none.
+ * The protocol that the rule's own comparisons ask for, without which extensions that need one
+ * refuse the rule: the transport protocol, of bridges the Ethernet type as memory holds it. 0:
+ * none.
  */
 static uint32_t asked_proto(const struct rule *r)
 {
@@ -357,7 +358,10 @@ static void put_compat(struct nlw *w, const struct rule *r)
 
 static bool put_rules(struct nlw *w, const struct chain *c);
 
-/* Sets and chains without a name that the rule holds; a chain takes no more rules once a rule jumps to it. */
+/*
+ * Sets and chains without a name that the rule holds; a chain takes no more rules once a rule jumps
+ * to it.
+ */
 static bool put_anonymous(struct nlw *w, const struct rule *r)
 {
 	vec_foreach(&r->exprs, it) {

@@ -151,7 +151,10 @@ static bool put_elem(struct nlw *w, const struct set *s, const struct set_elem *
 	return true;
 }
 
-/* The end of a range as an element of its own: the first value behind it. None behind the last value. */
+/*
+ * The end of a range as an element of its own: the first value behind it. None behind the last
+ * value.
+ */
 static void put_end(struct nlw *w, const struct set_elem *el)
 {
 	struct data d = el->key_end.len ? el->key_end : el->key;

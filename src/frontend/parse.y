@@ -1,8 +1,8 @@
 %code top {
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * parse: the grammar of nft. Which words are keywords where is settled in lex.c, so the grammar is free of start conditions;
- * actions build nodes (build.c) and never look anything up but variables.
+ * parse: the grammar of nft. Which words are keywords where is settled in lex.c, so the grammar is
+ * free of start conditions; actions build nodes (build.c) and never look anything up but variables.
  */
 /* What bison generates. */
 #pragma GCC diagnostic ignored "-Wunused-but-set-variable"

@@ -2,12 +2,9 @@
 /*
  * What the parts of the text front end's syntax half share.
  *
- * input.c   files, includes, the stack of what is being read
- * scan.l    characters to raw words (struct raw)
- * lex.c     raw words to the grammar's tokens: which word is a keyword depends on what stands before it
- * parse.y   the grammar
- * build.c   nodes, numbers, times, rates
- * scope.c   define and $
+ * input.c files, includes, the stack of what is being read scan.l characters to raw words (struct
+ * raw) lex.c raw words to the grammar's tokens: which word is a keyword depends on what stands
+ * before it parse.y the grammar build.c nodes, numbers, times, rates scope.c define and $
  */
 #ifndef N2B_PARSER_H
 #define N2B_PARSER_H
@@ -17,7 +14,7 @@
 #define INCLUDE_DEPTH_MAX 16
 #define BLOCK_DEPTH_MAX	  32  /* blocks within blocks */
 #define BRACE_DEPTH_MAX	  256 /* any braces */
-#define EXPR_DEPTH_MAX	  256 /* expressions within expressions, left-hand chains of operators too */
+#define EXPR_DEPTH_MAX	  256 /* expressions within expressions, chains of operators too */
 
 #define RUN_MIN 16 /* fewer plain elements in a row are read word by word */
 

@@ -2,8 +2,9 @@
 /*
  * proto: headers, their fields, and which protocol stands above which.
  *
- * Offsets and lengths are in bits, from the start of the header. A protocol that names its successor has a key: the field
- * (or, where it must hold for several link layers, the meta key) whose value chooses what lies above it.
+ * Offsets and lengths are in bits, from the start of the header. A protocol that names its
+ * successor has a key: the field (or, where it must hold for several link layers, the meta key)
+ * whose value chooses what lies above it.
  */
 #ifndef N2B_PROTO_H
 #define N2B_PROTO_H
@@ -78,7 +79,10 @@ struct ext_field {
 	enum type_num type;
 	uint16_t off, bits;
 };
-/* kind AX_EXTHDR, AX_TCPOPT, AX_IPOPT, AX_SCTP stand for op; NULL: no such header or field. field NULL: the first. */
+/*
+ * kind AX_EXTHDR, AX_TCPOPT, AX_IPOPT, AX_SCTP stand for op; NULL: no such header or field. field
+ * NULL: the first.
+ */
 const struct ext_field *ext_find(enum exthdr_op op, const char *hdr, const char *field);
 /* The n-th field of a header by its number; NULL: there are fewer. */
 const struct ext_field *ext_nth(enum exthdr_op op, uint8_t kind, uint32_t n);

@@ -192,7 +192,9 @@ uint32_t rule_number(const struct rule *r, uint32_t i)
 	return n;
 }
 
-/* Millions of them may be there, and most are small: an expression ends behind what its kind has. */
+/*
+ * Millions of them may be there, and most are small: an expression ends behind what its kind has.
+ */
 size_t expr_size(enum expr_kind k)
 {
 #define SIZE(kind, member) [EX_##kind] = sizeof(((struct expr *)NULL)->member)

@@ -2,10 +2,11 @@
 /*
  * run: long lists of plain elements, kept as the text they are.
  *
- * A set may hold a million addresses. Where at least RUN_MIN elements in a row are addresses, numbers, prefixes, ranges or
- * concatenations of these, with such a value or a verdict behind the colon, the lexer takes them as one token, and nodes are
- * made for one element at a time when somebody reads it (run_next). What is not that plain ends the run: it goes the way of
- * all words. Every element accepted here is one that scan.l and parse.y would read just so.
+ * A set may hold a million addresses. Where at least RUN_MIN elements in a row are addresses,
+ * numbers, prefixes, ranges or concatenations of these, with such a value or a verdict behind the
+ * colon, the lexer takes them as one token, and nodes are made for one element at a time when
+ * somebody reads it (run_next). What is not that plain ends the run: it goes the way of all words.
+ * Every element accepted here is one that scan.l and parse.y would read just so.
  */
 #include <arpa/inet.h>
 #include <ctype.h>
@@ -13,7 +14,7 @@
 
 #include "parser.h"
 
-/* -- shapes ------------------------------------------------------------------------------------------------------- */
+/* -- shapes ------------------------------------------------------------------------------------ */
 
 static size_t blanks(const char *s, const char *end)
 {
@@ -94,7 +95,7 @@ static size_t literal(const char *s, const char *end, bool *is_number)
 	return n && word_ends(s + n, end) ? n : 0;
 }
 
-/* -- nodes -------------------------------------------------------------------------------------------------------- */
+/* -- nodes ------------------------------------------------------------------------------------- */
 
 static struct loc place(const struct run_iter *it, const char *s, size_t n)
 {
@@ -231,7 +232,7 @@ static const char *read_verdict(struct run_iter *it, const char *s, struct ast_e
 	return NULL;
 }
 
-/* -- elements ----------------------------------------------------------------------------------------------------- */
+/* -- elements ---------------------------------------------------------------------------------- */
 
 static void skip_space(struct run_iter *it)
 {

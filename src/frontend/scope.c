@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* scope: define, redefine, undefine and $name; each block has a scope of its own inside that around it. */
+/*
+ * scope: define, redefine, undefine and $name; each block has a scope of its own inside that around
+ * it.
+ */
 #include "parser.h"
 
 void scope_push(struct parser *p)

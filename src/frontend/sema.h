@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * sema: from the syntax tree to kernel expressions. Typed expressions (struct tx) and statements (struct ts) live for one
- * rule or set; what remains is in the ruleset.
+ * sema: from the syntax tree to kernel expressions. Typed expressions (struct tx) and statements
+ * (struct ts) live for one rule or set; what remains is in the ruleset.
  *
  * loads.c    expressions that load from the packet and its surroundings
  * eval.c     operators, comparisons, byte order
@@ -177,8 +177,11 @@ struct ts {
 	struct loc loc;
 	bool gone;	 /* merged or found redundant */
 	struct tx *expr; /* REL, VERDICT (TX_VERDICT or TX_MAP), SET: target; RESET */
-	struct tx *a,
-		*b; /* SET: value; NAT, TPROXY: address, port; DUP: to, dev; QUEUE: number; OBJREF, DYNSET: key, data */
+	/*
+	 * SET: value; NAT, TPROXY: address, port; DUP: to, dev; QUEUE: number; OBJREF, DYNSET: key,
+	 * data
+	 */
+	struct tx *a, *b;
 	struct expr *ready; /* EXPR: as it stands; others: filled but for the registers */
 	const struct ast_elem_opts *opts;
 	bool concat; /* NAT: address holds address . port */
@@ -215,8 +218,8 @@ struct sema {
 	struct arena *arena; /* of the ruleset */
 	struct arena
 		*tmp; /* typed expressions and statements: emptied between rules, see tmp_reset() */
-	uint32_t
-		tmp_users; /* who reads it: rules (those of `jump { }` within others), lists of elements */
+	/* who reads it: rules (those of `jump { }` within others), lists of elements */
+	uint32_t tmp_users;
 	struct diag *diag;
 	struct ruleset *rs;
 	struct lookups look;

@@ -76,8 +76,8 @@ struct ts *st_key_set(struct sema *s, struct ast_stmt *st)
 }
 
 /*
- * Is t the field p with constants applied to its bits: field & m ^ x? Then nothing needs to be loaded twice. Chains are
- * bounded by the depth of expressions.
+ * Is t the field p with constants applied to its bits: field & m ^ x? Then nothing needs to be
+ * loaded twice. Chains are bounded by the depth of expressions.
  */
 static bool own_bits(const struct tx *t, const struct tx *p, u128 *m, u128 *x)
 {
@@ -108,7 +108,10 @@ static bool own_bits(const struct tx *t, const struct tx *p, u128 *m, u128 *x)
 	return true;
 }
 
-/* Numbers that come from elsewhere have no place in the bytes that the field shares: nft refuses them. */
+/*
+ * Numbers that come from elsewhere have no place in the bytes that the field shares: nft refuses
+ * them.
+ */
 static bool with_constant(const struct tx *t)
 {
 	return t->kind == TX_BINOP && t->bin.r->kind == TX_VALUE && t->bin.op != BIN_LSHIFT &&

@@ -138,7 +138,7 @@ struct expr *stateful(struct sema *s, struct ast_stmt *st)
 	}
 }
 
-/* -- arguments ---------------------------------------------------------------------------------------------------- */
+/* -- arguments --------------------------------------------------------------------------------- */
 
 static bool fits(const struct dtype *want, const struct tx *t, uint32_t len)
 {
@@ -184,7 +184,7 @@ struct tx *ev_arg(struct sema *s, struct ast_expr *e, const struct dtype *type, 
 	return t && arg_ok(s, type, len, o, &t) ? t : NULL;
 }
 
-/* -- log, reject, queue ----------------------------------------------------------------------------------------------- */
+/* -- log, reject, queue ------------------------------------------------------------------------ */
 
 static struct expr *st_log(struct sema *s, struct ast_stmt *st)
 {
@@ -271,7 +271,10 @@ static bool reject_code(struct sema *s, struct ast_stmt *st, struct expr *e)
 	return true;
 }
 
-/* Without `with`: unreachable port, in the form that suits the packet's family as far as it is known. */
+/*
+ * Without `with`: unreachable port, in the form that suits the packet's family as far as it is
+ * known.
+ */
 static void reject_default(const struct sema *s, struct expr *e, enum family *fam)
 {
 	const struct proto *net = s->pctx.proto[PBASE_NET];
@@ -378,7 +381,7 @@ static struct ts *st_queue(struct sema *s, struct ast_stmt *st)
 	return out;
 }
 
-/* -- dup, fwd, synproxy, flow ------------------------------------------------------------------------------------------ */
+/* -- dup, fwd, synproxy, flow ------------------------------------------------------------------ */
 
 static struct ts *st_dup(struct sema *s, struct ast_stmt *st)
 {
@@ -454,7 +457,7 @@ static struct expr *st_flow(struct sema *s, struct ast_stmt *st)
 	return NULL;
 }
 
-/* -- matches, verdicts ---------------------------------------------------------------------------------------------------- */
+/* -- matches, verdicts ------------------------------------------------------------------------- */
 
 static struct ts *st_match(struct sema *s, struct ast_stmt *st)
 {
@@ -497,7 +500,10 @@ static int hex_digit(char c)
 	return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
-/* An expression of nft_compat in full, which nft has no words for: nft2bpf's own, for what it hands to nft2bpfctl. */
+/*
+ * An expression of nft_compat in full, which nft has no words for: nft2bpf's own, for what it hands
+ * to nft2bpfctl.
+ */
 static struct expr *st_xt(struct sema *s, struct ast_stmt *st)
 {
 	bool match = !strcmp(st->xt.type, "match"), raw = !strcmp(st->xt.type, "expression");

@@ -153,7 +153,7 @@ void lookups_init(struct lookups *l, struct arena *a)
 	strmap_init(&l->names, a);
 }
 
-/* -- one function for each way to read a word ------------------------------------------------------------------ */
+/* -- one function for each way to read a word -------------------------------------------------- */
 
 static const char *not_a(struct lookups *l, const struct dtype *t, const char *text)
 {
@@ -200,7 +200,10 @@ static void addr_value(int af, const void *p, u128 *val, uint32_t *bits)
 		*val = *val << 8 | b[i];
 }
 
-/* A name that stands for more than one address is an error, since one comparison could not mean them all. */
+/*
+ * A name that stands for more than one address is an error, since one comparison could not mean
+ * them all.
+ */
 static const char *resolve(struct lookups *l, int af, const char *s, u128 *val, uint32_t *bits)
 {
 	struct addrinfo hints = { .ai_family = af, .ai_socktype = SOCK_DGRAM }, *ai = NULL;
@@ -283,7 +286,10 @@ static const char *parse_protocol(struct lookups *l, const struct dtype *t, cons
 	return NULL;
 }
 
-/* Files of iproute2's form: "number name" a line. Finds the row of the name, or of *num where that is NULL. */
+/*
+ * Files of iproute2's form: "number name" a line. Finds the row of the name, or of *num where that
+ * is NULL.
+ */
 static bool iproute2_row(const char *const *paths, const char *name, int *num, char word[128])
 {
 	for (; *paths; paths++) {

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * types: nft's datatypes: numbers (as set attributes carry them), sizes, byte orders, and how a word becomes a value.
+ * types: nft's datatypes: numbers (as set attributes carry them), sizes, byte orders, and how a
+ * word becomes a value.
  *
- * A value is a number of up to 128 bits, independent of byte order. Strings are numbers too: their bytes left-aligned in
- * the type's width, the first most significant.
+ * A value is a number of up to 128 bits, independent of byte order. Strings are numbers too: their
+ * bytes left-aligned in the type's width, the first most significant.
  */
 #ifndef N2B_TYPES_H
 #define N2B_TYPES_H
@@ -58,8 +59,8 @@ uint32_t type_number(const struct dtype *t); /* what NFTA_SET_KEY_TYPE holds */
 const struct dtype *type_concat(struct arena *a, const struct dtype *const *f, uint32_t n);
 
 /*
- * The value of a word as type t; *bits its width (strings: 8 for each byte). NULL when it is one, else the reason why not.
- * The reason lives in the arena of l.
+ * The value of a word as type t; *bits its width (strings: 8 for each byte). NULL when it is one,
+ * else the reason why not. The reason lives in the arena of l.
  */
 const char *type_parse(struct lookups *l, const struct dtype *t, const char *text, u128 *val,
 		       uint32_t *bits);

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* Constants: words, prefixes, ranges, concatenations, lists of flags, each read as the type that its place expects. */
+/*
+ * Constants: words, prefixes, ranges, concatenations, lists of flags, each read as the type that
+ * its place expects.
+ */
 #include "sema.h"
 
 struct tx *tx_new(struct sema *s, enum tx_kind k, struct loc loc)

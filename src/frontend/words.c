@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* words: the tables of keywords.def, finding a word in them, and the nearest word to a misspelt one. */
+/*
+ * words: the tables of keywords.def, finding a word in them, and the nearest word to a misspelt
+ * one.
+ */
 #include "lex.h"
 #include "parse.tab.h"
 
@@ -62,7 +65,7 @@ void lex_init(struct parser *p)
 		*strmap_put(&p->words, words[i].s, strlen(words[i].s)) = (void *)&words[i];
 }
 
-/* -- words of lists, spelling ------------------------------------------------------------------------------------ */
+/* -- words of lists, spelling ------------------------------------------------------------------ */
 
 bool raw_is(const struct raw *r, const char *s)
 {
@@ -74,7 +77,10 @@ bool raw_op(const struct raw *r, int op)
 	return r->kind == RAW_OP && r->op == op;
 }
 
-/* Is the word in a list of words with blanks between? Returns its place there (not terminated), or NULL. */
+/*
+ * Is the word in a list of words with blanks between? Returns its place there (not terminated), or
+ * NULL.
+ */
 const char *in_list(const char *list, const char *s, size_t n)
 {
 	while (*list) {

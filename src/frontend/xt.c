@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* xt: translates what rules ask of extensions of iptables: which, in which rules, and the expressions they are made of. */
+/*
+ * xt: translates what rules ask of extensions of iptables: which, in which rules, and the
+ * expressions they are made of.
+ */
 #include <stdlib.h>
 
 #include "xtint.h"
 
-/* -- numbers ------------------------------------------------------------------------------------------------------ */
+/* -- numbers ----------------------------------------------------------------------------------- */
 
 uint16_t x_u16(const struct xt *x, uint32_t at)
 {
@@ -44,7 +47,7 @@ static uint64_t most(uint32_t n)
 	return n >= 8 ? UINT64_MAX : (1ull << 8 * n) - 1;
 }
 
-/* -- expressions -------------------------------------------------------------------------------------------------- */
+/* -- expressions ------------------------------------------------------------------------------- */
 
 struct expr *x_expr(struct xt *x, enum expr_kind k)
 {
@@ -155,7 +158,7 @@ bool x_between(struct xt *x, uint64_t lo, uint64_t hi, uint32_t n, bool inv)
 	return true;
 }
 
-/* -- sets --------------------------------------------------------------------------------------------------------- */
+/* -- sets -------------------------------------------------------------------------------------- */
 
 static int by_low(const void *a, const void *b)
 {
@@ -226,7 +229,7 @@ bool x_among(struct xt *x, struct x_range *v, uint32_t n_ranges, uint32_t n, uin
 	return true;
 }
 
-/* -- which -------------------------------------------------------------------------------------------------------- */
+/* -- which ------------------------------------------------------------------------------------- */
 
 static const struct xt_row xt_rows[] = {
 #define M(name, rev, families, proto, size, fn) { name, rev, families, proto, size, fn },
@@ -275,8 +278,8 @@ static bool asks_proto(const struct rule *r, uint32_t i, uint8_t *proto)
 }
 
 /*
- * Extensions with a protocol read the transport header, of which nf_tables and they have the same notion only once the rule has
- * asked for the protocol.
+ * Extensions with a protocol read the transport header, of which nf_tables and they have the same
+ * notion only once the rule has asked for the protocol.
  */
 static bool proto_asked(const struct rule *r, uint32_t at, int want)
 {
@@ -295,7 +298,10 @@ static bool proto_asked(const struct rule *r, uint32_t at, int want)
 	return false;
 }
 
-/* Registers that expressions behind `at` read before they write them: a translation must leave these alone. */
+/*
+ * Registers that expressions behind `at` read before they write them: a translation must leave
+ * these alone.
+ */
 static uint32_t live_behind(const struct rule *r, uint32_t at)
 {
 	uint32_t live = 0;
@@ -318,7 +324,7 @@ static bool sees_templates(const struct table *t)
 	return false;
 }
 
-/* -- rules -------------------------------------------------------------------------------------------------------- */
+/* -- rules ------------------------------------------------------------------------------------- */
 
 static bool translate_match(struct xt *x, const struct rule *r, uint32_t at)
 {

@@ -27,7 +27,7 @@ bool xt_state(struct xt *x)
 	return true;
 }
 
-/* -- conntrack ---------------------------------------------------------------------------------------------------- */
+/* -- conntrack --------------------------------------------------------------------------------- */
 
 /* The match's flags, of which each may be inverted. */
 enum {
@@ -42,8 +42,9 @@ enum {
 	F_ALL = (1 << 14) - 1,
 };
 /*
- * Addresses and masks, 16 bytes each, of the four in turn; u32 expires_min, expires_max; u16 l4proto, four ports, match_flags,
- * invert_flags; state and status masks, u8 in revision 1, u16 then; in revision 3 four upper ends of the ports.
+ * Addresses and masks, 16 bytes each, of the four in turn; u32 expires_min, expires_max; u16
+ * l4proto, four ports, match_flags, invert_flags; state and status masks, u8 in revision 1, u16
+ * then; in revision 3 four upper ends of the ports.
  */
 enum {
 	AT_EXPIRES = 128,
@@ -66,7 +67,10 @@ static bool inverted(const struct xt *x, uint32_t f)
 	return x_u16(x, AT_INV) & f;
 }
 
-/* alone: nothing but the state is asked. A packet without an entry has a state, and nothing else to be asked. */
+/*
+ * alone: nothing but the state is asked. A packet without an entry has a state, and nothing else to
+ * be asked.
+ */
 static bool state(struct xt *x, bool alone)
 {
 	uint32_t bits = x->rev == 1 ? x->info[AT_STATE] : x_u16(x, AT_STATE), without;
@@ -165,11 +169,11 @@ bool xt_conntrack(struct xt *x)
 	return (!flag(x, F_STATUS) || status(x)) && (!flag(x, F_EXPIRES) || expires(x));
 }
 
-/* -- the others --------------------------------------------------------------------------------------------------- */
+/* -- the others -------------------------------------------------------------------------------- */
 
 /*
- * u64 from, to; u8 what (packets, bytes, average), direction (original, reply, both). Connections that are not accounted never
- * match, where nf_tables reads 0: which must not be within the range.
+ * u64 from, to; u8 what (packets, bytes, average), direction (original, reply, both). Connections
+ * that are not accounted never match, where nf_tables reads 0: which must not be within the range.
  */
 bool xt_connbytes(struct xt *x)
 {
@@ -188,8 +192,8 @@ bool xt_connbytes(struct xt *x)
 #define TYPE_STRING_ 5u
 
 /*
- * int invert; char name[30]. A helper is compared as far as its own name goes: it matches when that is the beginning of the
- * name asked for. No name: any helper.
+ * int invert; char name[30]. A helper is compared as far as its own name goes: it matches when that
+ * is the beginning of the name asked for. No name: any helper.
  */
 bool xt_helper(struct xt *x)
 {

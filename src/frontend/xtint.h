@@ -5,12 +5,18 @@
 
 #include "xt.h"
 
-/* A match at work; its translation is built up in `out`. Values are loaded into one register, X_REG. */
+/*
+ * A match at work; its translation is built up in `out`. Values are loaded into one register,
+ * X_REG.
+ */
 struct xt {
 	struct arena *arena;
 	struct loc loc;
 	enum family family; /* FAM_IP or FAM_IP6 */
-	bool templates; /* the rule may see conntrack's templates, which other expressions do not take for entries */
+	/*
+	 * the rule may see conntrack's templates, which other expressions do not take for entries
+	 */
+	bool templates;
 	const uint8_t *info; /* of the size that xt.def says */
 	uint32_t rev, *n_sets;
 	const struct table *table;
@@ -43,7 +49,10 @@ void x_ct(struct xt *x, uint32_t key, int dir); /* dir -1: none */
 void x_payload(struct xt *x, enum payload_base base, uint32_t off, uint32_t len);
 void x_need(struct xt *x, uint32_t len, bool strict);
 
-/* Changes and tests of what was loaded. A value is n bytes in the order in which the register has them. */
+/*
+ * Changes and tests of what was loaded. A value is n bytes in the order in which the register has
+ * them.
+ */
 void x_mask(struct xt *x, const void *mask, uint32_t n); /* nothing where it keeps all bits */
 void x_swap(struct xt *x, uint32_t n); /* a host number of n bytes to network order */
 void x_shift(struct xt *x, bool left, uint32_t by);

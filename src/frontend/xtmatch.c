@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* xtmatch: matches of iptables on headers and on what the kernel notes of a packet, in nf_tables' expressions. */
+/*
+ * xtmatch: matches of iptables on headers and on what the kernel notes of a packet, in nf_tables'
+ * expressions.
+ */
 #include <linux/if_arp.h>
 #include <string.h>
 
@@ -8,7 +11,10 @@
 #define TYPE_PORT 13u /* nft's inet_service */
 #define TYPE_INT  4u  /* integer */
 
-/* A range of ports at an offset of the transport header; all ports: nothing to ask. False: no packet, or no sense. */
+/*
+ * A range of ports at an offset of the transport header; all ports: nothing to ask. False: no
+ * packet, or no sense.
+ */
 static bool ports(struct xt *x, uint32_t off, uint16_t lo, uint16_t hi, bool inv)
 {
 	if (!lo && hi == UINT16_MAX)
@@ -22,9 +28,12 @@ bool xt_comment(struct xt *x)
 	return true;
 }
 
-/* -- transport headers -------------------------------------------------------------------------------------------- */
+/* -- transport headers ------------------------------------------------------------------------- */
 
-/* u16 spts[2], dpts[2]; u8 option, flg_mask, flg_cmp, invflags. An option is asked for in a way of its own. */
+/*
+ * u16 spts[2], dpts[2]; u8 option, flg_mask, flg_cmp, invflags. An option is asked for in a way of
+ * its own.
+ */
 bool xt_tcp(struct xt *x)
 {
 	uint8_t option = x->info[8], mask = x->info[9], want = x->info[10], inv = x->info[11];
@@ -93,7 +102,10 @@ bool xt_sctp(struct xt *x)
 	       (!(flags & 2) || ports(x, 2, x_u16(x, 0), x_u16(x, 2), inv & 2));
 }
 
-/* u16 dpts[2], spts[2], flags, invflags, typemask; u8 option. The type stands in bits 1 to 4 of byte 8. */
+/*
+ * u16 dpts[2], spts[2], flags, invflags, typemask; u8 option. The type stands in bits 1 to 4 of
+ * byte 8.
+ */
 bool xt_dccp(struct xt *x)
 {
 	uint16_t flags = x_u16(x, 8), inv = x_u16(x, 10), types = x_u16(x, 12);
@@ -140,9 +152,11 @@ bool xt_ah(struct xt *x)
 	return spis(x, 4);
 }
 
-/* -- multiport ---------------------------------------------------------------------------------------------------- */
+/* -- multiport --------------------------------------------------------------------------------- */
 
-/* A map that says 1 for ports of the ranges and 0 for all others, looked up for the port in X_REG. */
+/*
+ * A map that says 1 for ports of the ranges and 0 for all others, looked up for the port in X_REG.
+ */
 static void port_flag(struct xt *x, const struct x_range *v, uint32_t n, uint8_t dreg)
 {
 	struct set *s = x_set(x, v, n, 2, TYPE_PORT);
@@ -184,7 +198,10 @@ static bool either(struct xt *x, struct x_range *v, uint32_t n)
 	return true;
 }
 
-/* u8 flags (source, destination, either), count; u16 ports[15]; u8 pflags[15], invert. A flagged port begins a range. */
+/*
+ * u8 flags (source, destination, either), count; u16 ports[15]; u8 pflags[15], invert. A flagged
+ * port begins a range.
+ */
 bool xt_multiport(struct xt *x)
 {
 	uint8_t which = x->info[0], count = x->info[1], inv = x->info[47];
@@ -220,7 +237,7 @@ bool xt_multiport(struct xt *x)
 	return x_among(x, again, n, 2, TYPE_PORT, inv);
 }
 
-/* -- network headers ---------------------------------------------------------------------------------------------- */
+/* -- network headers --------------------------------------------------------------------------- */
 
 static int order(const uint8_t *a, const uint8_t *b, uint32_t n)
 {
@@ -262,8 +279,8 @@ bool xt_iprange(struct xt *x)
 }
 
 /*
- * u16 min, max; u8 invert. Of IPv4 the header's own length counts, which is 0 in the packets over 64K that some cards
- * take; where 0 would be within, the packet's length is asked instead.
+ * u16 min, max; u8 invert. Of IPv4 the header's own length counts, which is 0 in the packets over
+ * 64K that some cards take; where 0 would be within, the packet's length is asked instead.
  */
 bool xt_length(struct xt *x)
 {
@@ -329,7 +346,10 @@ bool xt_tos(struct xt *x)
 	return true;
 }
 
-/* u8 operation, invert, ip_ect. The flags of TCP are read in fragments, too: they have no translation. */
+/*
+ * u8 operation, invert, ip_ect. The flags of TCP are read in fragments, too: they have no
+ * translation.
+ */
 bool xt_ecn(struct xt *x)
 {
 	if (x->info[0] != 1 || x->info[2] > 3)
@@ -338,7 +358,10 @@ bool xt_ecn(struct xt *x)
 	return true;
 }
 
-/* u16 source, dest; u32 flags (1, 2: inverted). Only whether an IPv6 address is multicast shows in the address. */
+/*
+ * u16 source, dest; u32 flags (1, 2: inverted). Only whether an IPv6 address is multicast shows in
+ * the address.
+ */
 bool xt_addrtype6(struct xt *x)
 {
 	uint16_t source = x_u16(x, 0), dest = x_u16(x, 2);
@@ -358,14 +381,17 @@ bool xt_addrtype6(struct xt *x)
 	return true;
 }
 
-/* -- u32 ---------------------------------------------------------------------------------------------------------- */
+/* -- u32 --------------------------------------------------------------------------------------- */
 
-#define U32_TEST                                                                                   \
-	180u /* bytes of one test: 11 of { u32 number; u8 op }, 11 of { u32 min, max }, u8 nnums, nvalues */
+/* Bytes of one test: 11 of { u32 number; u8 op }, 11 of { u32 min, max }, u8 nnums, nvalues. */
+#define U32_TEST  180u
 #define U32_VALUE 88u
 #define U32_FAR	  200u /* further than that nft has no words for */
 
-/* Operations on the number read, in host order; the number @ which another is to be read has no translation. */
+/*
+ * Operations on the number read, in host order; the number @ which another is to be read has no
+ * translation.
+ */
 static bool u32_ops(struct xt *x, uint32_t at, uint32_t n)
 {
 	bool swapped = false;
@@ -421,7 +447,7 @@ bool xt_u32(struct xt *x)
 	return true;
 }
 
-/* -- what the kernel notes of a packet ----------------------------------------------------------------------------- */
+/* -- what the kernel notes of a packet --------------------------------------------------------- */
 
 static bool marked(struct xt *x)
 {
@@ -485,8 +511,8 @@ static bool owner_range(struct xt *x, uint32_t key, uint32_t at)
 }
 
 /*
- * u32 uid_min, uid_max, gid_min, gid_max; u8 match, invert (1 uid, 2 gid, 4 has a socket, 8 further groups). Inverted ones match
- * packets without a socket, too, for which nf_tables knows no owner.
+ * u32 uid_min, uid_max, gid_min, gid_max; u8 match, invert (1 uid, 2 gid, 4 has a socket, 8 further
+ * groups). Inverted ones match packets without a socket, too, for which nf_tables knows no owner.
  */
 bool xt_owner(struct xt *x)
 {
@@ -527,7 +553,10 @@ bool xt_statistic(struct xt *x)
 #define SECOND 1000000000ull
 #define DAY    86400u
 
-/* u32 date_start, date_stop, daytime_start, daytime_stop, monthdays; u8 weekdays, flags (1 local time). Days have no translation. */
+/*
+ * u32 date_start, date_stop, daytime_start, daytime_stop, monthdays; u8 weekdays, flags (1 local
+ * time). Days have no translation.
+ */
 bool xt_time(struct xt *x)
 {
 	uint32_t from = x_u32(x, 8), to = x_u32(x, 12);
@@ -590,7 +619,10 @@ bool xt_realm(struct xt *x)
 	return x->info[8] <= 1;
 }
 
-/* Revision 0: u32 id, invert. 1 and 2: u8 has_path, has_classid, invert_path, invert_classid; path; u32 classid. */
+/*
+ * Revision 0: u32 id, invert. 1 and 2: u8 has_path, has_classid, invert_path, invert_classid; path;
+ * u32 classid.
+ */
 bool xt_cgroup(struct xt *x)
 {
 	uint32_t id = x_u32(x, x->rev == 0 ? 0 : x->rev == 1 ? 4100 : 4);

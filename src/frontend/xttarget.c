@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * xttarget: targets of iptables that the kernel takes in a table of one name alone (xt_target.table), said in nf_tables' own
- * expressions, which are at home in any. These call the same functions of the kernel with the same arguments.
+ * xttarget: targets of iptables that the kernel takes in a table of one name alone
+ * (xt_target.table), said in nf_tables' own expressions, which are at home in any. These call the
+ * same functions of the kernel with the same arguments.
  */
 #include <linux/netfilter/nf_nat.h>
 
@@ -22,7 +23,7 @@ static uint8_t put_value(struct xt *x, uint8_t reg, const uint8_t *v, uint32_t n
 	return reg;
 }
 
-/* -- reject ------------------------------------------------------------------------------------------------------- */
+/* -- reject ------------------------------------------------------------------------------------ */
 
 enum { REJECT_ICMP, REJECT_RST }; /* NFT_REJECT_* */
 
@@ -48,7 +49,7 @@ static bool to_reject(struct xt *x)
 	return true;
 }
 
-/* -- nat ---------------------------------------------------------------------------------------------------------- */
+/* -- nat --------------------------------------------------------------------------------------- */
 
 /* Where a range of the kernel has its parts, in bytes; addresses and ports in network order. */
 struct layout {
@@ -58,7 +59,9 @@ static const struct layout old_range = { 4, 8, 12, 16,
 					 18 }; /* nf_nat_ipv4_multi_range_compat, of one */
 static const struct layout new_range = { 0, 4, 20, 36, 38 }; /* nf_nat_range, nf_nat_range2 */
 
-/* The nearest thing to a range in xt's data; NULL: it is not one that nf_tables' expressions have. */
+/*
+ * The nearest thing to a range in xt's data; NULL: it is not one that nf_tables' expressions have.
+ */
 static const struct layout *layout_of(const struct xt *x)
 {
 	const struct layout *l = x->family == FAM_IP && !x->rev ? &old_range : &new_range;
@@ -127,7 +130,7 @@ static bool to_dnat(struct xt *x)
 	return put_nat(x, EX_NAT, 1);
 }
 
-/* -- raw ---------------------------------------------------------------------------------------------------------- */
+/* -- raw --------------------------------------------------------------------------------------- */
 
 #define CT_NOTRACK	 1u /* XT_CT_NOTRACK, XT_CT_NOTRACK_ALIAS */
 #define CT_NOTRACK_ALIAS 2u
@@ -147,7 +150,7 @@ static bool always_notrack(struct xt *x)
 	return true;
 }
 
-/* -- which -------------------------------------------------------------------------------------------------------- */
+/* -- which ------------------------------------------------------------------------------------- */
 
 static const struct {
 	const char *table;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * bounds: of length tests in a row that leave to the same block, the strongest remains, in the place of the first.
+ * bounds: of length tests in a row that leave to the same block, the strongest remains, in the
+ * place of the first.
  *
  *	@0: %1 = add %off, 4			@0: %3 = add %off, 14
  *	    %2 = ule %1, %len		==>	    %4 = ule %3, %len
@@ -9,11 +10,12 @@
  *	    %4 = ule %3, %len
  *	    br %4, @2, @9
  *
- * Both leave to @9, so it is the same for the packet which test sends it there. (A test that a stronger one above implies,
- * whatever it leaves to, is gone already: facts.)
+ * Both leave to @9, so it is the same for the packet which test sends it there. (A test that a
+ * stronger one above implies, whatever it leaves to, is gone already: facts.)
  *
- * And a test that the packet is longer than a constant goes before tests of bytes of the network header: in front of the header's
- * address it costs nothing (codegen leaves it to packets whose linear part is too short).
+ * And a test that the packet is longer than a constant goes before tests of bytes of the network
+ * header: in front of the header's address it costs nothing (codegen leaves it to packets whose
+ * linear part is too short).
  */
 #include "ir/pass.h"
 

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Builds IR from a plan: a function for each program, chains lowered in place where one jump reaches them or they are small, else
- * a function of their own. Rules, jumps and verdicts stand here; expressions in build_*.c.
+ * Builds IR from a plan: a function for each program, chains lowered in place where one jump
+ * reaches them or they are small, else a function of their own. Rules, jumps and verdicts stand
+ * here; expressions in build_*.c.
  */
 #include "dispatch.h"
 
@@ -12,7 +13,7 @@ struct rule_act lower_act(const struct bld *b, const struct rule *r)
 	return row ? row[r->index] : (struct rule_act){ .act = RULE_NEVER };
 }
 
-/* -- verdicts and jumps ------------------------------------------------------------------------------------------ */
+/* -- verdicts and jumps ------------------------------------------------------------------------ */
 
 static void lower_chain(struct bld *b, const struct chain *c);
 
@@ -119,7 +120,7 @@ void lower_verdict(struct bld *b, const struct verdict *v)
 	b->dead = true;
 }
 
-/* -- rules ------------------------------------------------------------------------------------------------------- */
+/* -- rules ------------------------------------------------------------------------------------- */
 
 void lower_expr(struct bld *b, const struct rule *r, uint32_t index, const struct expr *e)
 {
@@ -194,8 +195,9 @@ void lower_expr(struct bld *b, const struct rule *r, uint32_t index, const struc
 }
 
 /*
- * Packet information of IPv6 has a branch in it, which no pass can merge with its like; so it is made once, where the first rule
- * that needs it begins, and holds for all that follows in the chain and below.
+ * Packet information of IPv6 has a branch in it, which no pass can merge with its like; so it is
+ * made once, where the first rule that needs it begins, and holds for all that follows in the chain
+ * and below.
  */
 void lower_prepare(struct bld *b, const struct rule *r, uint32_t n)
 {
@@ -273,7 +275,10 @@ static void note_run(struct bld *b, struct dchain *dc, uint32_t at, uint32_t n)
 	}
 }
 
-/* The counter of a rule that is left out is one all the same: it is listed, and a later ruleset may go on from it. */
+/*
+ * The counter of a rule that is left out is one all the same: it is listed, and a later ruleset may
+ * go on from it.
+ */
 static void keep_counter(struct bld *b, const struct drule *d, struct rule_act act)
 {
 	if (d->counter && act.act == RULE_LOWER)
@@ -346,7 +351,7 @@ static void lower_chain(struct bld *b, const struct chain *c)
 	ir_jmp(&b->c, b->end);
 }
 
-/* -- functions --------------------------------------------------------------------------------------------------- */
+/* -- functions --------------------------------------------------------------------------------- */
 
 static void policy(struct bld *b, const struct chain *base)
 {
@@ -364,7 +369,10 @@ static void policy(struct bld *b, const struct chain *base)
 		accept(b);
 }
 
-/* The base chain of the program at hand, with its policy. False: it is too large, and nothing of use. */
+/*
+ * The base chain of the program at hand, with its policy. False: it is too large, and nothing of
+ * use.
+ */
 static bool build_base(struct bld *b)
 {
 	const struct chain *base = b->prog->base;
@@ -381,7 +389,10 @@ static bool build_base(struct bld *b)
 	return fits;
 }
 
-/* The program, with those that are fused behind it, or one of no use where it is listed as too large. */
+/*
+ * The program, with those that are fused behind it, or one of no use where it is listed as too
+ * large.
+ */
 static void build_prog(struct bld *b, const struct plan_prog *p)
 {
 	bool fits = true, fused = p->then;

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Which chains become functions. A chain that several jumps reach is copied to each of them, or becomes a function that they call:
- * functions share the stack with those that call them, copies of copies grow without bound.
+ * Which chains become functions. A chain that several jumps reach is copied to each of them, or
+ * becomes a function that they call: functions share the stack with those that call them, copies of
+ * copies grow without bound.
  */
 #include "lower.h"
 
@@ -10,9 +11,10 @@
 #define WEIGHT_MAX 100000000u
 
 /*
- * Frames share 512 bytes of stack with the runtime, so calls are nested `most` deep. A first level of them saves copies of more than
- * `first` expressions, further ones of more than `nested`. Where the copies are too many all the same, calls are nested deeper, down to
- * the last row of those for programs that are not sparing.
+ * Frames share 512 bytes of stack with the runtime, so calls are nested `most` deep. A first level
+ * of them saves copies of more than `first` expressions, further ones of more than `nested`. Where
+ * the copies are too many all the same, calls are nested deeper, down to the last row of those for
+ * programs that are not sparing.
  */
 static const struct calls {
 	uint8_t most;
@@ -24,7 +26,10 @@ static const struct calls {
 	  [SPARING_CALLS] = { 1, 4000, 0 },
   };
 
-/* Expressions with all copies that are too many: so many, and more than so many times those that there are. */
+/*
+ * Expressions with all copies that are too many: so many, and more than so many times those that
+ * there are.
+ */
 #define COPIED_MAX  60000
 #define COPIED_RATE 4
 

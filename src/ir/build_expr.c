@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Lowering of expressions on registers: cmp, range, bitwise, byteorder. Equality compares words as memory holds them; order is
- * that of memcmp, so words are swapped for it: the only swaps at run time.
+ * Lowering of expressions on registers: cmp, range, bitwise, byteorder. Equality compares words as
+ * memory holds them; order is that of memcmp, so words are swapped for it: the only swaps at run
+ * time.
  */
 #include "lower.h"
 
@@ -11,7 +12,10 @@ static struct ir_ins *both(struct bld *b, struct ir_ins *cond, struct ir_ins *mo
 	return cond ? bop(b, IR_AND, cond, more) : more;
 }
 
-/* A name equals n bytes: what stands behind the NUL in memory must not be looked at. NULL: no such registers. */
+/*
+ * A name equals n bytes: what stands behind the NUL in memory must not be looked at. NULL: no such
+ * registers.
+ */
 static struct ir_ins *name_eq(struct bld *b, uint32_t w, const struct data *d)
 {
 	struct bname *n = b->regs[w].name;
@@ -69,7 +73,10 @@ static uint64_t swap(uint64_t v, uint32_t bytes)
 	return __builtin_bswap64(v) >> (64 - 8 * bytes);
 }
 
-/* Bytes off.. (at most 8) from register w on as a big-endian number, zeros behind; the same of data: `*num`. */
+/*
+ * Bytes off.. (at most 8) from register w on as a big-endian number, zeros behind; the same of
+ * data: `*num`.
+ */
 static struct ir_ins *chunk(struct bld *b, uint32_t w, const struct data *d, uint32_t off,
 			    uint64_t *num)
 {
@@ -182,7 +189,7 @@ void lower_range(struct bld *b, const struct expr *e)
 	btest(b, e->range.op == RANGE_EQ ? in : not(b, in));
 }
 
-/* -- bitwise ----------------------------------------------------------------------------------------------------- */
+/* -- bitwise ----------------------------------------------------------------------------------- */
 
 static void mask_xor(struct bld *b, const struct expr *e, uint32_t s, uint32_t d, uint32_t n)
 {
@@ -196,7 +203,10 @@ static void mask_xor(struct bld *b, const struct expr *e, uint32_t s, uint32_t d
 							.mask = b->regs[s + i].mask & mask };
 			continue;
 		}
-		/* Two words of one wide value stay one; where source and destination overlap otherwise, word by word. */
+		/*
+		 * Two words of one wide value stay one; where source and destination overlap
+		 * otherwise, word by word.
+		 */
 		wide = i + 1 < n && (s == d || s > d + 1 || d > s + 1) ? breg_pair(b, s + i) : NULL;
 		if (wide) {
 			uint64_t m8 = bdata_mem(&e->bitwise.mask, i * 4, 8);
@@ -217,8 +227,9 @@ static void mask_xor(struct bld *b, const struct expr *e, uint32_t s, uint32_t d
 }
 
 /*
- * Shifts carry from word to word in the order of the kernel's loops. It reads a word again for the carry after having written
- * the result's, so where both are one register the carry is that of the shifted word; so it is here.
+ * Shifts carry from word to word in the order of the kernel's loops. It reads a word again for the
+ * carry after having written the result's, so where both are one register the carry is that of the
+ * shifted word; so it is here.
  */
 static void shift(struct bld *b, const struct expr *e, uint32_t s, uint32_t d, uint32_t n)
 {
@@ -268,7 +279,7 @@ void lower_bitwise(struct bld *b, const struct expr *e)
 	}
 }
 
-/* -- byteorder --------------------------------------------------------------------------------------------------- */
+/* -- byteorder --------------------------------------------------------------------------------- */
 
 /* The 16-bit numbers of a register, one or both; the rest of the destination stays. */
 static void swap16(struct bld *b, uint32_t s, uint32_t d, uint32_t n)
@@ -319,7 +330,7 @@ void lower_byteorder(struct bld *b, const struct expr *e)
 	}
 }
 
-/* -- jhash ------------------------------------------------------------------------------------------------------- */
+/* -- jhash ------------------------------------------------------------------------------------- */
 
 static struct ir_ins *rol(struct bld *b, struct ir_ins *v, uint32_t k)
 {

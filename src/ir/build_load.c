@@ -20,13 +20,16 @@ static struct ir_ins *pkt(struct bld *b, struct ir_ins *off, uint32_t need)
 	return i;
 }
 
-/* The fixed part of the network header: always asked for whole, so that all such addresses are one value. */
+/*
+ * The fixed part of the network header: always asked for whole, so that all such addresses are one
+ * value.
+ */
 static struct ir_ins *net_header(struct bld *b)
 {
 	return pkt(b, bw(b, 0), b->c.fn->pf == FAM_IP ? 20 : 40);
 }
 
-/* -- packet information ------------------------------------------------------------------------------------------ */
+/* -- packet information ------------------------------------------------------------------------ */
 
 bool expr_needs_info(const struct expr *e)
 {
@@ -59,8 +62,9 @@ static struct binfo info4(struct bld *b)
 }
 
 /*
- * Headers that the kernel looks into: hop-by-hop 0, routing 43, fragment 44, authentication 51 (where it stops, but two bytes must be
- * there), destination 60. At any other ("none" ends the packet) the transport header begins at 40.
+ * Headers that the kernel looks into: hop-by-hop 0, routing 43, fragment 44, authentication 51
+ * (where it stops, but two bytes must be there), destination 60. At any other ("none" ends the
+ * packet) the transport header begins at 40.
  */
 static struct ir_ins *is_walked(struct bld *b, struct ir_ins *nh)
 {
@@ -120,7 +124,7 @@ static void test_transport(struct bld *b, const struct binfo *info)
 	btest(b, bcond(b, IR_EQ, bop(b, IR_AND, frag, bw(b, 0xff1f)), 0));
 }
 
-/* -- payload ----------------------------------------------------------------------------------------------------- */
+/* -- payload ----------------------------------------------------------------------------------- */
 
 /* len bytes at addr + off into registers from w on; the last one filled up with zeros. */
 static void load_regs(struct bld *b, uint32_t w, struct ir_ins *addr, uint32_t off, uint32_t len)
@@ -226,8 +230,8 @@ static void payload_tagged(struct bld *b, const struct expr *e)
 }
 
 /*
- * Link layer: in front of the network header, so not in pkt's range; always linear. The Ethernet type of a frame whose VLAN tag
- * the kernel took off is that of the tag.
+ * Link layer: in front of the network header, so not in pkt's range; always linear. The Ethernet
+ * type of a frame whose VLAN tag the kernel took off is that of the tag.
  */
 static void payload_link(struct bld *b, const struct expr *e)
 {
@@ -274,7 +278,7 @@ void lower_payload(struct bld *b, const struct expr *e)
 	}
 }
 
-/* -- what extensions of iptables drop ------------------------------------------------------------------------------ */
+/* -- what extensions of iptables drop ---------------------------------------------------------- */
 
 static void drop_unless(struct bld *b, struct ir_ins *cond)
 {
@@ -305,7 +309,7 @@ void lower_need(struct bld *b, const struct expr *e)
 	drop_unless(b, ir_emit2(&b->c, IR_UGE, IR_B, lower_skb_len(b), end));
 }
 
-/* -- inside of a tunnel ------------------------------------------------------------------------------------------ */
+/* -- inside of a tunnel ------------------------------------------------------------------------ */
 
 enum { INNER_HDRSIZE = 1, INNER_LL = 2, INNER_NH = 4, INNER_TH = 8 };
 enum { UDP = 17, GRE = 47 };
@@ -395,7 +399,7 @@ void lower_inner(struct bld *b, const struct expr *e)
 		bbreak(b);
 }
 
-/* -- exthdr ------------------------------------------------------------------------------------------------------ */
+/* -- exthdr ------------------------------------------------------------------------------------ */
 
 /* Ethernet types as memory holds them: 0x86dd, 0x0800. */
 #define ETH_P_IPV6_MEM 0xdd86
@@ -431,7 +435,10 @@ static void exthdr_net(struct bld *b, const struct expr *e, bool ip6)
 			e->exthdr.off, e->exthdr.len);
 }
 
-/* Where the packet has no such protocol, 0 for presence, else BREAK: a join of the way with and the way without header. */
+/*
+ * Where the packet has no such protocol, 0 for presence, else BREAK: a join of the way with and the
+ * way without header.
+ */
 static struct ir_ins *find_header(struct bld *b, const struct expr *e, enum ir_rt fn,
 				  struct ir_ins *is_proto, struct ir_ins *thoff)
 {

@@ -2,7 +2,7 @@
 /* Lowering of what nf_tables reads beside the packet: meta and ct keys. */
 #include "lower.h"
 
-/* -- meta -------------------------------------------------------------------------------------------------------- */
+/* -- meta -------------------------------------------------------------------------------------- */
 
 static struct ir_ins *device(struct bld *b, bool out)
 {
@@ -169,7 +169,7 @@ void lower_socket(struct bld *b, const struct expr *e)
 	breg_set(b, REG_WORD(e->socket.dreg), brt_found(b, RT_socket, 2, args));
 }
 
-/* -- routes ------------------------------------------------------------------------------------------------------ */
+/* -- routes ------------------------------------------------------------------------------------ */
 
 void lower_rt(struct bld *b, const struct expr *e)
 {
@@ -218,12 +218,12 @@ void lower_xfrm(struct bld *b, const struct expr *e)
 	}
 }
 
-/* -- conntrack --------------------------------------------------------------------------------------------------- */
+/* -- conntrack --------------------------------------------------------------------------------- */
 
 /*
- * skb->_nfct is the entry's address with the packet's kind (enum ip_conntrack_info) in its low three bits; without entry it is
- * the kind alone, so below 8. The state bit of a kind with entry, four bits each: 1 << (kind % 3 + 1); without, kind 7 is
- * "untracked" and any other "invalid".
+ * skb->_nfct is the entry's address with the packet's kind (enum ip_conntrack_info) in its low
+ * three bits; without entry it is the kind alone, so below 8. The state bit of a kind with entry,
+ * four bits each: 1 << (kind % 3 + 1); without, kind 7 is "untracked" and any other "invalid".
  */
 #define CT_KINDS  0x42842842u
 #define INVALID	  1u
@@ -249,7 +249,10 @@ struct ir_ins *lower_ct_state(struct bld *b, uint32_t mask)
 	return bsel(b, bcond(b, IR_ULT, v, 8), without, with);
 }
 
-/* Kinds that a packet with an entry can have: established, related, new, and replies of the first two. */
+/*
+ * Kinds that a packet with an entry can have: established, related, new, and replies of the first
+ * two.
+ */
 #define CT_WITH 0x1fu
 
 /* Whether the kind is in a set of kinds, given that it is one of CT_WITH. NULL: always. */

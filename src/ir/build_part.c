@@ -2,14 +2,17 @@
 /*
  * Cutting what is too large to be verified in one piece.
  *
- * How much code a rule makes shows only when it is lowered (a thousand rules may become one look-up), so a function is filled until
- * it is full, and what is left of the chain goes on in parts: functions of their own, called one after the other, each of which
- * the kernel verifies by itself. A part returns what a chain's function returns, and 3 for a `return` that ends the whole
- * chain. A rule that jumps to a large chain stands in no part but where the parts are called, so that calls do not nest.
+ * How much code a rule makes shows only when it is lowered (a thousand rules may become one
+ * look-up), so a function is filled until it is full, and what is left of the chain goes on in
+ * parts: functions of their own, called one after the other, each of which the kernel verifies by
+ * itself. A part returns what a chain's function returns, and 3 for a `return` that ends the whole
+ * chain. A rule that jumps to a large chain stands in no part but where the parts are called, so
+ * that calls do not nest.
  *
- * The kernel also bounds what one program may cost, its functions taken together. A program that is full goes on as another, by a tail
- * call, which hands over nothing but the packet; so the place where it goes on, a rule and the chains that jumped there, is
- * known when compiling, and each place has one program. Of functions, only a program itself can do that.
+ * The kernel also bounds what one program may cost, its functions taken together. A program that is
+ * full goes on as another, by a tail call, which hands over nothing but the packet; so the place
+ * where it goes on, a rule and the chains that jumped there, is known when compiling, and each
+ * place has one program. Of functions, only a program itself can do that.
  */
 #include "lower.h"
 
@@ -17,8 +20,9 @@ uint32_t build_part_max = 210000; /* some 4,300 rules of three matches */
 uint32_t build_prog_max = 700000; /* of the million that the verifier goes through */
 
 /*
- * The verifier goes over an instruction as often as ways lead there that differ in what is kept, some fifty times where all is loaded
- * anew, or nothing was optimised. Code that is sparing with the stack is cut into programs alone: parts are frames.
+ * The verifier goes over an instruction as often as ways lead there that differ in what is kept,
+ * some fifty times where all is loaded anew, or nothing was optimised. Code that is sparing with
+ * the stack is cut into programs alone: parts are frames.
  */
 #define PLAIN_PART   5000
 #define SPARING_PART 5000
@@ -77,7 +81,7 @@ bool lower_is_heavy(const struct bld *b, const struct rule *r)
 	return false;
 }
 
-/* -- functions ----------------------------------------------------------------------------------------------------- */
+/* -- functions --------------------------------------------------------------------------------- */
 
 void lower_begin(struct bld *b, struct ir_fn *fn)
 {
@@ -147,7 +151,7 @@ void lower_final(struct bld *b, struct ir_ins *r)
 	ir_emit1(&b->c, IR_RET, IR_V, r);
 }
 
-/* -- parts --------------------------------------------------------------------------------------------------------- */
+/* -- parts ------------------------------------------------------------------------------------- */
 
 /* The rule behind the part. */
 static uint32_t call_part(struct bld *b, const struct chain *c, uint32_t from)
@@ -180,7 +184,7 @@ static uint32_t call_part(struct bld *b, const struct chain *c, uint32_t from)
 	return to;
 }
 
-/* -- programs ------------------------------------------------------------------------------------------------------ */
+/* -- programs ---------------------------------------------------------------------------------- */
 
 /* Levels at the end of their chain say nothing. */
 static void **next_slot(struct bld *b, const struct bpos *p)

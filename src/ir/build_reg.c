@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* The builder's registers: nf_tables' sixteen words, made when they are read; and the small change of emitting. */
+/*
+ * The builder's registers: nf_tables' sixteen words, made when they are read; and the small change
+ * of emitting.
+ */
 #include "lower.h"
 
 struct ir_ins *bw(struct bld *b, uint32_t v)
@@ -110,7 +113,10 @@ uint64_t bdata_mem(const struct data *d, uint32_t off, uint32_t n)
 	return v;
 }
 
-/* All of x from its first zero byte on becomes zero: t has bit 7 of that byte as its lowest bit set. */
+/*
+ * All of x from its first zero byte on becomes zero: t has bit 7 of that byte as its lowest bit
+ * set.
+ */
 static struct ir_ins *clean_half(struct bld *b, struct ir_ins *x, struct ir_ins **t)
 {
 	struct ir_ins *not_x = bop(b, IR_XOR, x, bl(b, UINT64_MAX)), *below;

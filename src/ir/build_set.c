@@ -19,7 +19,7 @@ bool set_is_const(const struct set *s, const struct build_opts *o)
 	return o->static_sets || s->flags & (SET_ANONYMOUS | SET_CONSTANT);
 }
 
-/* -- sets -------------------------------------------------------------------------------------------------------- */
+/* -- sets -------------------------------------------------------------------------------------- */
 
 static void collect_verdicts(struct bld *b, struct ir_set *is)
 {
@@ -40,7 +40,10 @@ static void collect_verdicts(struct bld *b, struct ir_set *is)
 	}
 }
 
-/* The objects that elements may name; each is a state, and their states stand in a row (lower_objects). */
+/*
+ * The objects that elements may name; each is a state, and their states stand in a row
+ * (lower_objects).
+ */
 static void collect_objs(struct bld *b, struct ir_set *is)
 {
 	vec_foreach(&is->set->table->objs, o)
@@ -215,7 +218,7 @@ void lower_dynset(struct bld *b, const struct rule *r, const struct expr *e)
 	btest(b, go);
 }
 
-/* -- state ------------------------------------------------------------------------------------------------------- */
+/* -- state ------------------------------------------------------------------------------------- */
 
 uint32_t lower_state_number(struct bld *b, const struct ir_state *st, const void *key)
 {
@@ -344,7 +347,10 @@ void lower_state(struct bld *b, const struct rule *r, uint32_t index, const stru
 	use_state(b, lower_state_of(b, r, index, e));
 }
 
-/* The objects of maps that this program's rules use get their numbers before all others, those of one kind in a row. */
+/*
+ * The objects of maps that this program's rules use get their numbers before all others, those of
+ * one kind in a row.
+ */
 void lower_objects(struct bld *b, const struct plan_prog *p)
 {
 	vec_foreach(&p->base->table->chains, c)

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * The control flow graph: reverse post-order and dominators. Both walk with stacks of their own, as a chain of 100,000 rules is
- * a graph 100,000 blocks deep; and both are linear, or nearly, when 100,000 blocks lead to one.
+ * The control flow graph: reverse post-order and dominators. Both walk with stacks of their own, as
+ * a chain of 100,000 rules is a graph 100,000 blocks deep; and both are linear, or nearly, when
+ * 100,000 blocks lead to one.
  */
 #include <stdlib.h>
 
@@ -81,8 +82,8 @@ void ir_cfg(struct ir_fn *fn)
 }
 
 /*
- * Dominators by semidominators (Lengauer and Tarjan; the last step as Georgiadis has it). All arrays are indexed by the number
- * of a block in a depth-first walk.
+ * Dominators by semidominators (Lengauer and Tarjan; the last step as Georgiadis has it). All
+ * arrays are indexed by the number of a block in a depth-first walk.
  */
 struct domwalk {
 	struct ir_block **blk;
@@ -121,7 +122,9 @@ static void dom_number(struct domwalk *w, struct ir_fn *fn)
 	free(next);
 }
 
-/* The label with the least semidominator on the way from v up the linked forest, which it shortens. */
+/*
+ * The label with the least semidominator on the way from v up the linked forest, which it shortens.
+ */
 static uint32_t dom_eval(struct domwalk *w, uint32_t v)
 {
 	uint32_t depth = 0, u = v;

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* Chains of tests: what bounds, loadmrg and onebr work on. A rule with three matches is a chain of three tests. */
+/*
+ * Chains of tests: what bounds, loadmrg and onebr work on. A rule with three matches is a chain of
+ * three tests.
+ */
 #include "ir/pass.h"
 
 /* Do phis of `out` get the same from both? */

@@ -1,22 +1,26 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * dispatch: what a rule says, in a form in which rules can be compared: values and the ranges they must lie in.
+ * dispatch: what a rule says, in a form in which rules can be compared: values and the ranges they
+ * must lie in.
  *
- * This works on the rules' expressions, before there is IR: here the fields, masks and constants of a rule are plain to see, and
- * what is merged never becomes blocks that later passes must walk. It rests on these facts:
- *	1. A rule matches if and only if each of its units does; a unit depends on the packet alone, so their order does not matter.
- *	2. A load that BREAKs (short packet, no device, later fragment) depends on what is loaded, not on what it is compared
- *	   with; so rules with the same loads all break, or none.
- *	3. Equality with a mask of leading ones, any ordered comparison and any constant set of one field is a list of ranges of byte
- *	   strings in the order of memcmp, which is how nf_tables compares. Other masks are not.
- *	4. The fixed part of the network header is there in every packet that a hook sees (the stack drops others before), so loads
- *	   of different lengths from one place in it are one field.
+ * This works on the rules' expressions, before there is IR: here the fields, masks and constants of
+ * a rule are plain to see, and what is merged never becomes blocks that later passes must walk. It
+ * rests on these facts:
+ *	1. A rule matches if and only if each of its units does; a unit depends on the packet alone,
+ *	   so their order does not matter.
+ *	2. A load that BREAKs (short packet, no device, later fragment) depends on what is loaded,
+ *	   not on what it is compared with; so rules with the same loads all break, or none.
+ *	3. Equality with a mask of leading ones, any ordered comparison and any constant set of one
+ *	   field is a list of ranges of byte strings in the order of memcmp, which is how nf_tables
+ *	   compares. Other masks are not.
+ *	4. The fixed part of the network header is there in every packet that a hook sees (the stack
+ *	   drops others before), so loads of different lengths from one place in it are one field.
  */
 #include <stdlib.h>
 
 #include "dispatch.h"
 
-/* -- ranges ------------------------------------------------------------------------------------------------------ */
+/* -- ranges ------------------------------------------------------------------------------------ */
 
 struct dlist {
 	struct arena *a;
@@ -101,7 +105,7 @@ static void keep(struct dlist *l, const uint8_t *lo, const uint8_t *hi, uint32_t
 	intersect(l, v, n);
 }
 
-/* -- tests ------------------------------------------------------------------------------------------------------- */
+/* -- tests ------------------------------------------------------------------------------------- */
 
 static bool is_prefix(const struct data *mask, uint32_t len)
 {
@@ -225,9 +229,11 @@ static bool set_ranges(struct dlist *l, const struct expr *e, const struct data 
 	return true;
 }
 
-/* -- units ------------------------------------------------------------------------------------------------------- */
+/* -- units ------------------------------------------------------------------------------------- */
 
-/* The register that the expression loads, and how many bytes; 0: not a load, or of unknown length. */
+/*
+ * The register that the expression loads, and how many bytes; 0: not a load, or of unknown length.
+ */
 static uint32_t load_of(const struct expr *e, uint8_t *reg)
 {
 	const struct reg_key *k;
@@ -305,7 +311,10 @@ static uint32_t take_tests(struct bld *b, struct dunit *u, struct dlist *l, uint
 	return tests ? i : 0;
 }
 
-/* Whether a value of conntrack's state passes the unit's tests; false in *ok: they are of another kind. */
+/*
+ * Whether a value of conntrack's state passes the unit's tests; false in *ok: they are of another
+ * kind.
+ */
 static bool state_passes(const struct dunit *u, struct expr *const *e, uint32_t state, bool *ok)
 {
 	uint8_t v[4];
@@ -390,7 +399,7 @@ static bool take_unit(struct bld *b, struct arena *tmp, struct dunit *u, const s
 	return tests;
 }
 
-/* -- comparing --------------------------------------------------------------------------------------------------- */
+/* -- comparing --------------------------------------------------------------------------------- */
 
 static bool in_fixed_header(const struct bld *b, const struct dunit *u)
 {
@@ -469,7 +478,7 @@ bool dispatch_same_test(const struct drule *r, const struct dunit *x, const stru
 	return true;
 }
 
-/* -- rules ------------------------------------------------------------------------------------------------------- */
+/* -- rules ------------------------------------------------------------------------------------- */
 
 /* In the order of loads; equal ones stay as they were. */
 static void sort_units(struct drule *d)

@@ -2,8 +2,8 @@
 /*
  * dispatch: runs of rules into one lookup; private to the builder.
  *
- * The condition of a rule is seen as units, each a value that is loaded and what it is compared with: a guard when all rules of a
- * run have the same, a field of the run's key otherwise.
+ * The condition of a rule is seen as units, each a value that is loaded and what it is compared
+ * with: a guard when all rules of a run have the same, a field of the run's key otherwise.
  */
 #ifndef N2B_DISPATCH_H
 #define N2B_DISPATCH_H
@@ -26,7 +26,10 @@ struct dunit {
 	bool opaque;	   /* no ranges: may only be the same in all rules */
 	uint32_t n_ranges; /* ascending and disjoint; none: never true */
 	const struct drange *ranges;
-	/* dispatch_mix.c: the same as ranges of the value, or of the value under a mask; !mixes: there are none. */
+	/*
+	 * dispatch_mix.c: the same as ranges of the value, or of the value under a mask; !mixes:
+	 * there are none.
+	 */
 	bool mixes;
 	const struct expr *mask;
 	uint32_t n_mix;
@@ -53,7 +56,10 @@ struct dchain {
 	VEC(struct drule *)
 	rules;		    /* by index - from, as far as looked at; NULL: not of this kind */
 	uint32_t no_window; /* before this rule no window is worth it */
-	/* dispatch_shadow.c: rules that end the chain, by their values; which numbers of values there are; others. */
+	/*
+	 * dispatch_shadow.c: rules that end the chain, by their values; which numbers of values
+	 * there are; others.
+	 */
 	struct strmap points;
 	uint32_t point_sizes;
 	VEC(const struct drule *) wide;
@@ -66,8 +72,8 @@ struct dchain {
 struct drule *dispatch_rule(struct bld *b, struct arena *tmp, const struct rule *r,
 			    struct rule_act act);
 /*
- * Whether rule `at`, which d is, stays a test of its own: it is one of the first few that look at no header. These are cheap, and many
- * packets come no further (`ct state established accept`).
+ * Whether rule `at`, which d is, stays a test of its own: it is one of the first few that look at
+ * no header. These are cheap, and many packets come no further (`ct state established accept`).
  */
 bool dispatch_peel(struct dchain *dc, uint32_t at, const struct drule *d);
 /* Whether the units may stand for one field or guard of a run. */
@@ -124,7 +130,10 @@ bool dispatch_same_shape(const struct bld *b, const struct drule *x, const struc
 uint32_t dispatch_elements(struct drun *run);
 /* Classes and counters; false: no lookup can count them. */
 bool dispatch_effects(struct drun *run);
-/* The condition up to the element's number, not 0; NULL: there is no key, guards decide alone. b->dead: no packet comes further. */
+/*
+ * The condition up to the element's number, not 0; NULL: there is no key, guards decide alone.
+ * b->dead: no packet comes further.
+ */
 struct ir_ins *dispatch_search(struct drun *run, uint32_t *set);
 /* A word of an element's data. */
 struct ir_ins *dispatch_word(struct bld *b, struct ir_ins *el, uint32_t set, uint32_t word);
@@ -132,11 +141,14 @@ struct ir_ins *dispatch_word(struct bld *b, struct ir_ins *el, uint32_t set, uin
 void dispatch_classes(struct drun *run, struct ir_ins *which, struct ir_ins *offset);
 struct drule *dispatch_rule_at(struct bld *b, struct dchain *dc, uint32_t i, struct rule_act act);
 /*
- * As many rules from `at` on as one classification decides at once (dispatch_mix.c); 0: none. dc->mix is set then if rule `at` is
- * one by itself between others that are classified.
+ * As many rules from `at` on as one classification decides at once (dispatch_mix.c); 0: none.
+ * dc->mix is set then if rule `at` is one by itself between others that are classified.
  */
 uint32_t dispatch_mix(struct bld *b, struct dchain *dc, uint32_t at);
-/* Class and counter of each rule of the run, 8 bytes each, as a table of the module; a word of it at byte `off`. */
+/*
+ * Class and counter of each rule of the run, 8 bytes each, as a table of the module; a word of it
+ * at byte `off`.
+ */
 uint32_t dispatch_effects_table(const struct drun *run);
 struct ir_ins *dispatch_effect(struct bld *b, uint32_t table, struct ir_ins *rule, uint32_t off);
 /* Several shapes mixed: as dispatch_run(). */
@@ -147,11 +159,14 @@ void dispatch_open(struct bld *b, struct dchain *dc, const struct chain *c, uint
 void dispatch_close(struct dchain *dc);
 /* Whether rule `at` matches no packet of this program, whatever it does. */
 bool dispatch_never(struct bld *b, struct dchain *dc, uint32_t at);
-/* The rule before `at` that leaves it no packet; NULL: none is known. Each rule is to be asked about once, in their order. */
+/*
+ * The rule before `at` that leaves it no packet; NULL: none is known. Each rule is to be asked
+ * about once, in their order.
+ */
 const struct rule *dispatch_shadow(struct bld *b, struct dchain *dc, uint32_t at);
 /*
- * Lowers the run that begins with rule `at`, to where b's cursor stands; b->brk is where packets go on that no rule of it decides.
- * How many rules of the chain it took; 0: there is no run worth it.
+ * Lowers the run that begins with rule `at`, to where b's cursor stands; b->brk is where packets go
+ * on that no rule of it decides. How many rules of the chain it took; 0: there is no run worth it.
  */
 uint32_t dispatch_run(struct bld *b, struct dchain *dc, uint32_t at);
 

@@ -1,16 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * dispatch_mix: rules of many shapes in any order become one classification of the packet (recursive flow classification).
+ * dispatch_mix: rules of many shapes in any order become one classification of the packet
+ * (recursive flow classification).
  *
- * Each value that rules ask about is cut where the rules that may match change; parts with the same rules are one class. Classes of
- * two values are joined by a table as long as that stays small, so that most packets are classified by a few loads; what is not joined
- * is joined by the packet: a row of bits for each class, and the lowest bit that all rows have is the rule that counts.
+ * Each value that rules ask about is cut where the rules that may match change; parts with the same
+ * rules are one class. Classes of two values are joined by a table as long as that stays small, so
+ * that most packets are classified by a few loads; what is not joined is joined by the packet: a
+ * row of bits for each class, and the lowest bit that all rows have is the rule that counts.
  *
- * Values that the packet does not have (the load breaks) are a class of their own, in which no rule matches that asks for them.
+ * Values that the packet does not have (the load breaks) are a class of their own, in which no rule
+ * matches that asks for them.
  *
- * A rule that is none of this kind (a limit, a verdict map) stands between two stretches: the packet is classified once, each
- * stretch looks for its first rule among its own bits. Where a rule lets its packets go on and a later one may have some of them, the
- * search goes on behind it among the bits that are left.
+ * A rule that is none of this kind (a limit, a verdict map) stands between two stretches: the
+ * packet is classified once, each stretch looks for its first rule among its own bits. Where a rule
+ * lets its packets go on and a later one may have some of them, the search goes on behind it among
+ * the bits that are left.
  */
 #include <stdlib.h>
 
@@ -30,7 +34,7 @@
 
 bool build_mix_any;
 
-/* -- rules and fields -------------------------------------------------------------------------------------------- */
+/* -- rules and fields -------------------------------------------------------------------------- */
 
 static struct mix_field *field_of(struct mix *m, const struct drule *d, const struct dunit *u)
 {
@@ -70,7 +74,9 @@ static bool add_rule(struct mix *m, struct drule *d, uint32_t at)
 	return true;
 }
 
-/* What the rules would cost as runs of one shape and one by one; d NULL: a rule that is in neither. */
+/*
+ * What the rules would cost as runs of one shape and one by one; d NULL: a rule that is in neither.
+ */
 struct alone {
 	const struct drule *first;
 	uint32_t n, fields; /* fields: that are no single values in some rule */
@@ -144,7 +150,7 @@ static double collect(struct mix *m, struct dchain *dc)
 	return alone.ns;
 }
 
-/* -- classes ----------------------------------------------------------------------------------------------------- */
+/* -- classes ----------------------------------------------------------------------------------- */
 
 /* Where rule k begins (by 1) or ceases (by -1) to match. */
 struct event {
@@ -332,7 +338,7 @@ static void find_usual(struct mix *m, struct mix_field *f, uint32_t n_classes)
 	f->ns = f->len == 1 ? 1 : f->len == 2 ? 2 : f->exact ? 3 : 1 + 0.9 * bits;
 }
 
-/* -- axes -------------------------------------------------------------------------------------------------------- */
+/* -- axes -------------------------------------------------------------------------------------- */
 
 static struct mix_axis *join_axes(struct mix *m, struct mix_axis *a, struct mix_axis *b)
 {
@@ -375,7 +381,7 @@ static bool join_best(struct mix *m)
 	return true;
 }
 
-/* -- stretches --------------------------------------------------------------------------------------------------- */
+/* -- stretches --------------------------------------------------------------------------------- */
 
 /* The rules that have a class of the field in common with rule k. */
 static void with_rule(const struct mix *m, const struct mix_axis *x, uint32_t k, uint64_t *row)
@@ -422,7 +428,7 @@ static void find_limits(struct mix *m, struct mix_axis **field)
 		m->limit[k] = m->r[k]->final ? m->n : next_overlap(m, field, k, row, all);
 }
 
-/* -- the decision ------------------------------------------------------------------------------------------------ */
+/* -- the decision ------------------------------------------------------------------------------ */
 
 /* Classifying costs that, and then each stretch. */
 static double mixed_ns(const struct mix *m)
@@ -481,7 +487,9 @@ static struct mix *mix_new(struct bld *b, struct dchain *dc, uint32_t at)
 	return m;
 }
 
-/* Rules that are lowered at once: [first, end) by number; at most `rounds` of them meet one packet. */
+/*
+ * Rules that are lowered at once: [first, end) by number; at most `rounds` of them meet one packet.
+ */
 struct stretch {
 	uint32_t first, end, rounds;
 	uint32_t next; /* the rule of the chain behind it */
@@ -496,7 +504,10 @@ static bool is_large_jump(const struct mix *m, uint32_t k)
 	return c && !c->call && c->weight > JUMP_MAX;
 }
 
-/* From rule `at` of the chain on, to the next one that is not of the mix, or at most to number `max`. */
+/*
+ * From rule `at` of the chain on, to the next one that is not of the mix, or at most to number
+ * `max`.
+ */
 static struct stretch stretch_to(const struct mix *m, uint32_t at, uint32_t max)
 {
 	uint32_t first = m->number[at - m->from] - 1;
@@ -520,8 +531,8 @@ static struct stretch stretch_to(const struct mix *m, uint32_t at, uint32_t max)
 }
 
 /*
- * As far as no packet meets two rules, if that is far; else within a word of the rows, where packets may meet some, but not too
- * many.
+ * As far as no packet meets two rules, if that is far; else within a word of the rows, where
+ * packets may meet some, but not too many.
  */
 static struct stretch stretch_at(const struct mix *m, uint32_t at)
 {

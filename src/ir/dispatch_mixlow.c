@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* dispatch_mixlow: the code of a classification (dispatch_mix.c): the class of each field, of joined axes, and the first rule of a stretch. */
+/*
+ * dispatch_mixlow: the code of a classification (dispatch_mix.c): the class of each field, of
+ * joined axes, and the first rule of a stretch.
+ */
 #include <endian.h>
 
 #include "mix.h"
@@ -18,7 +21,10 @@ static uint32_t log2_up(uint32_t n)
 	return b;
 }
 
-/* A table of the module of n entries, filled up to a power of two; its bytes are the caller's to write. */
+/*
+ * A table of the module of n entries, filled up to a power of two; its bytes are the caller's to
+ * write.
+ */
 static uint32_t table_new(struct mix *m, const char *name, uint32_t n, uint32_t size)
 {
 	struct ir_mod *mod = m->b->m;
@@ -56,11 +62,12 @@ static uint32_t entry_size(uint32_t n)
 	return n <= 256 ? 1 : 2;
 }
 
-/* -- ways that come together ------------------------------------------------------------------------------------- */
+/* -- ways that come together ------------------------------------------------------------------- */
 
 /*
- * The constant v, below n, as a number that the verifier does not know: it would follow what comes behind anew for each constant that
- * ways come with, and ways multiply. Which of two equal entries is read depends on the packet.
+ * The constant v, below n, as a number that the verifier does not know: it would follow what comes
+ * behind anew for each constant that ways come with, and ways multiply. Which of two equal entries
+ * is read depends on the packet.
  */
 static struct ir_ins *hidden(struct mix *m, struct ir_ins *v, uint32_t n)
 {
@@ -71,7 +78,10 @@ static struct ir_ins *hidden(struct mix *m, struct ir_ins *v, uint32_t n)
 	return entry(m, table, lower_skb_len(m->b), size);
 }
 
-/* Ends of ways, each with the number (below `max`) that it found; the cursor goes on where they meet. */
+/*
+ * Ends of ways, each with the number (below `max`) that it found; the cursor goes on where they
+ * meet.
+ */
 struct ways {
 	struct mix *m;
 	uint32_t max;
@@ -102,7 +112,7 @@ static struct ir_ins *meet(struct ways *w)
 	return ir_emit(&b->c, IR_PHI, IR_W, w->val.n, w->val.v);
 }
 
-/* -- the class of a field ---------------------------------------------------------------------------------------- */
+/* -- the class of a field ---------------------------------------------------------------------- */
 
 static uint32_t n_classes(const struct mix_field *f)
 {
@@ -133,7 +143,10 @@ static struct ir_ins *by_byte(struct mix *m, const struct mix_field *f, struct i
 	return entry(m, table, word, size);
 }
 
-/* Values of two bytes: the first says which table of 256 the second is looked up in; equal ones are there once. */
+/*
+ * Values of two bytes: the first says which table of 256 the second is looked up in; equal ones are
+ * there once.
+ */
 static struct ir_ins *by_pages(struct mix *m, const struct mix_field *f, struct ir_ins *word)
 {
 	uint32_t size = entry_size(n_classes(f)), n = 0, first, second;
@@ -301,7 +314,7 @@ static struct ir_ins *lower_field(struct mix *m, const struct mix_field *f)
 	return meet(&w);
 }
 
-/* -- axes -------------------------------------------------------------------------------------------------------- */
+/* -- axes -------------------------------------------------------------------------------------- */
 
 static struct ir_ins *lower_axis(struct mix *m, struct mix_axis *x)
 {
@@ -330,7 +343,7 @@ static void classify(struct mix *m)
 	m->fn = m->b->c.fn;
 }
 
-/* -- the first rule ---------------------------------------------------------------------------------------------- */
+/* -- the first rule ---------------------------------------------------------------------------- */
 
 /* Bits of word w that are rules of [first, end). */
 static uint64_t stretch_bits(uint32_t w, uint32_t first, uint32_t end)
@@ -355,7 +368,9 @@ static uint32_t first_rule(const struct mix *m, const uint64_t *row, uint32_t fi
 	return m->n;
 }
 
-/* One axis: what to do by class: 1 + class of effects, or where rules count 1 + rule; 0: nothing. */
+/*
+ * One axis: what to do by class: 1 + class of effects, or where rules count 1 + rule; 0: nothing.
+ */
 static struct ir_ins *by_class(struct mix *m, const struct drun *run, uint32_t first, uint32_t end)
 {
 	const struct mix_axis *x = m->axis[0];

@@ -1,14 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * dispatch_run: a run of rules of one shape becomes a constant set whose elements are the rules' keys, and a lookup in it.
+ * dispatch_run: a run of rules of one shape becomes a constant set whose elements are the rules'
+ * keys, and a lookup in it.
  *
  *	all keys exact		a hash; the first rule of equal keys has the element
  *	one field with ranges	disjoint ranges; the first rule that covers one has it
- *	several with ranges	a concatenation of ranges in the rules' order; the first that matches counts
+ *	several with ranges	a concatenation of ranges in the rules' order; the first that
+ *				matches counts
  *
- * A rule that does not end the chain for its packets (only a counter, or a jump that may come back) lets later rules see them: the
- * run ends before the first later rule that has a key in common with it. What a key's rule does is one of a few classes
- * (has a counter, verdict): a switch; which counter it counts is data of the element.
+ * A rule that does not end the chain for its packets (only a counter, or a jump that may come back)
+ * lets later rules see them: the run ends before the first later rule that has a key in common with
+ * it. What a key's rule does is one of a few classes (has a counter, verdict): a switch; which
+ * counter it counts is data of the element.
  */
 #include <endian.h>
 #include <stdlib.h>
@@ -20,7 +23,7 @@
 #define CONCAT_MAX   512 /* elements of one concatenation of ranges: a bit each in every row ... */
 #define NARROW_ELEMS (1u << 20) /* ... or any number, if it is narrow */
 
-/* -- the key ----------------------------------------------------------------------------------------------------- */
+/* -- the key ----------------------------------------------------------------------------------- */
 
 /* Fields are the units that are not the same in all rules. */
 static void find_fields(struct drun *run)
@@ -86,7 +89,7 @@ static struct delem element(struct drun *run, uint32_t k, uint32_t i)
 	return (struct delem){ lo, hi, k };
 }
 
-/* -- elements: exact keys ---------------------------------------------------------------------------------------- */
+/* -- elements: exact keys ---------------------------------------------------------------------- */
 
 /* Elements of the rules up to the first that must not be in this run; how many rules these are. */
 static uint32_t exact_elements(struct drun *run)
@@ -116,9 +119,12 @@ static uint32_t exact_elements(struct drun *run)
 	return run->n;
 }
 
-/* -- elements: ranges of one field ------------------------------------------------------------------------------- */
+/* -- elements: ranges of one field ------------------------------------------------------------- */
 
-/* Rules that cover the point at hand, the least number on top; those that ended stay until they come to the top. */
+/*
+ * Rules that cover the point at hand, the least number on top; those that ended stay until they
+ * come to the top.
+ */
 struct heap {
 	const struct delem **v;
 	uint32_t n;
@@ -224,7 +230,10 @@ static void add_range(struct drun *run, const uint8_t *lo, const uint8_t *hi, ui
 		*vec_push(run->tmp, &run->elems) = (struct delem){ lo, hi, rule };
 }
 
-/* The first rule that sees packets at this point which an earlier one, not final, has seen; run->n: none. */
+/*
+ * The first rule that sees packets at this point which an earlier one, not final, has seen; run->n:
+ * none.
+ */
 static uint32_t second(struct drun *run, struct heap *h, const uint8_t *at)
 {
 	const struct delem *top = heap_pop(h), *next = heap_top(h, at, run->key_len);
@@ -270,7 +279,7 @@ static uint32_t range_elements(struct drun *run)
 	return cut;
 }
 
-/* -- elements: ranges of several fields -------------------------------------------------------------------------- */
+/* -- elements: ranges of several fields -------------------------------------------------------- */
 
 static bool overlap(const struct drun *run, const struct delem *x, const struct delem *y)
 {
@@ -338,7 +347,7 @@ static uint32_t concat_elements(struct drun *run)
 	return run->narrow ? run->n : fit;
 }
 
-/* -- effects ----------------------------------------------------------------------------------------------------- */
+/* -- effects ----------------------------------------------------------------------------------- */
 
 static uint32_t class_of(struct drun *run, const struct drule *d)
 {
@@ -380,7 +389,7 @@ bool dispatch_effects(struct drun *run)
 	return true;
 }
 
-/* -- the set ----------------------------------------------------------------------------------------------------- */
+/* -- the set ----------------------------------------------------------------------------------- */
 
 static void set_element(const struct drun *run, const struct delem *e, bool data,
 			struct set_elem *el)
@@ -426,7 +435,7 @@ static uint32_t make_set(struct drun *run)
 	return m->sets.n - 1;
 }
 
-/* -- code -------------------------------------------------------------------------------------------------------- */
+/* -- code -------------------------------------------------------------------------------------- */
 
 static bool is_field(const struct drun *run, uint32_t unit, uint32_t *f)
 {
@@ -561,7 +570,7 @@ static void lower_run(struct drun *run)
 	dispatch_classes(run, which, offset);
 }
 
-/* -- runs -------------------------------------------------------------------------------------------------------- */
+/* -- runs -------------------------------------------------------------------------------------- */
 
 void dispatch_open(struct bld *b, struct dchain *dc, const struct chain *c, uint32_t from,
 		   uint32_t to)
@@ -675,7 +684,9 @@ bool dispatch_never(struct bld *b, struct dchain *dc, uint32_t at)
 	return d && d->never;
 }
 
-/* A run that ends early is tried on few rules first, so that looking for runs stays in proportion. */
+/*
+ * A run that ends early is tried on few rules first, so that looking for runs stays in proportion.
+ */
 #define FIRST_TRY 64
 
 /* The run that begins with rule `at`: how many rules; 0: none. */

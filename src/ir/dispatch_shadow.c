@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * dispatch_shadow: rules that no packet reaches, because a rule before them in their chain ends it for all packets they match.
+ * dispatch_shadow: rules that no packet reaches, because a rule before them in their chain ends it
+ * for all packets they match.
  *
- * Rule i shadows rule j if i always ends the chain for what it matches, and each of its units asks for no more than a unit
- * of j on the same load does: then whatever matches j has matched i. Rules of single values are found by these; of the others
- * a few of each chain are compared with all that follow, so that looking stays in proportion to the rules.
+ * Rule i shadows rule j if i always ends the chain for what it matches, and each of its units asks
+ * for no more than a unit of j on the same load does: then whatever matches j has matched i. Rules
+ * of single values are found by these; of the others a few of each chain are compared with all that
+ * follow, so that looking stays in proportion to the rules.
  */
 #include "dispatch.h"
 
@@ -63,7 +65,7 @@ static bool covers(const struct bld *b, const struct drule *w, const struct drul
 	return true;
 }
 
-/* -- rules of single values --------------------------------------------------------------------------------------- */
+/* -- rules of single values -------------------------------------------------------------------- */
 
 static bool is_point(const struct dunit *u)
 {
@@ -129,7 +131,10 @@ static const struct drule *find_points(const struct dchain *dc, const struct dru
 	return NULL;
 }
 
-/* A part of a header's field may contain what is compared with the whole: not to be found by its value. */
+/*
+ * A part of a header's field may contain what is compared with the whole: not to be found by its
+ * value.
+ */
 static bool is_found_by_value(const struct drule *r)
 {
 	struct point key[POINTS_MAX];

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * dispatch_win: rules of a few shapes that are mixed. Those of each shape are one lookup, which yields the number of the first rule
- * of that shape that matches; the least number of all shapes is the rule that counts.
+ * dispatch_win: rules of a few shapes that are mixed. Those of each shape are one lookup, which
+ * yields the number of the first rule of that shape that matches; the least number of all shapes is
+ * the rule that counts.
  *
  * Only rules that end the chain for their packets are mixed, so no packet sees two of them.
  */

@@ -1,19 +1,23 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * facts: a test that the way to it has decided goes; and where only one of several ways decides it, that way passes over it.
+ * facts: a test that the way to it has decided goes; and where only one of several ways decides it,
+ * that way passes over it.
  *
  *	@0: br %tcp, @1, @2			@0: br %tcp, @1, @4
  *	@1: br %p22, @9, @2			@1: br %p22, @9, @3
  *	@2: br %tcp, @3, @4		==>
  *	@3: br %p80, @9, @4			@3: br %p80, @9, @4
  *
- * So the tests of one protocol's rules come to stand in a row of their own, whatever rules of others stand between them.
+ * So the tests of one protocol's rules come to stand in a row of their own, whatever rules of
+ * others stand between them.
  *
- * Behind hoist, a block that only branches can be passed over without copying anything: its edge leads on to where the test
- * would lead. The dominator tree is walked with the facts of the way down: ranges of values, values they do not have, tests that
- * hold, bytes that the packet surely has or has not. Edges are taken when a block's subtree is done, later siblings first, so
- * that what they lead to has already been shortened, and a run of a thousand decided tests is passed in one step. The tree and
- * its facts are those of the function as it was: a way that passes over a test is still a way on which it is decided.
+ * Behind hoist, a block that only branches can be passed over without copying anything: its edge
+ * leads on to where the test would lead. The dominator tree is walked with the facts of the way
+ * down: ranges of values, values they do not have, tests that hold, bytes that the packet surely
+ * has or has not. Edges are taken when a block's subtree is done, later siblings first, so that
+ * what they lead to has already been shortened, and a run of a thousand decided tests is passed in
+ * one step. The tree and its facts are those of the function as it was: a way that passes over a
+ * test is still a way on which it is decided.
  */
 #include <stdlib.h>
 
@@ -36,7 +40,10 @@ struct facts {
 	uint32_t n;
 	struct undo *log;
 	uint32_t n_log, cap_log;
-	/* Pairs (value, constant) with value != constant on this way; open-addressed, a count for nested facts. */
+	/*
+	 * Pairs (value, constant) with value != constant on this way; open-addressed, a count for
+	 * nested facts.
+	 */
 	struct unequal {
 		uint32_t id; /* + 1; 0: free */
 		uint32_t count;
@@ -47,7 +54,7 @@ struct facts {
 
 enum answer { NO, YES, MAYBE };
 
-/* -- what is known --------------------------------------------------------------------------------------------- */
+/* -- what is known ----------------------------------------------------------------------------- */
 
 static uint32_t ne_slot(const struct facts *f, uint32_t id, uint64_t c)
 {
@@ -145,8 +152,9 @@ static void learn_unequal(struct facts *f, const struct ir_ins *v, uint64_t c)
 }
 
 /*
- * A length test is a statement on skb->len - base, which gets a range like a value: at least k, or at most k - 1. The numbers are
- * shifted by 2^32 so that a packet shorter than base is no special case.
+ * A length test is a statement on skb->len - base, which gets a range like a value: at least k, or
+ * at most k - 1. The numbers are shifted by 2^32 so that a packet shorter than base is no special
+ * case.
  */
 static uint32_t length_number(const struct facts *f, const struct length_test *t)
 {
@@ -155,7 +163,7 @@ static uint32_t length_number(const struct facts *f, const struct length_test *t
 
 #define LEN_ZERO (1ull << 32)
 
-/* -- learning and asking --------------------------------------------------------------------------------------- */
+/* -- learning and asking ----------------------------------------------------------------------- */
 
 static void learn_cmp(struct facts *f, enum ir_op op, const struct ir_ins *x, uint64_t c)
 {
@@ -270,7 +278,7 @@ static enum answer ask(const struct facts *f, const struct ir_ins *cond, int dep
 	return MAYBE;
 }
 
-/* -- the walk -------------------------------------------------------------------------------------------------- */
+/* -- the walk ---------------------------------------------------------------------------------- */
 
 /* What taking b's s-th edge says. */
 static void learn_edge(struct facts *f, const struct ir_block *b, uint32_t s)
@@ -350,7 +358,10 @@ struct frame {
 	uint32_t mark; /* of the log, when the block was entered */
 };
 
-/* Only way into b when the pass began, and its edge; tables by rpo, as edges change during the walk. */
+/*
+ * Only way into b when the pass began, and its edge; tables by rpo, as edges change during the
+ * walk.
+ */
 struct way {
 	struct ir_block *pred;
 	uint32_t edge;
@@ -368,7 +379,10 @@ static void find_ways(struct ir_fn *fn, struct way *ways)
 	}
 }
 
-/* Children of b, later ones first, onto the stack: they are taken from its end, so they are pushed in order. */
+/*
+ * Children of b, later ones first, onto the stack: they are taken from its end, so they are pushed
+ * in order.
+ */
 static uint32_t push_children(struct frame *stack, uint32_t depth, const struct ir_block *b)
 {
 	for (struct ir_block *c = b->dom_child; c; c = c->dom_next)

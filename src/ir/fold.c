@@ -14,9 +14,10 @@
  *
  * Requirements of a new rule:
  *  1. It asks only operands, and operands of operands: a rule costs constant time.
- *  2. It never makes more operations than it finds; what it makes anew stands right before the instruction.
- *  3. Rules together go one way: constants to the right, comparisons to eq, ne, ult, uge, towards the loaded value. There is no
- *     pair of rules of which one undoes the other.
+ *  2. It never makes more operations than it finds; what it makes anew stands right before the
+ *     instruction.
+ *  3. Rules together go one way: constants to the right, comparisons to eq, ne, ult, uge, towards
+ *     the loaded value. There is no pair of rules of which one undoes the other.
  *  4. It says itself as before ==> after.
  */
 #include "ir/pass.h"
@@ -68,7 +69,7 @@ static struct ir_ins *before(struct ir_ins *i, enum ir_op op, enum ir_type t, st
 	return n;
 }
 
-/* -- constants ------------------------------------------------------------------------------------------------- */
+/* -- constants --------------------------------------------------------------------------------- */
 
 /* op(1, 2) ==> 3 */
 static struct ir_ins *rule_constants(struct ir_ins *i)
@@ -115,7 +116,7 @@ static struct ir_ins *rule_assoc(struct ir_ins *i)
 	return become(i, i->op, ARG(a, 0), constant(i, out));
 }
 
-/* -- one operand twice, neutral elements ----------------------------------------------------------------------- */
+/* -- one operand twice, neutral elements ------------------------------------------------------- */
 
 static struct ir_ins *rule_same(struct ir_ins *i)
 {
@@ -197,7 +198,7 @@ static struct ir_ins *rule_power(struct ir_ins *i)
 	return NULL;
 }
 
-/* -- conversions ----------------------------------------------------------------------------------------------- */
+/* -- conversions ------------------------------------------------------------------------------- */
 
 static struct ir_ins *rule_convert(struct ir_ins *i)
 {
@@ -245,9 +246,12 @@ static struct ir_ins *rule_sel(struct ir_ins *i)
 	return NULL;
 }
 
-/* -- comparisons with a constant ------------------------------------------------------------------------------- */
+/* -- comparisons with a constant --------------------------------------------------------------- */
 
-/* x > 4 ==> x >= 5;  x <= 4 ==> x < 5;  x < 1 ==> x == 0; what x can never or must always be is decided */
+/*
+ * x > 4 ==> x >= 5; x <= 4 ==> x < 5; x < 1 ==> x == 0; what x can never or must always be is
+ * decided
+ */
 static struct ir_ins *rule_order(struct ir_ins *i)
 {
 	struct ir_ins *x;
@@ -351,7 +355,7 @@ static struct ir_ins *rule_eq(struct ir_ins *i)
 	return r ?: rule_eq_bits(i, x, c);
 }
 
-/* -- phis ------------------------------------------------------------------------------------------------------ */
+/* -- phis -------------------------------------------------------------------------------------- */
 
 /* phi x, x, itself ==> x */
 static struct ir_ins *rule_phi(struct ir_ins *i)

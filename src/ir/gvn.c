@@ -7,8 +7,9 @@
  *	%9 = ldp.w %4 +2 size 2
  *	%10 = eq %9, 0x5000	==>	%10 = eq %5, 0x5000
  *
- * Blocks are walked in the order of the dominator tree. The table keeps one operation for a key: what does not dominate the
- * block at hand belongs to a subtree that is done, and its place is taken over.
+ * Blocks are walked in the order of the dominator tree. The table keeps one operation for a key:
+ * what does not dominate the block at hand belongs to a subtree that is done, and its place is
+ * taken over.
  */
 #include <stdlib.h>
 

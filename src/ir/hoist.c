@@ -6,8 +6,9 @@
  *	@1: %5 = ldp.w %4 +2 size 2	==>	    br %1, @1, @2
  *	    jmp @3				@1: jmp @3
  *
- * That costs nothing yet: sched puts it down again to where it is used. In between, blocks hold only effects and branches.
- * Nothing can fault by coming too early: loads past the packet or through NULL give some value that no one then uses.
+ * That costs nothing yet: sched puts it down again to where it is used. In between, blocks hold
+ * only effects and branches. Nothing can fault by coming too early: loads past the packet or
+ * through NULL give some value that no one then uses.
  */
 #include "ir/pass.h"
 

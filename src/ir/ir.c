@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* The IR's tables, and how modules, functions, blocks, instructions and edges are made, changed and taken away. */
+/*
+ * The IR's tables, and how modules, functions, blocks, instructions and edges are made, changed and
+ * taken away.
+ */
 #include "ir/pass.h"
 
 const struct ir_op_info ir_op_info[IR_OP_COUNT] = {
@@ -29,7 +32,7 @@ uint64_t ir_type_mask(enum ir_type t)
 	return t == IR_B ? 1 : t == IR_W ? UINT32_MAX : UINT64_MAX;
 }
 
-/* -- modules, functions, blocks -------------------------------------------------------------------------------- */
+/* -- modules, functions, blocks ---------------------------------------------------------------- */
 
 struct ir_mod *ir_mod_new(struct arena *a, struct diag *d)
 {
@@ -83,7 +86,7 @@ struct ir_block *ir_block_new(struct ir_fn *fn)
 	return b;
 }
 
-/* -- instructions ---------------------------------------------------------------------------------------------- */
+/* -- instructions ------------------------------------------------------------------------------ */
 
 struct ir_ins *ir_ins_new(struct ir_fn *fn, enum ir_op op, enum ir_type t, uint32_t n_args)
 {
@@ -218,7 +221,7 @@ void ir_sweep(struct ir_fn *fn)
 	}
 }
 
-/* -- emitting at a cursor -------------------------------------------------------------------------------------- */
+/* -- emitting at a cursor ---------------------------------------------------------------------- */
 
 struct ir_ins *ir_const(struct ir_cur *c, enum ir_type t, uint64_t v)
 {
@@ -307,7 +310,7 @@ void ir_ret(struct ir_cur *c, uint32_t verdict)
 	ir_emit1(c, IR_RET, IR_V, ir_const(c, IR_W, verdict));
 }
 
-/* -- edges ----------------------------------------------------------------------------------------------------- */
+/* -- edges ------------------------------------------------------------------------------------- */
 
 static void phi_arg_add(struct arena *a, struct ir_ins *phi)
 {

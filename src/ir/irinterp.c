@@ -6,7 +6,10 @@
 #include "irinterp.h"
 
 #define MAX_WORDS 64
-/* Addresses into the packet: told apart from the environment's pointers for the sake of whoever debugs. */
+/*
+ * Addresses into the packet: told apart from the environment's pointers for the sake of whoever
+ * debugs.
+ */
 #define PKT_BASE 0x5000000000000000ull
 
 struct run {

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The reader of IR text: its tokens, and what parsemod.c (ruleset, sets, states) and parse.c (functions) share. */
+/*
+ * The reader of IR text: its tokens, and what parsemod.c (ruleset, sets, states) and parse.c
+ * (functions) share.
+ */
 #ifndef N2B_IRTEXT_H
 #define N2B_IRTEXT_H
 
@@ -46,7 +49,10 @@ const char *rd_str(struct ir_reader *r); /* never NULL */
 /* "set3" with prefix "set": its number. */
 bool rd_numbered(struct ir_reader *r, const char *prefix, uint32_t *n);
 
-/* Reads one line (or block in braces) of the module's part that starts with the word at hand; false: no such word. */
+/*
+ * Reads one line (or block in braces) of the module's part that starts with the word at hand;
+ * false: no such word.
+ */
 bool rd_mod_item(struct ir_reader *r);
 
 #endif

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* Tokens of IR text: words, strings, numbers, bytes, values (%1), blocks (@1). A line ends a statement; # starts a comment. */
+/*
+ * Tokens of IR text: words, strings, numbers, bytes, values (%1), blocks (@1). A line ends a
+ * statement; # starts a comment.
+ */
 #include <ctype.h>
 #include <stdlib.h>
 

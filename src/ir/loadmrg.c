@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * loadmrg: tests of neighbouring packet bytes that leave to the same block become one test of a wider load.
+ * loadmrg: tests of neighbouring packet bytes that leave to the same block become one test of a
+ * wider load.
  *
  *	@0: %5 = ldp.w %4 +12 size 4		@0: %9 = ldp.l %4 +12 size 8
  *	    %6 = eq %5, 0x0100007f		    %10 = eq %9, 0x0200007f0100007f.l
@@ -9,9 +10,9 @@
  *	    %8 = eq %7, 0x0200007f
  *	    br %8, @2, @9
  *
- * Bytes under masks merge the same way, with the masks side by side. Loads count bytes in memory order, lowest first. The wide
- * load stays inside the bytes that its pkt promises, so it reads nothing that a narrow one could not have read; bytes between are
- * masked off.
+ * Bytes under masks merge the same way, with the masks side by side. Loads count bytes in memory
+ * order, lowest first. The wide load stays inside the bytes that its pkt promises, so it reads
+ * nothing that a narrow one could not have read; bytes between are masked off.
  */
 #include "ir/pass.h"
 

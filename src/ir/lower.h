@@ -1,17 +1,20 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * lower: what the files of the builder (build*.c) share: the state of one program's lowering, and the registers.
+ * lower: what the files of the builder (build*.c) share: the state of one program's lowering, and
+ * the registers.
  *
- * A rule is lowered as a straight line of blocks: the cursor stands where all its expressions so far went on, an expression
- * that may BREAK branches to `brk`, the entry of the next rule. Registers hold values only within their rule, so no value made
- * for a register ever needs a phi.
+ * A rule is lowered as a straight line of blocks: the cursor stands where all its expressions so
+ * far went on, an expression that may BREAK branches to `brk`, the entry of the next rule.
+ * Registers hold values only within their rule, so no value made for a register ever needs a phi.
  */
 #ifndef N2B_LOWER_H
 #define N2B_LOWER_H
 
 #include "build.h"
 
-/* A device's name as it lies in memory: what follows the NUL is whatever an older name left there. */
+/*
+ * A device's name as it lies in memory: what follows the NUL is whatever an older name left there.
+ */
 struct bname {
 	struct ir_ins *raw[2];	 /* L: bytes 0-7, 8-15 */
 	struct ir_ins *clean[2]; /* L: the same with all zero from the NUL on; NULL: not made yet */
@@ -40,8 +43,8 @@ struct breg {
 struct binfo {
 	struct ir_ins *proto; /* W */
 	struct ir_ins *thoff; /* W: from the network header */
-	struct ir_ins *
-		flags; /* W, IPv6: 2 known and no later fragment, 3 a later fragment, 0 or 1 unknown; NULL: IPv4 */
+	/* W, IPv6: 2 known and no later fragment, 3 a later fragment, 0 or 1 unknown; NULL: IPv4 */
+	struct ir_ins *flags;
 };
 
 /* A chain within one program: how often it is reached, and whether it becomes a function. */
@@ -53,7 +56,10 @@ struct bchain {
 	struct ir_fn *fn; /* once asked for */
 };
 
-/* A place in a program: the rule of a chain that is next there, and where it goes on when that chain is over. */
+/*
+ * A place in a program: the rule of a chain that is next there, and where it goes on when that
+ * chain is over.
+ */
 struct bpos {
 	const struct chain *chain;
 	uint32_t next;
@@ -100,12 +106,12 @@ struct bld {
 	struct breg regs[REG_WORDS];
 };
 
-/* -- which chains become functions (build_calls.c) ----------------------------------------------------------------- */
+/* -- which chains become functions (build_calls.c) --------------------------------------------- */
 
 /* For the program at hand. False: it would grow without bound, however it is done. */
 bool lower_choose_calls(struct bld *b);
 
-/* -- registers and words (build_reg.c) --------------------------------------------------------------------------- */
+/* -- registers and words (build_reg.c) --------------------------------------------------------- */
 
 struct ir_ins *breg_get(struct bld *b, uint32_t w);
 /* Registers w and w + 1 as one L value, first register low; NULL: they do not come from one. */
@@ -135,7 +141,7 @@ uint64_t bdata_mem(const struct data *d, uint32_t off, uint32_t n);
 void btest(struct bld *b, struct ir_ins *cond);
 void bbreak(struct bld *b);
 
-/* -- expressions ------------------------------------------------------------------------------------------------- */
+/* -- expressions ------------------------------------------------------------------------------- */
 
 void lower_cmp(struct bld *b, const struct expr *e);
 void lower_range(struct bld *b, const struct expr *e);
@@ -154,7 +160,10 @@ void lower_ct(struct bld *b, const struct expr *e);
 /* conntrack's state & mask as a word; and whether it equals v. */
 struct ir_ins *lower_ct_state(struct bld *b, uint32_t mask);
 struct ir_ins *lower_ct_state_eq(struct bld *b, uint32_t mask, uint32_t v);
-/* Whether an expression needs packet information; that information, made here or where the rule began. */
+/*
+ * Whether an expression needs packet information; that information, made here or where the rule
+ * began.
+ */
 bool expr_needs_info(const struct expr *e);
 struct binfo lower_info(struct bld *b);
 struct ir_ins *lower_skb(struct bld *b);
@@ -179,15 +188,15 @@ void lower_expr(struct bld *b, const struct rule *r, uint32_t index, const struc
 /* To be called where a rule begins; n: how many of its expressions will be lowered. */
 void lower_prepare(struct bld *b, const struct rule *r, uint32_t n);
 /*
- * The rules of a chain from `from` on, from the cursor on; every way through them that is not final ends at b->end. A part stops where
- * the function is full; result: the rule behind the last.
+ * The rules of a chain from `from` on, from the cursor on; every way through them that is not final
+ * ends at b->end. A part stops where the function is full; result: the rule behind the last.
  */
 uint32_t lower_rules(struct bld *b, const struct chain *c, uint32_t from, bool part);
 /* The rule, or the run of rules that begins with it; how many. */
 struct dchain;
 uint32_t lower_at(struct bld *b, struct dchain *dc, uint32_t at);
 
-/* -- functions and their parts (build_part.c) -------------------------------------------------------------------- */
+/* -- functions and their parts (build_part.c) -------------------------------------------------- */
 
 struct ir_fn *lower_fn_new(struct bld *b, const struct chain *c, const char *name);
 void lower_begin(struct bld *b, struct ir_fn *fn);

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* mix: what the two halves of dispatch_mix share: the classification of a stretch of rules. Private to the builder. */
+/*
+ * mix: what the two halves of dispatch_mix share: the classification of a stretch of rules. Private
+ * to the builder.
+ */
 #ifndef N2B_MIX_H
 #define N2B_MIX_H
 
@@ -34,8 +37,8 @@ struct mix_field {
 };
 
 /*
- * Classes of packets, and for each class a row of bits: the rules that it may match. The class is found by a field or, for two
- * axes that were joined, in a table.
+ * Classes of packets, and for each class a row of bits: the rules that it may match. The class is
+ * found by a field or, for two axes that were joined, in a table.
  */
 struct mix_axis {
 	uint32_t n;
@@ -54,8 +57,8 @@ struct mix {
 	struct drule **r;	/* n of them */
 	uint32_t *place;	/* in the chain */
 	uint32_t n, words;
-	uint32_t *
-		number; /* by rule of the chain - from: number + 1; 0: no rule of ours; MIX_SKIP: matches nothing */
+	/* by rule of the chain - from: number + 1; 0: no rule of ours; MIX_SKIP: matches nothing */
+	uint32_t *number;
 	uint32_t *limit; /* the first rule behind k that may see packets of rule k; n: none */
 	struct mix_field field[MIX_FIELDS];
 	uint32_t n_fields;
@@ -70,8 +73,9 @@ struct mix {
 #define MIX_SKIP UINT32_MAX
 
 /*
- * Lowers rules [first, end) of the mix. rounds: so many of them one packet may meet; more than 1: they are in one word of a row.
- * false: nothing was done, as they have counters that cannot be numbered in a row.
+ * Lowers rules [first, end) of the mix. rounds: so many of them one packet may meet; more than 1:
+ * they are in one word of a row. false: nothing was done, as they have counters that cannot be
+ * numbered in a row.
  */
 bool mix_lower(struct mix *m, uint32_t first, uint32_t end, uint32_t rounds);
 /* The class of a value of the field. */

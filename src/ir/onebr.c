@@ -8,19 +8,21 @@
  *	    br %8, @2, @9			    %13 = eq %12, 0
  *						    br %13, @2, @9
  *
- * The kernel's verifier follows one way of each branch and keeps the other for later; a rule that can leave to the next one in two
- * places leaves one kept state behind, and at 8192 of them the verifier gives up. One branch a rule leaves none. For the packet
- * it costs: what the second test reads is read although the first might have failed.
+ * The kernel's verifier follows one way of each branch and keeps the other for later; a rule that
+ * can leave to the next one in two places leaves one kept state behind, and at 8192 of them the
+ * verifier gives up. One branch a rule leaves none. For the packet it costs: what the second test
+ * reads is read although the first might have failed.
  *
- * Cost rule: functions with fewer than opt_onebr_min tests are left alone, as a branch that is predicted is cheaper than the loads behind it.
- * In larger ones, a test joins if what it alone has to compute are at most CHEAP operations, none of them a look-up, a pointer
- * into the packet or a call.
+ * Cost rule: functions with fewer than opt_onebr_min tests are left alone, as a branch that is
+ * predicted is cheaper than the loads behind it. In larger ones, a test joins if what it alone has
+ * to compute are at most CHEAP operations, none of them a look-up, a pointer into the packet or a
+ * call.
  *
- * Tests that other rules have too (the packet is long enough, no later fragment) are joined first: their sum is then one number that
- * all these rules share.
+ * Tests that other rules have too (the packet is long enough, no later fragment) are joined first:
+ * their sum is then one number that all these rules share.
  *
- * A test becomes a difference: a number that is 0 iff the test is passed. All arithmetic, as the target has no instruction that puts a
- * comparison's result into a register.
+ * A test becomes a difference: a number that is 0 iff the test is passed. All arithmetic, as the
+ * target has no instruction that puts a comparison's result into a register.
  */
 #include <stdlib.h>
 
@@ -38,7 +40,9 @@ struct onebr {
 	uint32_t n_sums, cap_sums;
 };
 
-/* What has been made of tests that rules share: the difference of a test, joined with another sum. */
+/*
+ * What has been made of tests that rules share: the difference of a test, joined with another sum.
+ */
 struct sum {
 	const struct ir_ins *before; /* NULL: none */
 	const struct ir_ins *cond;   /* NULL: a free place */
@@ -183,7 +187,10 @@ static struct ir_ins *add_test(struct test_chain *c, struct ir_ins *sum, struct 
 	return sum ? join(c, sum, d) : d;
 }
 
-/* The same for a test that other rules have, made where it can be known, so that it holds for them too. */
+/*
+ * The same for a test that other rules have, made where it can be known, so that it holds for them
+ * too.
+ */
 static struct ir_ins *add_shared(struct onebr *o, struct test_chain *c, struct ir_ins *sum,
 				 struct ir_ins *cond, bool stay)
 {
@@ -228,7 +235,8 @@ static void one_branch(struct onebr *o, struct test_chain *c)
 	if (!has_difference(c->cond[0], c->stay[0], 4))
 		return;
 	while (n < c->n && joins(o, c, n))
-		n++; /* later ones may rely on it only for speed, but the order of tests is the user's */
+		/* later ones may rely on it only for speed, but the order of tests is the user's */
+		n++;
 	if (n == 1)
 		return;
 	sum = sum_up(o, c, n);

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Reads IR text: the functions. Values may be used above their line (loops, phis), so operands are bound when the function
- * ends. Numbers of values and blocks are kept as written. The first error ends the reading.
+ * Reads IR text: the functions. Values may be used above their line (loops, phis), so operands are
+ * bound when the function ends. Numbers of values and blocks are kept as written. The first error
+ * ends the reading.
  */
 #include "ir/irtext.h"
 

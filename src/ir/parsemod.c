@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * The module's part of IR text: tables, chains, rules, objects, sets with elements, states, dynsets, data. Each is read into the
- * same structures that the front ends make, so that code generation does not see where a module came from.
+ * The module's part of IR text: tables, chains, rules, objects, sets with elements, states,
+ * dynsets, data. Each is read into the same structures that the front ends make, so that code
+ * generation does not see where a module came from.
  */
 #include "ir/irtext.h"
 
@@ -164,7 +165,7 @@ static bool at_line_end(const struct ir_reader *r)
 	       (r->tok == TK_PUNCT && r->punct == '{');
 }
 
-/* -- the ruleset ----------------------------------------------------------------------------------------------- */
+/* -- the ruleset ------------------------------------------------------------------------------- */
 
 static enum family rd_family(struct ir_reader *r)
 {
@@ -298,7 +299,7 @@ static void rd_object_item(struct ir_reader *r)
 		*vec_push(r->arena, &o->table->objs) = o;
 }
 
-/* -- sets ------------------------------------------------------------------------------------------------------ */
+/* -- sets -------------------------------------------------------------------------------------- */
 
 static bool rd_set_option(struct ir_reader *r, struct set *s)
 {
@@ -421,7 +422,7 @@ static void rd_set_item(struct ir_reader *r)
 		*vec_push(r->arena, &s->table->sets) = s;
 }
 
-/* -- states, dynsets, data ------------------------------------------------------------------------------------- */
+/* -- states, dynsets, data --------------------------------------------------------------------- */
 
 static void rd_state_item(struct ir_reader *r)
 {

@@ -76,7 +76,10 @@ void opt_run_fn(struct ir_fn *fn, enum opt_level level, bool check)
 
 		if (!(p->levels & 1 << level))
 			continue;
-		/* A row that needs floating operations stands behind hoist, or behind one that keeps them. */
+		/*
+		 * A row that needs floating operations stands behind hoist, or behind one that
+		 * keeps them.
+		 */
 		if ((p->needs & 4) && !(have & 4)) {
 			ir_cfg(fn);
 			ir_dominators(fn);

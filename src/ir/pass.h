@@ -19,7 +19,10 @@ struct opt_pass {
 };
 extern const struct opt_pass opt_passes[];
 extern const uint32_t opt_n_passes;
-/* Runs one pass: brings about what it needs, sweeps behind it. With check: verifies, and that it kept what it claims. */
+/*
+ * Runs one pass: brings about what it needs, sweeps behind it. With check: verifies, and that it
+ * kept what it claims.
+ */
 void opt_run_pass(struct ir_mod *m, const struct opt_pass *p, bool check);
 
 /* onebr leaves functions with fewer tests alone; tests lower it. */
@@ -33,8 +36,8 @@ enum ir_op ir_inverse_cmp(enum ir_op op); /* EQ: NE ... */
 enum ir_op ir_swapped_cmp(enum ir_op op); /* ULT: UGT ... */
 
 /*
- * A test of the packet's length: true iff *base + *k <= *len, base NULL for 0. False: i is none. Offsets into the packet are less
- * than 2^16 (ops.def), so base + k does not wrap.
+ * A test of the packet's length: true iff *base + *k <= *len, base NULL for 0. False: i is none.
+ * Offsets into the packet are less than 2^16 (ops.def), so base + k does not wrap.
  */
 struct length_test {
 	struct ir_ins *base, *len;
@@ -48,12 +51,16 @@ static inline bool ir_is_bare(const struct ir_block *b)
 {
 	return b->first == b->last;
 }
-/* The s-th edge of b now skips succs[s], whose s2-th edge it takes over: phis of the target get the operand they had from it. */
+/*
+ * The s-th edge of b now skips succs[s], whose s2-th edge it takes over: phis of the target get the
+ * operand they had from it.
+ */
 void ir_edge_skip(struct ir_block *b, uint32_t s, uint32_t s2);
 
 /*
- * A chain of tests: blocks in a row of which each leaves to the same block (the next rule) unless its test is passed. The first may
- * do anything before its test; the others only test, and are reached in no other way.
+ * A chain of tests: blocks in a row of which each leaves to the same block (the next rule) unless
+ * its test is passed. The first may do anything before its test; the others only test, and are
+ * reached in no other way.
  */
 #define CHAIN_MAX 16
 struct test_chain {

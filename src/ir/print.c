@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * The IR as text, which parse.c reads back. First what the code refers to by number: tables, chains, rules, objects of the
- * ruleset, then sets, states, dynsets, data; then the functions. The form is described in nft2bpf-ir(7).
+ * The IR as text, which parse.c reads back. First what the code refers to by number: tables,
+ * chains, rules, objects of the ruleset, then sets, states, dynsets, data; then the functions. The
+ * form is described in nft2bpf-ir(7).
  */
 #include <inttypes.h>
 
@@ -57,7 +58,7 @@ struct printer {
 	struct numbering tables, chains, rules, objs;
 };
 
-/* -- collecting ------------------------------------------------------------------------------------------------ */
+/* -- collecting -------------------------------------------------------------------------------- */
 
 static void see_table(struct printer *p, const struct table *t)
 {
@@ -119,7 +120,7 @@ static void see_mod(struct printer *p)
 		see_rule(p, d->rule);
 }
 
-/* -- the ruleset's part ---------------------------------------------------------------------------------------- */
+/* -- the ruleset's part ------------------------------------------------------------------------ */
 
 static void put_str(FILE *f, const char *s)
 {
@@ -410,7 +411,7 @@ static void put_table(struct printer *p, uint32_t n, const struct ir_table *t)
 	fputs("}\n", p->f);
 }
 
-/* -- functions ------------------------------------------------------------------------------------------------- */
+/* -- functions --------------------------------------------------------------------------------- */
 
 static void put_number(FILE *f, uint64_t v)
 {

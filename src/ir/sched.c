@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * sched: pure operations go down to where they are used, so that a packet pays only for what its way needs.
+ * sched: pure operations go down to where they are used, so that a packet pays only for what its
+ * way needs.
  *
  *	@0: %5 = ldp.w %4 +2 size 2		@0: br %1, @1, @2
  *	    %6 = eq %5, 0x5000		==>	@1: ret 1
@@ -8,14 +9,17 @@
  *	@1: ret 1				    %6 = eq %5, 0x5000
  *	@2: br %6, @3, @4			    br %6, @3, @4
  *
- * An operation goes to the nearest common dominator of its uses, right before the first of them there. Two kinds go otherwise:
- *  - tests and width changes are made anew in each block that uses them: they cost nothing beside the branch, while a bit
- *    that is kept costs a register;
- *  - dear ones (look-ups in constant sets and what they find, runtime functions) are made anew for each topmost user if their nearest common
- *    dominator does not use them itself: no packet pays for a look-up that its way does not need.
+ * An operation goes to the nearest common dominator of its uses, right before the first of them
+ * there. Two kinds go otherwise:
+ *  - tests and width changes are made anew in each block that uses them: they cost nothing beside
+ *    the branch, while a bit that is kept costs a register;
+ *  - dear ones (look-ups in constant sets and what they find, runtime functions) are made anew for
+ *    each topmost user if their nearest common dominator does not use them itself: no packet pays
+ *    for a look-up that its way does not need.
  *
- * Users are placed before what they use: all is walked backwards. An operation is put before an anchor, which is an instruction that
- * does not move; those put before the same anchor stand in a group whose head moves up as it grows.
+ * Users are placed before what they use: all is walked backwards. An operation is put before an
+ * anchor, which is an instruction that does not move; those put before the same anchor stand in a
+ * group whose head moves up as it grows.
  */
 #include <stdlib.h>
 
@@ -173,8 +177,9 @@ static bool made_anew(const struct ir_ins *i)
 }
 
 /*
- * One instance for each use that no other instance serves; `under` says whether one in a block serves all blocks below it (dear
- * ones), or its own block only. Uses are taken in the order of the dominator tree, so that the topmost come first.
+ * One instance for each use that no other instance serves; `under` says whether one in a block
+ * serves all blocks below it (dear ones), or its own block only. Uses are taken in the order of the
+ * dominator tree, so that the topmost come first.
  */
 static const struct sched *sorting;
 static int by_tree(const void *a, const void *b)
@@ -225,10 +230,11 @@ static void place_anew(struct sched *s, struct ir_ins *i, bool under)
 }
 
 /*
- * In a long list of rules, what two far from each other have in common is made anew for the later one, where that is no more than
- * a load or a calculation: kept, it would hold a register or stack over all that lies between. A load by a pointer that is kept
- * anyway costs no more than one from the stack, and stack is dear for another reason: from Linux 6.18 on, the verifier goes
- * over a whole function again at each end of it that it meets behind a new load from the stack.
+ * In a long list of rules, what two far from each other have in common is made anew for the later
+ * one, where that is no more than a load or a calculation: kept, it would hold a register or stack
+ * over all that lies between. A load by a pointer that is kept anyway costs no more than one from
+ * the stack, and stack is dear for another reason: from Linux 6.18 on, the verifier goes over a
+ * whole function again at each end of it that it meets behind a new load from the stack.
  */
 #define FAR  64	  /* blocks from one use to the next */
 #define NEAR 4	  /* blocks from the first use of a load to the last */
@@ -256,7 +262,9 @@ static void place_once(struct sched *s, struct ir_ins *i)
 	uint32_t first = s->first_use[i->id];
 	struct ir_block *to = NULL;
 	bool used_there = false;
-	/* Uses that are near to each other may have all in common only where the function begins. */
+	/*
+	 * Uses that are near to each other may have all in common only where the function begins.
+	 */
 	bool load = loads_anew(s->fn) && is_load(i);
 
 	for (uint32_t u = first; u != NONE; u = s->uses[u].next) {
@@ -272,7 +280,9 @@ static void place_once(struct sched *s, struct ir_ins *i)
 		put_before(s, i, anchor_in(s, first, to));
 }
 
-/* Where stack is dear, nothing but the address of the network header, which nearly all rules want. */
+/*
+ * Where stack is dear, nothing but the address of the network header, which nearly all rules want.
+ */
 static bool is_kept(const struct ir_fn *fn, const struct ir_ins *i)
 {
 	if (i->op == IR_CTX)
@@ -291,7 +301,10 @@ static int by_block(const void *a, const void *b)
 	return p != q ? (p < q ? -1 : 1) : (*x > *y) - (*x < *y);
 }
 
-/* Each group of uses near to each other gets an instance of its own; the first is the operation itself. */
+/*
+ * Each group of uses near to each other gets an instance of its own; the first is the operation
+ * itself.
+ */
 static void place_far(struct sched *s, struct ir_ins *i)
 {
 	uint32_t n = 0, k = 0, group = 0, *list;
@@ -371,7 +384,10 @@ void opt_sched(struct ir_fn *fn)
 		for (struct ir_ins *i = (*bp)->first; i; i = i->next)
 			n++;
 	number_anchors(&s, order);
-	/* Phis first: what they use is used at the end of blocks above, whatever the order of blocks. */
+	/*
+	 * Phis first: what they use is used at the end of blocks above, whatever the order of
+	 * blocks.
+	 */
 	for (uint32_t k = 0; k < n; k++)
 		if (order[k]->op == IR_PHI)
 			add_uses(&s, order[k]);

@@ -11,7 +11,10 @@
  */
 #include "ir/pass.h"
 
-/* May b's s-th edge pass over its target? Phis of the next block must not have to tell two edges from b apart. */
+/*
+ * May b's s-th edge pass over its target? Phis of the next block must not have to tell two edges
+ * from b apart.
+ */
 static bool can_skip(const struct ir_block *b, const struct ir_block *t)
 {
 	const struct ir_block *to;

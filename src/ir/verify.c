@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * The verifier of the IR: structure of blocks and edges, types and operands as ops.def has them, numbers in range, and that each
- * value's definition dominates its uses. It runs after every pass in tests, and on IR read from text.
+ * The verifier of the IR: structure of blocks and edges, types and operands as ops.def has them,
+ * numbers in range, and that each value's definition dominates its uses. It runs after every pass
+ * in tests, and on IR read from text.
  */
 #include <stdlib.h>
 
@@ -42,7 +43,10 @@ static uint32_t count_of(const struct ir_block *const *v, uint32_t n, const stru
 	return k;
 }
 
-/* Each edge stands in succs and preds equally often; counted from the side of the successors in linear time by `tmp`. */
+/*
+ * Each edge stands in succs and preds equally often; counted from the side of the successors in
+ * linear time by `tmp`.
+ */
 static void check_edges(struct checker *c)
 {
 	struct ir_fn *fn = c->fn;
@@ -122,7 +126,9 @@ static void check_arg(struct checker *c, struct ir_ins *i, uint32_t k, char lett
 	want = letter == 'T' ? i->type : letter == 'S' ? i->args[0]->type : letter_type(letter);
 	if (a->type != want)
 		fault(c, i, "operand %u has type %c, %c wanted", k, "VBWL"[a->type], "VBWL"[want]);
-	/* The code generator makes no value of an address but where the packet is read through it. */
+	/*
+	 * The code generator makes no value of an address but where the packet is read through it.
+	 */
 	if (behind(c, a)->op == IR_PKT && i->op != IR_LDP && i->op != IR_COPY)
 		fault(c, i, "operand %u is a packet address, which only ldp takes", k);
 	if (letter == 'S' && a->type == IR_B && i->op != IR_EQ && i->op != IR_NE)
@@ -199,7 +205,10 @@ static bool size_ok(uint8_t size, uint8_t type)
 	return type == IR_L ? size == 8 : type == IR_W && (size == 1 || size == 2 || size == 4);
 }
 
-/* Operations whose result has the type of their operands, or none of its own: on bits only what is logic. */
+/*
+ * Operations whose result has the type of their operands, or none of its own: on bits only what is
+ * logic.
+ */
 static bool type_ok(const struct ir_ins *i)
 {
 	switch (i->op) {
@@ -243,7 +252,9 @@ static void check_words(struct checker *c, struct ir_ins *i, uint32_t want)
 		fault(c, i, "%u words, %u wanted", i->n_args, want);
 }
 
-/* The numbers that check_aux() found in range: whether they stand for what the operation works on. */
+/*
+ * The numbers that check_aux() found in range: whether they stand for what the operation works on.
+ */
 static void check_set_use(struct checker *c, struct ir_ins *i)
 {
 	const struct ir_set *is = &c->fn->mod->sets.v[i->aux];
@@ -304,7 +315,10 @@ static void check_use(struct checker *c, struct ir_ins *i)
 	}
 }
 
-/* Loads from the packet name their address, as the code generator makes room for what is read through it. */
+/*
+ * Loads from the packet name their address, as the code generator makes room for what is read
+ * through it.
+ */
 static void check_load(struct checker *c, struct ir_ins *i)
 {
 	const struct ir_ins *p = behind(c, i->args[0]);

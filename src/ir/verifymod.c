@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* The verifier of what a module's functions refer to: sets with their elements, states, dynsets, and who calls whom. */
+/*
+ * The verifier of what a module's functions refer to: sets with their elements, states, dynsets,
+ * and who calls whom.
+ */
 #include <stdlib.h>
 
 #include "ir.h"
@@ -16,7 +19,7 @@ static const char *PRINTF(2, 3) words(const struct ir_mod *m, const char *fmt, .
 	return s;
 }
 
-/* -- states ------------------------------------------------------------------------------------------------------ */
+/* -- states ------------------------------------------------------------------------------------ */
 
 static const char *const kind_name[] = {
 	[ST_COUNTER] = "counter", [ST_LIMIT] = "limit",	  [ST_QUOTA] = "quota",
@@ -66,7 +69,7 @@ static const char *element_state_fault(const struct expr *e)
 	return expr_fault(e);
 }
 
-/* -- sets -------------------------------------------------------------------------------------------------------- */
+/* -- sets -------------------------------------------------------------------------------------- */
 
 static const char *key_fault(const struct set *s)
 {
@@ -190,7 +193,7 @@ static const char *dynset_fault(const struct ir_mod *m, uint32_t n)
 	return NULL;
 }
 
-/* -- calls ------------------------------------------------------------------------------------------------------- */
+/* -- calls ------------------------------------------------------------------------------------- */
 
 enum { CALLS_UNSEEN, CALLS_OPEN, CALLS_DONE };
 

@@ -9,7 +9,7 @@ static const char *const state_kinds[] = {
 	[MF_LAST] = "last",	  [MF_NUMGEN] = "numgen",
 };
 
-/* -- what the lists hold ------------------------------------------------------------------------- */
+/* -- what the lists hold ----------------------------------------------------------------------- */
 
 /*
  * STR must be there, OPT may be null; KIND is a word of state_kinds; U32S and STRS are vectors.
@@ -116,9 +116,12 @@ static const struct list lists[] = {
 	L("carried", carried, carried),
 };
 
-/* -- writing ------------------------------------------------------------------------------------- */
+/* -- writing ----------------------------------------------------------------------------------- */
 
-/* By hand: the texts of a large ruleset are many megabytes, which a tree of values would hold once more each. */
+/*
+ * By hand: the texts of a large ruleset are many megabytes, which a tree of values would hold once
+ * more each.
+ */
 
 static void put_escape(struct sbuf *out, unsigned char c)
 {
@@ -295,7 +298,7 @@ const char *manifest_write(struct arena *a, const struct manifest *m, size_t *le
 	return out.s;
 }
 
-/* -- reading ------------------------------------------------------------------------------------- */
+/* -- reading ----------------------------------------------------------------------------------- */
 
 static const char *take(struct arena *a, json_t *j, const char *key)
 {

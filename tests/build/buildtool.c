@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * buildtool: reads a netlink dump, builds IR for all its filter chains by the plainest plan, verifies and prints it. With -w it
- * prints what was not lowered instead, one line for each rule; with -s it takes named sets for constant; with -p the plan is the
- * splitter's, and its acts are printed first.
+ * buildtool: reads a netlink dump, builds IR for all its filter chains by the plainest plan,
+ * verifies and prints it. With -w it prints what was not lowered instead, one line for each rule;
+ * with -s it takes named sets for constant; with -p the plan is the splitter's, and its acts are
+ * printed first.
  */
 #include <stdlib.h>
 

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * difftool: reads rulesets, builds IR by the plainest plan, and compares for generated packets what the interpreter of the
- * hinge and the IR say: verdicts and counters. With -p the plan is the splitter's; with -v the
- * generated instructions run too; with -s chains are cut into small parts and code is made as for large programs; with -m rules
- * are classified together (dispatch_mix.c) even where that does not pay. Dumps whose name ends in .nft are text. Prints every difference; status 1 if there is one.
+ * difftool: reads rulesets, builds IR by the plainest plan, and compares for generated packets what
+ * the interpreter of the hinge and the IR say: verdicts and counters. With -p the plan is the
+ * splitter's; with -v the generated instructions run too; with -s chains are cut into small parts
+ * and code is made as for large programs; with -m rules are classified together (dispatch_mix.c)
+ * even where that does not pay. Dumps whose name ends in .nft are text. Prints every difference;
+ * status 1 if there is one.
  */
 #include <stdlib.h>
 
@@ -274,7 +276,10 @@ static void check_prog(struct arena *a, const struct ruleset *rs, const struct i
 	pair_close(&p);
 }
 
-/* Base chains of one priority become one program if no rule of theirs is left to others, as the splitter has it. */
+/*
+ * Base chains of one priority become one program if no rule of theirs is left to others, as the
+ * splitter has it.
+ */
 static void fuse_whole(struct plan *plan)
 {
 	int32_t apart = INT32_MAX;

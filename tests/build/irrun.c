@@ -40,7 +40,7 @@ static uint64_t bytes_at(const uint8_t *p, uint32_t len, uint64_t off, uint32_t 
 	return v;
 }
 
-/* -- fields ------------------------------------------------------------------------------------------------------ */
+/* -- fields ------------------------------------------------------------------------------------ */
 
 static uint64_t head_bytes(const struct pkt *p, uint64_t at, uint32_t n)
 {
@@ -212,7 +212,7 @@ static uint64_t load_field(struct irrun *r, const struct ir_ins *i, uint64_t bas
 	}
 }
 
-/* -- sets -------------------------------------------------------------------------------------------------------- */
+/* -- sets -------------------------------------------------------------------------------------- */
 
 static bool in_range(const struct set *s, const struct set_elem *e, const uint8_t *key)
 {
@@ -271,7 +271,7 @@ static uint64_t elem_word(struct frame *f, const struct ir_ins *i)
 	return ir_set_index(is, e);
 }
 
-/* -- states ------------------------------------------------------------------------------------------------------ */
+/* -- states ------------------------------------------------------------------------------------ */
 
 static bool limit(struct irrun *r, uint32_t n)
 {
@@ -320,7 +320,7 @@ static uint64_t state(struct irrun *r, const struct ir_ins *i)
 	}
 }
 
-/* -- instructions ------------------------------------------------------------------------------------------------ */
+/* -- instructions ------------------------------------------------------------------------------ */
 
 static uint64_t arg(struct frame *f, const struct ir_ins *i, uint32_t k)
 {

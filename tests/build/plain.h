@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* plain: the plainest plan for a ruleset: every filter chain of ip, ip6 and inet, a punt where a rule cannot be lowered. */
+/*
+ * plain: the plainest plan for a ruleset: every filter chain of ip, ip6 and inet, a punt where a
+ * rule cannot be lowered.
+ */
 #ifndef N2B_TESTS_PLAIN_H
 #define N2B_TESTS_PLAIN_H
 

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* What lies deep in packets (see gendeep.h). Mostly right, now and then cut or wrong in one place. */
+/*
+ * What lies deep in packets (see gendeep.h). Mostly right, now and then cut or wrong in one place.
+ */
 #include "gendeep.h"
 
 static bool chance(struct genpkt *g, uint32_t percent)
@@ -13,7 +15,7 @@ static void put16(uint8_t *b, uint32_t v)
 	b[1] = (uint8_t)v;
 }
 
-/* -- tunnels --------------------------------------------------------------------------------------- */
+/* -- tunnels ----------------------------------------------------------------------------------- */
 
 /* The tunnel's own header at b (UDP: behind it); returns where the tunnelled packet begins. */
 static uint32_t tunnel_header(struct genpkt *g, uint8_t *b, uint32_t at, const struct deep_wish *w,
@@ -115,7 +117,7 @@ void deep_tunnel(struct genpkt *g, struct gp_packet *p, uint32_t th, const struc
 		put16(p->b + th + 4, p->len - th);
 }
 
-/* -- options --------------------------------------------------------------------------------------- */
+/* -- options ----------------------------------------------------------------------------------- */
 
 /* One option at b, n bytes of room; returns its length. */
 static uint32_t ip4_option(struct genpkt *g, uint8_t *b, uint32_t n, uint8_t kind)

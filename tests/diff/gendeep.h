@@ -18,7 +18,10 @@ struct deep_wish {
 	bool plain; /* all of one shape, whole ones or cut short */
 };
 
-/* Puts a tunnel behind the transport header at th (UDP's; a GRE header is the tunnel's own). Sets p->len. */
+/*
+ * Puts a tunnel behind the transport header at th (UDP's; a GRE header is the tunnel's own). Sets
+ * p->len.
+ */
 void deep_tunnel(struct genpkt *g, struct gp_packet *p, uint32_t th, const struct deep_wish *w,
 		 struct deep *d);
 /* IPv4 options of `len` bytes (a multiple of 4) at b: often `kind`, rarely nonsense. */

@@ -85,7 +85,7 @@ static bool chance(struct genpkt *g, uint32_t percent)
 	return genpkt_rand(g, 100) < percent;
 }
 
-/* -- what the ruleset speaks of -------------------------------------------------------------------- */
+/* -- what the ruleset speaks of ---------------------------------------------------------------- */
 
 static void add_iface(struct genpkt *g, const uint8_t *name, uint32_t len)
 {
@@ -96,7 +96,9 @@ static void add_iface(struct genpkt *g, const uint8_t *name, uint32_t len)
 		return;
 	if (len < 16 && strlen(s) < 14) /* a prefix: "eth*" */
 		strcat(s, "7");
-	/* Plain ones only: they are handed to ip(8), in whose batches quotes and # have a meaning. */
+	/*
+	 * Plain ones only: they are handed to ip(8), in whose batches quotes and # have a meaning.
+	 */
 	for (char *c = s; *c; c++)
 		if (!isalnum((unsigned char)*c) && !strchr("._-", *c))
 			return;
@@ -193,7 +195,7 @@ uint32_t genpkt_ifaces(const struct genpkt *g, const char *const **names)
 	return g->n_ifaces;
 }
 
-/* -- a rule's wishes ------------------------------------------------------------------------------- */
+/* -- a rule's wishes --------------------------------------------------------------------------- */
 
 /* What a register's words hold: at most one source per first word. */
 struct held {
@@ -420,7 +422,7 @@ static void atoms_of_target(struct genpkt *g, struct atoms *as)
 	}
 }
 
-/* -- a packet -------------------------------------------------------------------------------------- */
+/* -- a packet ---------------------------------------------------------------------------------- */
 
 static void put16(uint8_t *p, uint32_t v)
 {
@@ -632,7 +634,10 @@ static void apply(struct genpkt *g, struct gp_packet *p, const struct atom *a, u
 	}
 }
 
-/* A fragment header before the transport header at th, of a packet of IPv6; field: offset and "more", as it stands in the header. */
+/*
+ * A fragment header before the transport header at th, of a packet of IPv6; field: offset and
+ * "more", as it stands in the header.
+ */
 static void add_fragment(struct gp_packet *p, uint32_t th, uint32_t field)
 {
 	uint32_t at = 40;

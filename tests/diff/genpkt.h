@@ -2,9 +2,10 @@
 /*
  * genpkt: packets on and around what a ruleset speaks of, for the differential tests.
  *
- * Each rule, with the matches on one way of jumps that leads to it, is a target: packets are made that have all its values, or all
- * but one, or values one beside; and around them answers, repetitions, fragments, extension headers, options, truncated headers
- * and noise. The same ruleset and seed give the same packets.
+ * Each rule, with the matches on one way of jumps that leads to it, is a target: packets are made
+ * that have all its values, or all but one, or values one beside; and around them answers,
+ * repetitions, fragments, extension headers, options, truncated headers and noise. The same ruleset
+ * and seed give the same packets.
  */
 #ifndef N2B_GENPKT_H
 #define N2B_GENPKT_H
@@ -30,15 +31,19 @@ struct genpkt;
 /* families: which packet families the ruleset's base chains see is worked out from it. */
 struct genpkt *genpkt_new(struct arena *a, const struct ruleset *rs, uint64_t seed);
 /*
- * From now on tunnelled packets have the shape that the first rule which looks into such a tunnel wants. (A kernel may take the
- * headers' offsets for those of the packet that was at the same address before: nft_inner.)
+ * From now on tunnelled packets have the shape that the first rule which looks into such a tunnel
+ * wants. (A kernel may take the headers' offsets for those of the packet that was at the same
+ * address before: nft_inner.)
  */
 void genpkt_plain_tunnels(struct genpkt *g);
 /* The interfaces that the ruleset names (wildcards made whole), and a few more; at most 8. */
 uint32_t genpkt_ifaces(const struct genpkt *g, const char *const **names);
 /* The next packet, with number id. way: the one wanted. */
 void genpkt_next(struct genpkt *g, enum gp_way way, uint32_t id, struct gp_packet *p);
-/* Where the transport header is, behind IPv6's extension headers, and what: 44 is a fragment header, which is not looked behind. */
+/*
+ * Where the transport header is, behind IPv6's extension headers, and what: 44 is a fragment
+ * header, which is not looked behind.
+ */
 uint32_t gp_transport(const struct gp_packet *p, uint8_t *proto);
 uint32_t genpkt_rand(struct genpkt *g, uint32_t n); /* 0 to n-1 */
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * genrules: random rulesets that cannot run in BPF as a whole, for the proof of the splitter: jumps, gotos, verdict maps, returns,
- * counters, limits, logs, rejects and writes in all positions. The same seed gives the same text.
+ * genrules: random rulesets that cannot run in BPF as a whole, for the proof of the splitter:
+ * jumps, gotos, verdict maps, returns, counters, limits, logs, rejects and writes in all positions.
+ * The same seed gives the same text.
  */
 #ifndef N2B_GENRULES_H
 #define N2B_GENRULES_H

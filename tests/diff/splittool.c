@@ -1,15 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * splittool: proves splits by packets. For generated packets the original base chain must give what the programs give, followed by
- * the residual chain where they accept: verdict, mark, logs; and the counters of both sides must add up. The residual chain is
- * read back from the fallback's text.
+ * splittool: proves splits by packets. For generated packets the original base chain must give what
+ * the programs give, followed by the residual chain where they accept: verdict, mark, logs; and the
+ * counters of both sides must add up. The residual chain is read back from the fallback's text.
  *
  *	splittool always|auto|never plan FILE
  *	splittool always|auto|never check PACKETS FILE...
- *	splittool always|auto|never random PACKETS SEED COUNT     rulesets from genrules; SEED 0: by the clock
- *	splittool always|auto|never text SEED                     prints the ruleset of a seed
- *	splittool never print PACKETS FILE...                     the ruleset against itself, printed and read again
- *	splittool never nft PACKETS FILE...                       the same, read by nft ($NFT) into a namespace, and from the kernel
+ *	splittool always|auto|never random PACKETS SEED COUNT
+ *		rulesets from genrules; SEED 0: by the clock
+ *	splittool always|auto|never text SEED
+ *		prints the ruleset of a seed
+ *	splittool never print PACKETS FILE...
+ *		the ruleset against itself, printed and read again
+ *	splittool never nft PACKETS FILE...
+ *		the same, read by nft ($NFT) into a namespace, and from the kernel
  */
 #include <sched.h>
 #include <stdlib.h>
@@ -24,7 +28,7 @@
 static uint32_t n_runs, n_skipped, n_differ, n_second, n_refused;
 static const char *path;
 
-/* -- the programs as a ruleset: each rule as its act says ---------------------------------------------------------- */
+/* -- the programs as a ruleset: each rule as its act says -------------------------------------- */
 
 struct clone {
 	struct arena *a;
@@ -118,7 +122,7 @@ static const struct chain *clone_prog(struct arena *a, struct diag *d, const str
 	return c.chains[p->base->index];
 }
 
-/* -- packets ------------------------------------------------------------------------------------------------------- */
+/* -- packets ----------------------------------------------------------------------------------- */
 
 static uint32_t roll(void *arg)
 {
@@ -166,7 +170,7 @@ static struct pkt_dev *device(struct genpkt *g, struct pkt_dev *d, uint32_t ifac
 	return d;
 }
 
-/* -- comparing ----------------------------------------------------------------------------------------------------- */
+/* -- comparing --------------------------------------------------------------------------------- */
 
 struct side {
 	struct interp *in;
@@ -358,7 +362,7 @@ static void check_prog(struct arena *a, struct diag *d, const struct plan *p,
 		interp_free(r.in);
 }
 
-/* -- what is printed ----------------------------------------------------------------------------------------------- */
+/* -- what is printed --------------------------------------------------------------------------- */
 
 static void check_chain(const struct ruleset *rs, const struct chain *ch, const struct ruleset *rs2,
 			const struct chain *again, uint32_t n)
@@ -387,8 +391,8 @@ static struct chain *same_chain(const struct ruleset *rs, const struct chain *c)
 }
 
 /*
- * Every base chain must do the same once it was printed and read again; or, where an old nft reads it, what that makes of the text that
- * was printed (old; else NULL).
+ * Every base chain must do the same once it was printed and read again; or, where an old nft reads
+ * it, what that makes of the text that was printed (old; else NULL).
  */
 static void check_printed(struct ruleset *rs, struct ruleset *rs2, const struct ruleset *old,
 			  uint32_t n)

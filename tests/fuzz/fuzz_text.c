@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* fuzz_text: rulesets as text, through the whole compiler. Includes are left out: they would read what lies about. */
+/*
+ * fuzz_text: rulesets as text, through the whole compiler. Includes are left out: they would read
+ * what lies about.
+ */
 #include "whole.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* whole: from a ruleset or a module to instructions, as the compiler does it, with the verifier behind every pass. */
+/*
+ * whole: from a ruleset or a module to instructions, as the compiler does it, with the verifier
+ * behind every pass.
+ */
 #include <netdb.h>
 
 #include "build.h"

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* whole: what the fuzzers share: the stages behind a front end, with every check on, their output thrown away. */
+/*
+ * whole: what the fuzzers share: the stages behind a front end, with every check on, their output
+ * thrown away.
+ */
 #ifndef FUZZ_WHOLE_H
 #define FUZZ_WHOLE_H
 

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * roundtrip FILE...: each ruleset is read, printed as nft text, and read again; both readings must have the same expressions. So
- * must what is read of the netlink messages that make it, unless it has something that cannot be written so.
- * Prints TAP. FILE.nl is a netlink stream.
- * roundtrip -p FILE: only prints the text. roundtrip -l FILE: hands it to this network namespace's kernel, as messages.
+ * roundtrip FILE...: each ruleset is read, printed as nft text, and read again; both readings must
+ * have the same expressions. So must what is read of the netlink messages that make it, unless it
+ * has something that cannot be written so. Prints TAP. FILE.nl is a netlink stream. roundtrip -p
+ * FILE: only prints the text. roundtrip -l FILE: hands it to this network namespace's kernel, as
+ * messages.
  */
 #include <stdlib.h>
 
@@ -54,7 +55,10 @@ static bool same_exprs(const struct ruleset *x, const struct ruleset *y)
 	return ok;
 }
 
-/* Messages list the fields of ranges alone; of others they are known where every field's type has a length. */
+/*
+ * Messages list the fields of ranges alone; of others they are known where every field's type has a
+ * length.
+ */
 static bool fields_told(const struct set *s)
 {
 	for (uint32_t type = s->key_type; type; type >>= 6)
@@ -63,7 +67,10 @@ static bool fields_told(const struct set *s)
 	return true;
 }
 
-/* The kernel says the level "warn" of every log, so that what is read of messages has none where text says this one. */
+/*
+ * The kernel says the level "warn" of every log, so that what is read of messages has none where
+ * text says this one.
+ */
 static void as_dumped(struct ruleset *rs)
 {
 	vec_foreach(&rs->tables, t) {

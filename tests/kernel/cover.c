@@ -59,7 +59,7 @@ struct cover *cover_new(struct arena *a)
 	return c;
 }
 
-/* -- counters between expressions ------------------------------------------------------------------------------------ */
+/* -- counters between expressions -------------------------------------------------------------- */
 
 /* May be asked once more without a trace. */
 static bool is_pure(const struct expr *e)
@@ -203,7 +203,7 @@ void cover_put(struct ruleset *rs)
 			put_chain(rs->arena, *c);
 }
 
-/* -- what they say --------------------------------------------------------------------------------------------------- */
+/* -- what they say ----------------------------------------------------------------------------- */
 
 struct held { /* who has had a part in a register's word */
 	uint32_t n, by[16];
@@ -293,7 +293,10 @@ static uint64_t count(const struct rule *r, uint32_t i)
 	return r->exprs.v[i]->counter.packets;
 }
 
-/* own: the rule with counters taken out; live: with them. asked: how often its verdict map has the key; -1: not known. */
+/*
+ * own: the rule with counters taken out; live: with them. asked: how often its verdict map has the
+ * key; -1: not known.
+ */
 static void note_rule(struct cover *c, const struct rule *own, const struct rule *live,
 		      int64_t asked)
 {
@@ -373,7 +376,7 @@ bool cover_take(struct cover *c, const struct ruleset *put, struct ruleset *live
 	return true;
 }
 
-/* -- the table ------------------------------------------------------------------------------------------------------- */
+/* -- the table --------------------------------------------------------------------------------- */
 
 static const struct why *why_not(const struct row *r, int outcome)
 {

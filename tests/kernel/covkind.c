@@ -166,7 +166,7 @@ bool cover_name(const struct expr *e, char *name)
 	}
 }
 
-/* -- all there are ------------------------------------------------------------------------------------------------- */
+/* -- all there are ----------------------------------------------------------------------------- */
 
 static void names(cover_fn *fn, void *arg, const char *head, const char *const *v, uint32_t n)
 {

@@ -4,7 +4,8 @@
  *
  *	hammer CPU COUNT ADDRESSES PORTS [PORT]
  *
- * Packet i goes to address 127.1.0.0 + i mod ADDRESSES and port PORT (1000) + i mod PORTS. COUNT 0: until standard input ends. Prints how many.
+ * Packet i goes to address 127.1.0.0 + i mod ADDRESSES and port PORT (1000) + i mod PORTS. COUNT 0:
+ * until standard input ends. Prints how many.
  */
 #include <arpa/inet.h>
 #include <poll.h>

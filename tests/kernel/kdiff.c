@@ -2,19 +2,24 @@
 /*
  * kdiff: does the loaded object treat packets as nf_tables treats them?
  *
- *	kdiff -b NFT2BPF -c NFT2BPFCTL -o OBSERVER [-C FILE] [-n PACKETS] [-s SEED] [[-l] [-e NAME=VALUE] -a OPTIONS]... RULESET...
+ *	kdiff -b NFT2BPF -c NFT2BPFCTL -o OBSERVER [-C FILE] [-n PACKETS] [-s SEED]
+ *		[[-l] [-e NAME=VALUE] -a OPTIONS]... RULESET...
  *
- * A ruleset is nft text, or, with the ending .xt, a shell script of iptables-nft and ip6tables-nft commands, which all
- * namespaces run, and whose result the compiler reads from the kernel. What the nft at hand does not read (it is too old, or the
- * text has xt match "name" = ...) goes to the kernel as the compiler's own expressions.
+ * A ruleset is nft text, or, with the ending .xt, a shell script of iptables-nft and ip6tables-nft
+ * commands, which all namespaces run, and whose result the compiler reads from the kernel. What the
+ * nft at hand does not read (it is too old, or the text has xt match "name" = ...) goes to the
+ * kernel as the compiler's own expressions.
  *
- * With -C the kernel's side is told to count what its expressions do, and the table of that goes to FILE (cover.h): one more test.
+ * With -C the kernel's side is told to count what its expressions do, and the table of that goes to
+ * FILE (cover.h): one more test.
  *
- * For each ruleset network namespaces get the same packets (tests/diff/genpkt.h): one has the ruleset loaded by nft, the others by
- * nft2bpf and nft2bpfctl, each in another way: with the options of one -a; with the environment of the -e before it; with -l before
- * it from a ruleset that the compiler reads from the kernel. Compared with the first are, per packet and hook, whether it came and
- * went on, its mark and its conntrack mark; and afterwards every counter and quota of `nft list ruleset` with those of
- * `nft2bpfctl list`. Prints TAP. Exit 77: not permitted here.
+ * For each ruleset network namespaces get the same packets (tests/diff/genpkt.h): one has the
+ * ruleset loaded by nft, the others by nft2bpf and nft2bpfctl, each in another way: with the
+ * options of one -a; with the environment of the -e before it; with -l before it from a ruleset
+ * that the compiler reads from the kernel. Compared with the first are, per packet and hook,
+ * whether it came and went on, its mark and its conntrack mark; and afterwards every counter and
+ * quota of `nft list ruleset` with those of `nft2bpfctl list`. Prints TAP. Exit 77: not permitted
+ * here.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -51,7 +56,7 @@ static struct side sides[1 + WAYS_MAX];
 
 static struct cover *cover; /* NULL: not asked for */
 
-/* -- packets --------------------------------------------------------------------------------------- */
+/* -- packets ----------------------------------------------------------------------------------- */
 
 static uint32_t be32(const uint8_t *p)
 {
@@ -108,8 +113,9 @@ static bool late_fragment(const struct gp_packet *p)
 }
 
 /*
- * nft's fast path (up to 6.18) reads ports of later fragments (of IPv6 even in the IPv6 header), where newer kernels, and the object,
- * do not match: rulesets that read transport headers are not sent such packets.
+ * nft's fast path (up to 6.18) reads ports of later fragments (of IPv6 even in the IPv6 header),
+ * where newer kernels, and the object, do not match: rulesets that read transport headers are not
+ * sent such packets.
  */
 static bool reads_transport(const struct ruleset *rs)
 {
@@ -155,7 +161,10 @@ static void settle(void)
 	}
 }
 
-/* Packets that the kernel itself has lost because a queue was full, of all processors (Documentation/networking: softnet_stat). */
+/*
+ * Packets that the kernel itself has lost because a queue was full, of all processors
+ * (Documentation/networking: softnet_stat).
+ */
 static uint64_t lost_packets(void)
 {
 	FILE *f = fopen("/proc/net/softnet_stat", "r");
@@ -169,7 +178,10 @@ static uint64_t lost_packets(void)
 	return sum;
 }
 
-/* Packets that wait to be taken in on this processor (softnet_stat: columns 12 and 13, the processor); 0 where it is not told. */
+/*
+ * Packets that wait to be taken in on this processor (softnet_stat: columns 12 and 13, the
+ * processor); 0 where it is not told.
+ */
 static uint32_t waiting(FILE *stat)
 {
 	uint32_t found = 0, cpu = (uint32_t)sched_getcpu();
@@ -185,8 +197,9 @@ static uint32_t waiting(FILE *stat)
 }
 
 /*
- * Lets all sides take in what was sent. On a busy machine a packet may be queued before the answer to the one in front of it, and what
- * depends on their order, like `ct avgpkt`, would come out differently each time.
+ * Lets all sides take in what was sent. On a busy machine a packet may be queued before the answer
+ * to the one in front of it, and what depends on their order, like `ct avgpkt`, would come out
+ * differently each time.
  */
 static void take_in(FILE *stat)
 {
@@ -229,7 +242,7 @@ static uint32_t send_all(struct genpkt *g, struct gp_packet *ps, bool no_late)
 	return id;
 }
 
-/* -- comparing ------------------------------------------------------------------------------------- */
+/* -- comparing --------------------------------------------------------------------------------- */
 
 static void print_seen(const char *who, const struct seen *s)
 {
@@ -285,7 +298,10 @@ static void put_sorted(FILE *out, char **v, size_t *n)
 	*n = 0;
 }
 
-/* The values of "packets N bytes M" of a listing, one a line, in order but for those of one set's elements. */
+/*
+ * The values of "packets N bytes M" of a listing, one a line, in order but for those of one set's
+ * elements.
+ */
 static char *values(const char *path)
 {
 	FILE *f = fopen(path, "r"), *out;
@@ -344,7 +360,7 @@ static bool same_counters(const char *dir)
 	return same;
 }
 
-/* -- one ruleset ----------------------------------------------------------------------------------- */
+/* -- one ruleset ------------------------------------------------------------------------------- */
 
 struct sought { /* the ruleset at hand */
 	const char *path;
@@ -612,7 +628,8 @@ int main(int argc, char **argv)
 	if (!can_run())
 		return not_permitted();
 	CPU_ZERO(
-		&one); /* sending and receiving on one processor: the order is the same on all sides */
+		/* sending and receiving on one processor: the order is the same on all sides */
+		&one);
 	CPU_SET(sched_getcpu(), &one);
 	sched_setaffinity(0, sizeof(one), &one);
 	setvbuf(stdout, NULL, _IOLBF, 0);

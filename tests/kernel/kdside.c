@@ -26,7 +26,7 @@
 
 static int home_ns = -1;
 
-/* -- running things -------------------------------------------------------------------------------- */
+/* -- running things ---------------------------------------------------------------------------- */
 
 /* In a child: into the namespace, input from a pipe or from nothing, output to the log. */
 static NORETURN void run_child(const char *ns, const char *log, int in, char *const *argv)
@@ -103,7 +103,7 @@ bool enter(const char *ns)
 	return true;
 }
 
-/* -- a side ---------------------------------------------------------------------------------------- */
+/* -- a side ------------------------------------------------------------------------------------ */
 
 /* What a namespace under test is set to, below /proc/sys/net; %s: all and default. */
 static const struct {
@@ -230,7 +230,10 @@ static bool add_ifaces(struct side *s, const char *const *names, uint32_t n)
 	return good;
 }
 
-/* A rule "pref 5 iif NAME lookup TABLE_LOCAL" comes or goes, in the namespace that the socket is of. */
+/*
+ * A rule "pref 5 iif NAME lookup TABLE_LOCAL" comes or goes, in the namespace that the socket is
+ * of.
+ */
 static bool change_rule(struct mnl_socket *nl, uint8_t family, const char *iif, bool add)
 {
 	char buf[512];

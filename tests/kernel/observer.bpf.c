@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: (GPL-2.0-or-later OR BSD-2-Clause)
 /*
- * Watches the five IP hooks of a namespace for the kernel tests: the first and the last program of each hook count how often
- * each numbered packet came in and went on, and with which marks. A packet's number stands in the IPv4 ID or in the low 16 bits of
- * the IPv6 flow label, the others being 0; `sum` of the addresses and of IPv4's protocol, written by the test beforehand, tells our
- * packets from those that the kernel makes itself. What the kernel says of its multicast groups, whenever it likes, is dropped before
- * any ruleset sees it: it would be in the counters of one side and not of the other.
+ * Watches the five IP hooks of a namespace for the kernel tests: the first and the last program of
+ * each hook count how often each numbered packet came in and went on, and with which marks. A
+ * packet's number stands in the IPv4 ID or in the low 16 bits of the IPv6 flow label, the others
+ * being 0; `sum` of the addresses and of IPv4's protocol, written by the test beforehand, tells our
+ * packets from those that the kernel makes itself. What the kernel says of its multicast groups,
+ * whenever it likes, is dropped before any ruleset sees it: it would be in the counters of one side
+ * and not of the other.
  */
 #include <linux/bpf.h>
 
@@ -65,8 +67,9 @@ static int is_report(const __u8 *h)
 }
 
 /*
- * Answers of the kernel to packets between the same addresses may have the number of one by chance. Packets that are sent here have the
- * test's own kind of socket, those from a device none, and they do not come over loopback.
+ * Answers of the kernel to packets between the same addresses may have the number of one by chance.
+ * Packets that are sent here have the test's own kind of socket, those from a device none, and they
+ * do not come over loopback.
  */
 static int is_answer(const struct bpf_nf_ctx *ctx, const struct seen *s)
 {

@@ -6,7 +6,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* libbpf opens it, its linker takes it, offsets are aligned, rising and in range. The first fault's words (static), or NULL. */
+/*
+ * libbpf opens it, its linker takes it, offsets are aligned, rising and in range. The first fault's
+ * words (static), or NULL.
+ */
 const char *lint_object(const char *path);
 /* The instruction offset of the first CO-RE record in an object's bytes; NULL: there is none. */
 uint32_t *lint_first_core(uint8_t *elf, size_t n);

@@ -139,7 +139,9 @@ static void prog_fields(struct make *m)
 	make_insn(m, EXIT());
 }
 
-/* Accepts IPv4 packets whose protocol has a nonzero byte in the table; counts in a per-CPU array. */
+/*
+ * Accepts IPv4 packets whose protocol has a nonzero byte in the table; counts in a per-CPU array.
+ */
 static void prog_data(struct make *m, uint32_t table, uint32_t counters)
 {
 	make_fn(m, "data", true, false);
@@ -167,7 +169,10 @@ static void prog_data(struct make *m, uint32_t table, uint32_t counters)
 	make_insn(m, EXIT());
 }
 
-/* A lock, a kernel configuration value, an enumerator; calls of a static and a global function. Accepts if all are right. */
+/*
+ * A lock, a kernel configuration value, an enumerator; calls of a static and a global function.
+ * Accepts if all are right.
+ */
 static void prog_calls(struct make *m, uint32_t locked, uint32_t fn_static, uint32_t fn_global)
 {
 	make_fn(m, "calls", true, false);
@@ -230,7 +235,8 @@ static void prog_pull(struct make *m)
 }
 
 /*
- * Bytes 200 to 215 of TCP packets that have so many and are not linear: in map `deep_counts`, key 0 counts those that are all 'A', key 1 the others.
+ * Bytes 200 to 215 of TCP packets that have so many and are not linear: in map `deep_counts`, key 0
+ * counts those that are all 'A', key 1 the others.
  */
 static void prog_deep(struct make *m, uint32_t deep)
 {
@@ -286,7 +292,10 @@ static void prog_result(struct make *m, const char *name, const char *fn, uint32
 	make_insn(m, EXIT());
 }
 
-/* One call of n2b_limit, n2b_quota, n2b_numgen, n2b_last on the state at `key` in map `states`; result: the call's. */
+/*
+ * One call of n2b_limit, n2b_quota, n2b_numgen, n2b_last on the state at `key` in map `states`;
+ * result: the call's.
+ */
 static void prog_state(struct make *m, const char *name, const char *fn, uint32_t states,
 		       uint32_t key, int64_t a, int64_t b)
 {

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* objtool: writes the objects of make.c to files, for a look by hand: objtool plain|runtime FILE. */
+/*
+ * objtool: writes the objects of make.c to files, for a look by hand: objtool plain|runtime FILE.
+ */
 #include "make.h"
 
 int main(int argc, char **argv)

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * test_load: the hand-made objects load in the running kernel and do what they should with packets; and the functions of the
- * runtime answer as nf_tables would. Needs root.
+ * test_load: the hand-made objects load in the running kernel and do what they should with packets;
+ * and the functions of the runtime answer as nf_tables would. Needs root.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -38,7 +38,9 @@ static void put(struct pkt *p, const void *b, uint32_t n)
 }
 #define PUT(p, ...) put((p), (uint8_t[]){ __VA_ARGS__ }, sizeof((uint8_t[]){ __VA_ARGS__ }))
 
-/* An IPv6 header with that next header; what follows is put behind it, and its length set by run(). */
+/*
+ * An IPv6 header with that next header; what follows is put behind it, and its length set by run().
+ */
 static struct pkt ip6(uint8_t next)
 {
 	struct pkt p = { .n = 40 };
@@ -142,7 +144,8 @@ static void ip6_walk_is_the_kernels(void **state)
 	assert_int_equal(result("walk6", &p), KNOWN | PROTO(51) | 40);
 	p = ip6(51); /* even then two bytes of it must be there */
 	assert_int_equal(result("walk6", &p), 0);
-	p = ip6(0); /* a length past the packet: the next header is taken as there if it is no extension */
+	/* a length past the packet: the next header is taken as there if it is no extension */
+	p = ip6(0);
 	PUT(&p, 17, 200, 0, 0, 0, 0, 0, 0);
 	assert_int_equal(result("walk6", &p), KNOWN | PROTO(17) | (40 + 201 * 8));
 }
@@ -270,7 +273,7 @@ static void last_rises(void **state)
 	assert_true(last_stamps());
 }
 
-/* -- packets that are not linear: a stream of 'A' over the loopback device of a network namespace ---------------- */
+/* -- packets that are not linear: a stream of 'A' over a network namespace's loopback device --- */
 
 static void raise_lo(void)
 {

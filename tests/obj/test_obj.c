@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* test_obj: objects written by obj_write() pass libbpf, its linker and checks of our own; needs no privilege. */
+/*
+ * test_obj: objects written by obj_write() pass libbpf, its linker and checks of our own; needs no
+ * privilege.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

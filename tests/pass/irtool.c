@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* irtool: reads IR text, runs the passes named on the command line, prints the IR. The suite of tests/pass drives it. */
+/*
+ * irtool: reads IR text, runs the passes named on the command line, prints the IR. The suite of
+ * tests/pass drives it.
+ */
 #include <stdlib.h>
 
 #include "ir/pass.h"

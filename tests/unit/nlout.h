@@ -7,7 +7,9 @@
 
 #include "frontend.h"
 
-/* A stream under construction; open messages and nests are patched with their length when they end. */
+/*
+ * A stream under construction; open messages and nests are patched with their length when they end.
+ */
 struct out {
 	uint8_t b[16384];
 	size_t n;

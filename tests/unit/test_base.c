@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* Arenas that are emptied and used again, text that grows, tables of strings, ranges as prefixes. */
+/*
+ * Arenas that are emptied and used again, text that grows, tables of strings, ranges as prefixes.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

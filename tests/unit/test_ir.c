@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* The IR's frame: order and dominators of odd graphs and of deep ones, what the reader refuses and where, what the verifier sees. */
+/*
+ * The IR's frame: order and dominators of odd graphs and of deep ones, what the reader refuses and
+ * where, what the verifier sees.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -27,9 +30,12 @@ static struct ir_mod *read_text(struct world *w, const char *s)
 	return ir_parse(w->a, &w->d, "t.ir", s, strlen(s));
 }
 
-/* -- order and dominators -------------------------------------------------------------------------------------- */
+/* -- order and dominators ---------------------------------------------------------------------- */
 
-/* A random graph with loops; its dominators by the definition: a dominates b if b cannot be reached without a. */
+/*
+ * A random graph with loops; its dominators by the definition: a dominates b if b cannot be reached
+ * without a.
+ */
 static bool reaches_without(struct ir_fn *fn, const struct ir_block *to,
 			    const struct ir_block * not )
 {
@@ -153,7 +159,7 @@ static void test_unreachable(void **state)
 	arena_free(w.a);
 }
 
-/* -- reading --------------------------------------------------------------------------------------------------- */
+/* -- reading ----------------------------------------------------------------------------------- */
 
 #define FN "function 0 program \"f\" pf 2 hook 1 prio 0 {\n"
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * A property of all passes: random functions, run in a random environment, decide and do the same before and behind each pass,
- * and behind printing and reading back.
+ * A property of all passes: random functions, run in a random environment, decide and do the same
+ * before and behind each pass, and behind printing and reading back.
  *
  *	test_irprop [SEED [COUNT]]
  */
@@ -15,7 +15,7 @@
 #include "ir/pass.h"
 #include "irinterp.h"
 
-/* -- a random environment -------------------------------------------------------------------------------------- */
+/* -- a random environment ---------------------------------------------------------------------- */
 
 struct world {
 	uint64_t seed, trace;
@@ -140,7 +140,7 @@ static struct result run_in(const struct ir_fn *fn, uint64_t seed)
 	return r;
 }
 
-/* -- random functions ------------------------------------------------------------------------------------------ */
+/* -- random functions -------------------------------------------------------------------------- */
 
 struct gen {
 	uint64_t rnd;
@@ -339,7 +339,10 @@ static void gen_start(struct gen *g)
 	g->pkt[2]->imm = 20;
 }
 
-/* The value that a join sees: a phi over what its predecessors have in common, which is what is known at its dominator. */
+/*
+ * The value that a join sees: a phi over what its predecessors have in common, which is what is
+ * known at its dominator.
+ */
 static void gen_phi(struct gen *g, struct ir_block *b)
 {
 	enum ir_type t = rnd(g, 2) ? IR_W : IR_B;
@@ -362,8 +365,8 @@ static void gen_phi(struct gen *g, struct ir_block *b)
 }
 
 /*
- * Rules in a row, each a few tests that lead to the next rule, then a body that ends or falls through: what builders make; with
- * random jumps ahead, so that ways join.
+ * Rules in a row, each a few tests that lead to the next rule, then a body that ends or falls
+ * through: what builders make; with random jumps ahead, so that ways join.
  */
 static struct ir_mod *gen_mod(struct arena *a, struct diag *d, uint64_t seed)
 {
@@ -441,7 +444,7 @@ static struct ir_mod *gen_mod(struct arena *a, struct diag *d, uint64_t seed)
 	return m;
 }
 
-/* -- the property ---------------------------------------------------------------------------------------------- */
+/* -- the property ------------------------------------------------------------------------------ */
 
 #define WORLDS 24
 

@@ -184,7 +184,7 @@ static void changes_outside_a_transaction_are_errors(void **state)
 	assert_null(rules_of(f, "c"));
 }
 
-/* -- sets ------------------------------------------------------------------------------------------------------ */
+/* -- sets -------------------------------------------------------------------------------------- */
 
 static void port_set(struct out *o, uint32_t flags)
 {
@@ -309,7 +309,7 @@ static void a_range_that_ends_before_it_begins_is_refused(void **state)
 	}
 }
 
-/* -- the others ------------------------------------------------------------------------------------------------ */
+/* -- the others -------------------------------------------------------------------------------- */
 
 static void tables_go(void **state)
 {

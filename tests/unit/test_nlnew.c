@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* What newer kernels send: read where it is known; else the rule has an unknown expression, or the stream is refused. */
+/*
+ * What newer kernels send: read where it is known; else the rule has an unknown expression, or the
+ * stream is refused.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -143,7 +146,7 @@ static void unknown_flags(void **state)
 	}
 }
 
-/* -- sets, chains, objects ------------------------------------------------------------------------------------- */
+/* -- sets, chains, objects --------------------------------------------------------------------- */
 
 static size_t begin_set(uint32_t flags)
 {

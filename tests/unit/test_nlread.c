@@ -19,7 +19,10 @@ static void elem(struct out *o, const void *key, uint16_t n, uint32_t flags)
 	nest_end(o, el);
 }
 
-/* A table, a set of port ranges, a base chain, and a rule that looks ports up and drops; extra: an attribute of meta. */
+/*
+ * A table, a set of port ranges, a base chain, and a rule that looks ports up and drops; extra: an
+ * attribute of meta.
+ */
 static void build(struct out *o, bool extra)
 {
 	size_t m, l, e, d, h;

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* Tests of the splitter and of the printer: small rulesets built by hand, the plan and the fallback that must come of them. */
+/*
+ * Tests of the splitter and of the printer: small rulesets built by hand, the plan and the fallback
+ * that must come of them.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

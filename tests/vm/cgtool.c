@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* cgtool: reads IR text, prints the instructions made of it or writes the object. The suite of tests/vm drives it. */
+/*
+ * cgtool: reads IR text, prints the instructions made of it or writes the object. The suite of
+ * tests/vm drives it.
+ */
 #include <stdlib.h>
 
 #include "codegen.h"

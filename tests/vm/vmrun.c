@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * The machine. Addresses: those of this process for stack, maps and read-only data; pointers of irrun for kernel structures; packet
- * bytes and addresses of fields have kinds of their own in their top bits.
+ * The machine. Addresses: those of this process for stack, maps and read-only data; pointers of
+ * irrun for kernel structures; packet bytes and addresses of fields have kinds of their own in
+ * their top bits.
  */
 #include <stdlib.h>
 
@@ -107,7 +108,7 @@ static void store(struct frame *f, uint64_t at, uint64_t x, uint32_t size)
 		memcpy((void *)(uintptr_t)at, &x, size);
 }
 
-/* -- calls ------------------------------------------------------------------------------------------------------- */
+/* -- calls ------------------------------------------------------------------------------------- */
 
 static uint64_t lookup(struct frame *f, uint64_t map, const uint8_t *key)
 {
@@ -165,7 +166,7 @@ static uint64_t call(struct frame *f, const struct bpf_insn *i, const struct obj
 	return 0;
 }
 
-/* -- instructions ------------------------------------------------------------------------------------------------ */
+/* -- instructions ------------------------------------------------------------------------------ */
 
 static uint64_t alu(struct frame *f, const struct bpf_insn *i, uint64_t a, uint64_t b)
 {

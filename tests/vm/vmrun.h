@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * vmrun: runs generated instructions in user space, with their relocations as symbols: fields are asked of the described packet,
- * maps are plain memory, runtime functions are modelled.
+ * vmrun: runs generated instructions in user space, with their relocations as symbols: fields are
+ * asked of the described packet, maps are plain memory, runtime functions are modelled.
  */
 #ifndef N2B_TESTS_VMRUN_H
 #define N2B_TESTS_VMRUN_H
