@@ -213,13 +213,14 @@ static bool add_ifaces(struct side *s, const char *const *names, uint32_t n)
 	sb_init(&b, a);
 	sb_puts(&b, "link set lo up\n");
 	for (uint32_t i = 0; i < n; i++)
-		sb_printf(&b,
-			  "link add %s mtu 9000 address 02:00:00:00:01:%02x type veth peer name "
-			  "p%u netns %s mtu 9000 address 02:00:00:00:02:%02x\n"
-			  "link set %s arp off up\n"
-			  "addr add 10.%u.0.1/16 dev %s\n"
-			  "addr add fd00:0:0:%x::1/64 dev %s nodad\n",
-			  names[i], i, i, s->peers, i, names[i], i, names[i], i, names[i]);
+		sb_printf(
+			&b,
+			"link add name %s mtu 9000 address 02:00:00:00:01:%02x type veth peer name "
+			"p%u netns %s mtu 9000 address 02:00:00:00:02:%02x\n"
+			"link set dev %s arp off up\n"
+			"addr add 10.%u.0.1/16 dev %s\n"
+			"addr add fd00:0:0:%x::1/64 dev %s nodad\n",
+			names[i], i, i, s->peers, i, names[i], i, names[i], i, names[i]);
 	sb_printf(&b,
 		  "route add 0.0.0.0/0 dev %s\nroute add ::/0 dev %s\n"
 		  "route add local 0.0.0.0/0 dev lo table %u\n"
