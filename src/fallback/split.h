@@ -142,6 +142,15 @@ struct sp_ctx *sp_kid(const struct sp_ctx *x, uint32_t at, const struct verdict 
 bool sp_later_punt(struct split *s, const struct sp_base *b, uint32_t i, const struct fb_facts *f);
 void sp_punt(struct arena *a, struct sp_rule *r, enum fb_reason reason, const char *why);
 
+/* What is told of a punt: the reason's sentence with what it is about. */
+const char *sp_reason(struct split *s, enum fb_reason reason, const char *what);
+
+/* shared.c: the sets that rules change, into s->written */
+void sp_note_written(struct split *s);
+/* what the residual chain of a base chain may run: its state into s->in_nft */
+void sp_residue(struct split *s, struct sp_base *b);
+/* punts where rules touch such state; false: there was none to make */
+bool sp_punt_shared(struct split *s, struct sp_base *b);
 /* residual.c */
 bool sp_residual(struct split *s,
 		 struct sp_base *b); /* makes the text's parts; false: it cannot be said */

@@ -7,9 +7,7 @@
  * each rule from top to bottom and remembers, word by word, the order of what the registers hold;
  * an immediate takes its order from the first expression that uses it.
  */
-#include <stdlib.h>
-
-#include "ruleset.h"
+#include "exprs.h"
 
 /* Byte order of what a rule has in its registers, by 32-bit word. */
 struct regs {
@@ -33,8 +31,7 @@ static unsigned int reg_print(uint8_t r)
 
 /* -- data -------------------------------------------------------------------------------------- */
 
-/* "0xXXXXXXXX 0xXX": four bytes a group, most significant byte of the value first. */
-static void data_print(struct sbuf *o, const uint8_t *b, unsigned int len, enum byte_order order)
+void exprs_data(struct sbuf *o, const uint8_t *b, unsigned int len, enum byte_order order)
 {
 	static const char hex[] = "0123456789abcdef";
 	char buf[DATA_MAX * 2 + DATA_MAX / 4 * 3], *p = buf;
@@ -55,7 +52,7 @@ static void data_print(struct sbuf *o, const uint8_t *b, unsigned int len, enum 
 	sb_add(o, buf, (size_t)(p - buf));
 }
 
-static void verdict_print(struct sbuf *o, const struct verdict *v)
+void exprs_verdict(struct sbuf *o, const struct verdict *v)
 {
 	switch (v->code) {
 	case V_DROP:
@@ -243,19 +240,19 @@ static void bitwise_print(struct sbuf *o, const struct expr *e, const struct reg
 		  reg_print(e->bitwise.sreg), NAME_OF(bit_ops, e->bitwise.op));
 	switch (e->bitwise.op) {
 	case BW_MASK_XOR:
-		data_print(o, e->bitwise.mask.b, e->bitwise.mask.len, ord);
+		exprs_data(o, e->bitwise.mask.b, e->bitwise.mask.len, ord);
 		sb_puts(o, " ) ^ ");
-		data_print(o, e->bitwise.xor.b, e->bitwise.xor.len, ord);
+		exprs_data(o, e->bitwise.xor.b, e->bitwise.xor.len, ord);
 		return;
 	case BW_LSHIFT:
 	case BW_RSHIFT:
-		data_print(o, e->bitwise.data.b, e->bitwise.data.len, ORDER_HOST);
+		exprs_data(o, e->bitwise.data.b, e->bitwise.data.len, ORDER_HOST);
 		break;
 	default:
 		if (e->bitwise.sreg2 != REG_NONE)
 			sb_printf(o, "reg %u", reg_print(e->bitwise.sreg2));
 		else
-			data_print(o, e->bitwise.data.b, e->bitwise.data.len, ord);
+			exprs_data(o, e->bitwise.data.b, e->bitwise.data.len, ord);
 	}
 	sb_puts(o, " )");
 }
@@ -510,20 +507,20 @@ static bool print_loads(struct sbuf *o, const struct expr *e, const struct regs 
 	case EX_IMMEDIATE:
 		sb_printf(o, "reg %u ", reg_print(e->imm.dreg));
 		if (e->imm.dreg == REG_VERDICT)
-			verdict_print(o, &e->imm.verdict);
+			exprs_verdict(o, &e->imm.verdict);
 		else
-			data_print(o, e->imm.data.b, e->imm.data.len, imm);
+			exprs_data(o, e->imm.data.b, e->imm.data.len, imm);
 		return true;
 	case EX_CMP:
 		sb_printf(o, "%s reg %u ", NAME_OF(cmp_names, e->cmp.op), reg_print(e->cmp.sreg));
-		data_print(o, e->cmp.data.b, e->cmp.data.len, reg_order(rg, e->cmp.sreg));
+		exprs_data(o, e->cmp.data.b, e->cmp.data.len, reg_order(rg, e->cmp.sreg));
 		return true;
 	case EX_RANGE:
 		sb_printf(o, "%s reg %u ", NAME_OF(cmp_names, e->range.op),
 			  reg_print(e->range.sreg));
-		data_print(o, e->range.from.b, e->range.from.len, reg_order(rg, e->range.sreg));
+		exprs_data(o, e->range.from.b, e->range.from.len, reg_order(rg, e->range.sreg));
 		sb_puts(o, " ");
-		data_print(o, e->range.to.b, e->range.to.len, reg_order(rg, e->range.sreg));
+		exprs_data(o, e->range.to.b, e->range.to.len, reg_order(rg, e->range.sreg));
 		return true;
 	case EX_BITWISE:
 		bitwise_print(o, e, rg);
@@ -682,140 +679,10 @@ void expr_print(const struct expr *e, struct sbuf *out)
 	expr_print_at(e, out, &none, ORDER_NONE);
 }
 
-/* Text is collected up to about so many bytes before it is written. */
-#define FLUSH_AT (64u << 10)
-
-static void flush(struct sbuf *o, FILE *f)
+void exprs_flush(struct sbuf *o, FILE *f)
 {
 	fwrite(o->s, 1, o->n, f);
 	o->n = 0;
-}
-
-/* -- sets -------------------------------------------------------------------------------------- */
-
-/* Values of interval sets are kept in network order, whatever their type. */
-static void key_print(struct sbuf *o, const struct set *s, const struct data *d)
-{
-	unsigned int at = 0;
-
-	for (uint32_t f = 0; f < s->n_fields && at < d->len; f++) {
-		unsigned int len = s->n_fields > 1 ? s->field_len[f] : d->len;
-		uint32_t type = s->key_type >> 6 * (s->n_fields - 1 - f);
-		enum byte_order ord = s->flags & SET_INTERVAL ? ORDER_BIG
-				      : s->key_order	      ? s->key_order
-							      : datatype_order(type);
-
-		if (f)
-			sb_puts(o, " . ");
-		data_print(o, d->b + at, MIN(len, d->len - at), ord);
-		at += ALIGN_UP(len, 4);
-	}
-}
-
-static void elem_print(struct sbuf *o, const struct set *s, const struct set_elem *el)
-{
-	sb_puts(o, "\telement ");
-	if (el->catchall) {
-		sb_puts(o, "*");
-	} else {
-		key_print(o, s, &el->key);
-		if (el->key_end.len && !data_eq(&el->key, &el->key_end)) {
-			sb_puts(o, " - ");
-			key_print(o, s, &el->key_end);
-		}
-	}
-	if (s->is_vmap) {
-		sb_puts(o, " : ");
-		verdict_print(o, &el->verdict);
-	} else if (s->flags & SET_OBJECT) {
-		sb_printf(o, " : %s", el->obj ? el->obj->name : "?");
-	} else if (s->flags & SET_MAP) {
-		sb_puts(o, " : ");
-		data_print(o, el->data.b, el->data.len, set_data_order(s));
-	}
-	if (el->has_timeout)
-		sb_printf(o, " timeout %llums", (unsigned long long)el->timeout);
-	if (el->expires)
-		sb_printf(o, " expires %llums", (unsigned long long)el->expires);
-	for (uint32_t i = 0; i < el->n_exprs; i++) {
-		sb_puts(o, " expr ");
-		expr_print(el->exprs[i], o);
-	}
-	if (el->comment)
-		sb_printf(o, " comment \"%s\"", el->comment);
-	sb_puts(o, "\n");
-}
-
-/*
- * An element with the first bytes of its key, so that sorting a million of them rarely looks at
- * one.
- */
-struct elem_rank {
-	uint64_t first;
-	const struct set_elem *e;
-};
-
-static int elem_order(const void *a, const void *b)
-{
-	const struct elem_rank *p = a, *q = b;
-	const struct set_elem *x = p->e, *y = q->e;
-	int c;
-
-	if (p->first != q->first)
-		return p->first < q->first ? -1 : 1;
-	if (x->catchall != y->catchall)
-		return x->catchall ? 1 : -1;
-	c = memcmp(x->key.b, y->key.b, x->key.len);
-	return c ? c : memcmp(x->key_end.b, y->key_end.b, x->key_end.len);
-}
-
-static struct elem_rank *ranked(struct arena *a, const struct set *s)
-{
-	struct elem_rank *v = arena_array(a, struct elem_rank, s->elems.n);
-	bool sorted = true;
-
-	for (uint32_t i = 0; i < s->elems.n; i++) {
-		const struct set_elem *e = s->elems.v[i];
-
-		v[i].e = e;
-		for (uint32_t k = 0; k < 8; k++)
-			v[i].first = v[i].first << 8 | (e->catchall ? 0xff : e->key.b[k]);
-		sorted = sorted && (!i || elem_order(&v[i - 1], &v[i]) <= 0);
-	}
-	if (!sorted)
-		qsort(v, s->elems.n, sizeof(*v), elem_order);
-	return v;
-}
-
-/* In the order of keys: that in which a kernel lists a hashed set says nothing. */
-static void elems_print(struct sbuf *o, const struct set *s, FILE *f)
-{
-	struct arena *tmp = arena_new();
-	struct elem_rank *v = ranked(tmp, s);
-
-	for (uint32_t i = 0; i < s->elems.n; i++) {
-		if (i + 8 < s->elems.n)
-			__builtin_prefetch(&v[i + 8].e->key);
-		elem_print(o, s, v[i].e);
-		if (o->n > FLUSH_AT)
-			flush(o, f);
-	}
-	arena_free(tmp);
-}
-
-static void set_print(struct sbuf *o, const struct set *s, FILE *f)
-{
-	sb_printf(o, "family %d %s %s %x", s->table->family, s->name, s->table->name, s->flags);
-	if (s->timeout)
-		sb_printf(o, " timeout %llums", (unsigned long long)s->timeout);
-	if (s->gc_int)
-		sb_printf(o, " gc_interval %ums", s->gc_int);
-	if (s->has_policy)
-		sb_printf(o, " policy %u", s->policy);
-	if (s->has_size)
-		sb_printf(o, " size %u", s->size);
-	sb_puts(o, "\n");
-	elems_print(o, s, f);
 }
 
 /* -- rules ------------------------------------------------------------------------------------- */
@@ -845,15 +712,15 @@ void ruleset_print_exprs(const struct ruleset *rs, FILE *f)
 	sb_init(&o, rs->arena);
 	vec_foreach(&rs->tables, t) {
 		vec_foreach(&(*t)->sets, s)
-			set_print(&o, *s, f);
-		flush(&o, f);
+			exprs_set(&o, *s, f);
+		exprs_flush(&o, f);
 		vec_foreach(&(*t)->chains, c) {
 			vec_foreach(&(*c)->rules, r) {
 				rule_print(&o, *r);
-				if (o.n > FLUSH_AT)
-					flush(&o, f);
+				if (o.n > EXPRS_FLUSH_AT)
+					exprs_flush(&o, f);
 			}
 		}
 	}
-	flush(&o, f);
+	exprs_flush(&o, f);
 }

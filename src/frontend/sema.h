@@ -387,5 +387,7 @@ bool check_data(struct sema *s, const struct telems *el, bool may);
 
 /* -- lower.c */
 void lower_rule(struct sema *s, struct rule *r);
+/* adjoin.c: joins comparisons among s->out; those that went into others are `gone`. */
+void lower_adjoin(struct sema *s);
 
 #endif
