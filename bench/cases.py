@@ -130,7 +130,7 @@ def mixed(n):
     shapes = [lambda i: "ip saddr %s tcp dport %d" % (address(i), port(i)), lambda i: "iifname \"eth%d\" ip saddr %s" % (i % 8, net(i)),
               lambda i: "ip saddr %s udp dport { 53, %d }" % (net(i), port(i)), lambda i: "ip protocol tcp ip daddr %s" % net(i),
               lambda i: "ct state new ip saddr %s tcp dport %d" % (net(i), port(i)), lambda i: "ip saddr %s udp dport %d-%d" % (net(i), port(i), port(i) + 20),
-              lambda i: "meta l4proto { tcp, udp } th dport %d ip saddr %s" % (port(i), address(i)), lambda i: "ip6 saddr fd00::%x tcp dport %d" % (i, port(i)),
+              lambda i: "meta l4proto { tcp, udp } th dport %d ip saddr %s" % (port(i), address(i)), lambda i: "ip6 saddr fd00::%x:%x tcp dport %d" % (i >> 16, i & 65535, port(i)),
               lambda i: "ip saddr & 0.0.255.255 == 0.0.%d.%d tcp sport %d" % (i >> 8 & 255, i & 255, port(i)), lambda i: "ip daddr != 10.0.0.0/8 udp sport %d" % port(i),
               lambda i: "tcp flags & (syn | ack) == syn ip saddr %s" % net(i), lambda i: "ip saddr %s ip daddr %s" % (net(i), net(i + 7)),
               lambda i: "ip ttl < %d ip saddr %s" % (2 + i % 8, address(i)), lambda i: "icmp type echo-request ip saddr %s" % net(i),

@@ -146,7 +146,10 @@ class Side:
     def compile(self, case):
         obj = os.path.join(self.dir, self.ns + ".o")
         if case.nft:
-            t, mib = self.put(case.nft, "exec %s %s {f} -o %s" % (NFT2BPF, self.how, obj))
+            args = (case.nft, "exec %s %s {f} -o %s" % (NFT2BPF, self.how, obj))
+            t, mib = self.put(*args)
+            for _ in range(2 if t < 5 else 0):
+                t = min(t, self.put(*args)[0])
         else:
             self.put(case.ipt, "iptables-nft-restore {f}")
             t, mib = sh("exec %s %s --live -o %s" % (NFT2BPF, self.how, obj), self.ns)

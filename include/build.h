@@ -59,7 +59,10 @@ void build_into(struct ir_mod *m, const struct plan *plan, const struct build_op
  * lower them.
  */
 extern uint32_t build_part_max, build_prog_max;
-/* Rules are classified together whether it pays or not; for tests. */
-extern bool build_mix_any;
+/*
+ * For tests: rules are classified together whether it pays or not; they are searched by their
+ * shapes where that can be done at all.
+ */
+extern bool build_mix_any, build_window_any;
 
 #endif

@@ -10,7 +10,12 @@
 
 #include "ruleset.h"
 
-#define NARROW_MAX 4 /* elements that may be left */
+/* Elements that may be left, of n. */
+#define NARROW_MAX 8u
+static inline uint32_t narrow_max(uint32_t n)
+{
+	return n < 128 ? 4 : NARROW_MAX;
+}
 
 /*
  * The most of n ranges of keys that one value of `len` bytes at byte `off` is in. Lowest and

@@ -34,7 +34,7 @@ uint32_t narrow_most(const uint8_t **lo, const uint8_t **hi, uint32_t n, uint32_
 
 static uint32_t find(const struct set *s)
 {
-	uint32_t n = 0, off = 0, best = s->n_fields, least = NARROW_MAX + 1;
+	uint32_t n = 0, off = 0, best = s->n_fields, least;
 	struct arena *tmp = arena_new();
 	const uint8_t **lo = arena_array(tmp, const uint8_t *, s->elems.n + 1);
 	const uint8_t **hi = arena_array(tmp, const uint8_t *, s->elems.n + 1);
@@ -45,6 +45,7 @@ static uint32_t find(const struct set *s)
 		lo[n] = (*e)->key.b;
 		hi[n++] = (*e)->key_end.len ? (*e)->key_end.b : (*e)->key.b;
 	}
+	least = narrow_max(n) + 1;
 	for (uint32_t f = 0; f < s->n_fields; f++) {
 		uint32_t most = narrow_most(lo, hi, n, off, s->field_len[f]);
 

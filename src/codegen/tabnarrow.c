@@ -60,7 +60,7 @@ static uint32_t point_of(const uint8_t *p, uint32_t n, const uint8_t *value, uin
 /* Elements that cover each point, as places in t->elems + 1. */
 static void write_lists(struct tabset *t, struct tabrange *r, const uint8_t *p, uint32_t n)
 {
-	uint32_t stride = NARROW_MAX, from = 4 * r->from;
+	uint32_t stride = narrow_max(t->elems.n), from = 4 * r->from;
 	uint32_t *list;
 
 	r->vals = tab_new(t->m, arena_printf(t->m->arena, "%s.lists", t->set->name),
@@ -184,7 +184,8 @@ struct tabres tab_narrow(struct tabcur *c, uint32_t narrow)
 
 	if (!t->range_made)
 		build(t, narrow);
-	list = tab2(c, IR_SHL, IR_W, tab_find(c, &t->range[0]), tabk(c, IR_W, 2));
+	list = tab2(c, IR_SHL, IR_W, tab_find(c, &t->range[0]), /* 4 bytes a point */
+		    tabk(c, IR_W, tab_log2(narrow_max(t->elems.n))));
 	for (uint32_t k = t->depth; k-- > 0;) { /* the first of them counts */
 		uint32_t rows = t->m->tables.v[t->nums].len >> (2 + t->row_bits);
 		struct ir_ins *row = tab_load(c, t->range[0].vals, list, 4 * k, 4), *num, *in;

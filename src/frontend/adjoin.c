@@ -2,7 +2,9 @@
 /*
  * adjoin: comparisons of neighbouring fields with constants become one, as nft makes them, before
  * statements are lowered:
- *	tcp sport 1 tcp dport 2  ==>  [ payload load 4b @ transport header + 0 ] [ cmp eq 0x00010002 ]
+ *	tcp sport 1 tcp dport 2
+ *	==>
+ *	[ payload load 4b @ transport header + 0 => reg 1 ] [ cmp eq reg 1 0x00010002 ]
  */
 #include <stdlib.h>
 

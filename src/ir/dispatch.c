@@ -439,6 +439,11 @@ bool dispatch_same_load(const struct bld *b, const struct dunit *x, const struct
 	return x->len == y->len || (in_fixed_header(b, x) && in_fixed_header(b, y));
 }
 
+bool dispatch_may_vary(const struct bld *b, const struct dunit *x, const struct dunit *y)
+{
+	return !x->opaque || (x->mixes && y->mixes && dispatch_same_field(b, x, y));
+}
+
 bool dispatch_same_field(const struct bld *b, const struct dunit *x, const struct dunit *y)
 {
 	if (compare_loads(x->load, y->load) || !x->mask != !y->mask)

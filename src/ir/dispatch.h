@@ -23,12 +23,12 @@ struct dunit {
 	const struct expr *load;
 	uint32_t first, n; /* expressions of the rule */
 	uint8_t len;	   /* bytes of the value, and of the ranges' ends */
-	bool opaque;	   /* no ranges: may only be the same in all rules */
+	bool opaque;	   /* no ranges of the value itself */
 	uint32_t n_ranges; /* ascending and disjoint; none: never true */
 	const struct drange *ranges;
 	/*
-	 * dispatch_mix.c: the same as ranges of the value, or of the value under a mask; !mixes:
-	 * there are none.
+	 * The same as ranges of the value, or of the value under a mask; !mixes: there are none,
+	 * and in a run it may only be the same in all rules.
 	 */
 	bool mixes;
 	const struct expr *mask;
@@ -55,7 +55,8 @@ struct dchain {
 	uint32_t from, to; /* its rules that are lowered here */
 	VEC(struct drule *)
 	rules;		    /* by index - from, as far as looked at; NULL: not of this kind */
-	uint32_t no_window; /* before this rule no window is worth it */
+	uint32_t no_window; /* before this rule no window is worth it ... */
+	uint32_t no_large;  /* ... and none of many rules is better than classifying them */
 	/*
 	 * dispatch_shadow.c: rules that end the chain, by their values; which numbers of values
 	 * there are; others.
@@ -81,6 +82,11 @@ bool dispatch_same_load(const struct bld *b, const struct dunit *x, const struct
 bool dispatch_same_test(const struct drule *r, const struct dunit *x, const struct drule *s,
 			const struct dunit *y);
 
+/*
+ * Whether units of one load that differ may be a field: what they ask are ranges of the value, or
+ * of the value under one mask.
+ */
+bool dispatch_may_vary(const struct bld *b, const struct dunit *x, const struct dunit *y);
 /* Whether they ask about one value, for dispatch_mix.c. */
 bool dispatch_same_field(const struct bld *b, const struct dunit *x, const struct dunit *y);
 
@@ -151,8 +157,11 @@ uint32_t dispatch_mix(struct bld *b, struct dchain *dc, uint32_t at);
  */
 uint32_t dispatch_effects_table(const struct drun *run);
 struct ir_ins *dispatch_effect(struct bld *b, uint32_t table, struct ir_ins *rule, uint32_t off);
-/* Several shapes mixed: as dispatch_run(). */
-uint32_t dispatch_window(struct bld *b, struct dchain *dc, uint32_t at);
+/*
+ * Several shapes mixed: as dispatch_run(). large: only where it is better than classifying
+ * (dispatch_mix.c) so many rules.
+ */
+uint32_t dispatch_window(struct bld *b, struct dchain *dc, uint32_t at, bool large);
 
 void dispatch_open(struct bld *b, struct dchain *dc, const struct chain *c, uint32_t from,
 		   uint32_t to);

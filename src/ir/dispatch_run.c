@@ -42,8 +42,8 @@ static void find_fields(struct drun *run)
 			varies |= !dispatch_same_test(r0, &r0->units[u], run->r[k], x);
 			if (x->len > f.from->units[u].len)
 				f.from = run->r[k];
-			for (uint32_t i = 0; single && i < x->n_ranges; i++)
-				single = !memcmp(x->ranges[i].lo, x->ranges[i].hi, x->len);
+			for (uint32_t i = 0; single && i < x->n_mix; i++)
+				single = !memcmp(x->mix[i].lo, x->mix[i].hi, x->len);
 		}
 		if (!varies)
 			continue;
@@ -64,22 +64,25 @@ static uint32_t product(const struct drun *run, uint32_t k)
 	uint64_t n = 1;
 
 	for (uint32_t f = 0; f < run->n_fields; f++)
-		n = MIN(n * run->r[k]->units[run->fields[f].unit].n_ranges, UINT32_MAX);
+		n = MIN(n * run->r[k]->units[run->fields[f].unit].n_mix, UINT32_MAX);
 	return (uint32_t)n;
 }
 
-/* The i-th element of rule k: one range of each field; ends of short values filled up. */
+/*
+ * The i-th element of rule k: one range of each field; ends of short values filled up. hi stands
+ * behind lo.
+ */
 static struct delem element(struct drun *run, uint32_t k, uint32_t i)
 {
-	uint8_t *lo = arena_alloc(run->tmp, MAX(run->key_len, 1u));
-	uint8_t *hi = run->exact ? NULL : arena_alloc(run->tmp, MAX(run->key_len, 1u));
+	uint8_t *lo = arena_alloc(run->tmp, MAX(run->key_len << !run->exact, 1u));
+	uint8_t *hi = run->exact ? NULL : lo + run->key_len;
 
 	for (uint32_t f = 0; f < run->n_fields; f++) {
 		const struct dfield *d = &run->fields[f];
 		const struct dunit *u = &run->r[k]->units[d->unit];
-		const struct drange *g = &u->ranges[i % u->n_ranges];
+		const struct drange *g = &u->mix[i % u->n_mix];
 
-		i /= u->n_ranges;
+		i /= u->n_mix;
 		memcpy(lo + d->off, g->lo, u->len);
 		if (!hi)
 			continue;
@@ -305,7 +308,7 @@ static bool is_narrow(struct drun *run)
 			hi[k] = run->elems.v[k].hi;
 		}
 		if (narrow_most(lo, hi, run->elems.n, run->fields[f].off, run->fields[f].len) <=
-		    NARROW_MAX)
+		    narrow_max(run->elems.n))
 			return true;
 	}
 	return false;
@@ -319,11 +322,24 @@ static bool all_final(const struct drun *run)
 	return true;
 }
 
+/* Notes an element of rules that are all final; false: one before it has the same packets. */
+static bool first_of_key(struct drun *run, struct strmap *seen, const struct delem *e)
+{
+	void **slot = strmap_put(seen, (const char *)e->lo, 2 * run->key_len);
+
+	if (*slot)
+		return false;
+	*slot = run;
+	return true;
+}
+
 static uint32_t concat_elements(struct drun *run)
 {
 	bool final = all_final(run);
 	uint32_t max = final ? NARROW_ELEMS : CONCAT_MAX, fit = run->n;
+	struct strmap seen;
 
+	strmap_init(&seen, run->tmp);
 	for (uint32_t k = 0; k < run->n; k++) {
 		uint32_t n = product(run, k), was = run->elems.n;
 
@@ -340,7 +356,8 @@ static uint32_t concat_elements(struct drun *run)
 					run->elems.n = was;
 					return k;
 				}
-			*vec_push(run->tmp, &run->elems) = e;
+			if (!final || first_of_key(run, &seen, &e))
+				*vec_push(run->tmp, &run->elems) = e;
 		}
 	}
 	run->narrow = is_narrow(run);
@@ -473,6 +490,8 @@ static uint32_t lower_key(struct drun *run, struct ir_ins **key)
 		uint32_t w = REG_WORD(dispatch_load_reg(u->load)), tail = d->len % 4;
 
 		lower_expr(b, d->from->rule, u->first, u->load);
+		if (u->mask)
+			lower_expr(b, d->from->rule, u->first + 1, u->mask);
 		for (uint32_t k = 0; k < DIV_ROUND_UP(d->len, 4u); k++)
 			key[n++] = breg_get(b, w + k);
 		if (tail)
@@ -610,7 +629,8 @@ bool dispatch_same_shape(const struct bld *b, const struct drule *x, const struc
 	for (uint32_t u = 0; u < x->n_units; u++) {
 		if (!dispatch_same_load(b, &x->units[u], &y->units[u]))
 			return false;
-		if (x->units[u].opaque && !dispatch_same_test(x, &x->units[u], y, &y->units[u]))
+		if (!dispatch_may_vary(b, &x->units[u], &y->units[u]) &&
+		    !dispatch_same_test(x, &x->units[u], y, &y->units[u]))
 			return false;
 	}
 	return true;
@@ -739,13 +759,16 @@ uint32_t dispatch_run(struct bld *b, struct dchain *dc, uint32_t at)
 			return mixed;
 	}
 	n = find_run(&run, dc, at);
-	if (!is_best(&run, n) || build_mix_any) {
+	if (!is_best(&run, n) || build_mix_any || build_window_any) {
+		mixed = dispatch_window(b, dc, at, true);
+		if (mixed)
+			return mixed;
 		mixed = dispatch_mix(b, dc, at);
 		if (mixed || dc->mix)
 			return mixed;
 	}
 	if (!n)
-		return dispatch_window(b, dc, at);
+		return dispatch_window(b, dc, at, false);
 	if (!dispatch_effects(&run))
 		return 0;
 	b->pos->next = run.place[run.n - 1] + 1;

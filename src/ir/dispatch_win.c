@@ -2,22 +2,42 @@
 /*
  * dispatch_win: rules of a few shapes that are mixed. Those of each shape are one lookup, which
  * yields the number of the first rule of that shape that matches; the least number of all shapes is
- * the rule that counts.
+ * the rule that counts. Shapes are asked in the order of their first rules, until one is found that
+ * is before all rules of those that are left.
+ *
+ * A few rules are better classified (dispatch_mix.c), which costs more with every rule; this does
+ * not, so many rules are searched like this.
  *
  * Only rules that end the chain for their packets are mixed, so no packet sees two of them.
  */
 #include <endian.h>
+#include <stdlib.h>
 
 #include "dispatch.h"
 
-#define SHAPES_MAX 8
+#define SHAPES_MAX 32
+#define SHAPES_FEW 8	       /* where rules are few: others are better classified */
 #define NOTHING	   0x7fffffffu /* above every rule's number */
+
+/* What it takes to find the rule of a shape, about, and to classify MANY rules of many. */
+#define EXACT_NS  8
+#define NARROW_NS 25
+#define CONCAT_NS 120
+#define MANY	  1024u
+#define MANY_NS	  100
+
+bool build_window_any;
 
 struct window {
 	struct drun all;	       /* its rules in order; its place: in the chain */
 	struct drun shape[SHAPES_MAX]; /* their place: in `all` */
-	uint32_t n;
+	uint32_t n, max;	       /* of shape */
 };
+
+static struct drun shape_new(const struct window *w)
+{
+	return (struct drun){ .b = w->all.b, .tmp = w->all.tmp, .numbered = true };
+}
 
 static struct drun *shape_of(struct window *w, const struct drule *d)
 {
@@ -26,9 +46,9 @@ static struct drun *shape_of(struct window *w, const struct drule *d)
 	for (; s < w->shape + w->n; s++)
 		if (dispatch_same_shape(w->all.b, s->r[0], d))
 			return s;
-	if (w->n == SHAPES_MAX)
+	if (w->n == w->max)
 		return NULL;
-	*s = (struct drun){ .b = w->all.b, .tmp = w->all.tmp, .numbered = true };
+	*s = shape_new(w);
 	w->n++;
 	return s;
 }
@@ -115,15 +135,41 @@ struct ir_ins *dispatch_effect(struct bld *b, uint32_t table, struct ir_ins *rul
 	return i;
 }
 
+/* The number of the rule that counts, or NOTHING. */
+static struct ir_ins *search_all(struct window *w)
+{
+	struct bld *b = w->all.b;
+	struct ir_block *done = ir_block_new(b->c.fn);
+	struct ir_ins *best = bw(b, NOTHING), *found[SHAPES_MAX];
+	uint32_t n = 0;
+
+	/* not behind a way out: what follows takes it for made */
+	for (uint32_t k = 0; k < w->n; k++)
+		lower_prepare(b, w->shape[k].r[0]->rule, w->shape[k].r[0]->rule->exprs.n);
+	for (uint32_t k = 0; k < w->n; k++) {
+		if (best->op != IR_CONST) {
+			struct ir_block *on = ir_block_new(b->c.fn);
+			struct ir_ins *first = bw(b, w->shape[k].place[0]);
+
+			ir_br(&b->c, ir_emit2(&b->c, IR_ULT, IR_B, best, first), done, on);
+			b->c.blk = on;
+			found[n++] = best;
+		}
+		best = search(&w->shape[k], best);
+	}
+	found[n++] = best;
+	ir_jmp(&b->c, done);
+	b->c.blk = done;
+	return ir_emit(&b->c, IR_PHI, IR_W, n, found);
+}
+
 static void lower_window(struct window *w)
 {
 	struct bld *b = w->all.b;
 	struct ir_block *brk = b->brk;
-	struct ir_ins *best = bw(b, NOTHING), *which = NULL, *offset = NULL;
+	struct ir_ins *best = search_all(w), *which = NULL, *offset = NULL;
 	uint32_t table;
 
-	for (uint32_t k = 0; k < w->n; k++)
-		best = search(&w->shape[k], best);
 	b->brk = brk;
 	b->dead = false;
 	b->c.rule = w->all.r[0]->rule;
@@ -138,25 +184,93 @@ static void lower_window(struct window *w)
 	dispatch_classes(&w->all, which, offset);
 }
 
-uint32_t dispatch_window(struct bld *b, struct dchain *dc, uint32_t at)
+/* Which values of a rule are ranges, and which are several: two bits for each. */
+static uint32_t kind_of(const struct drule *d)
 {
-	struct window w = { .all = { .b = b, .tmp = dc->tmp } };
-	const struct drule *d;
-	uint32_t end;
+	uint32_t kind = 0;
 
-	if (at < dc->no_window)
+	for (uint32_t u = 0; u < d->n_units; u++) {
+		const struct dunit *x = &d->units[u];
+		bool ranged = false;
+
+		for (uint32_t i = 0; i < x->n_mix && !ranged; i++)
+			ranged = memcmp(x->mix[i].lo, x->mix[i].hi, x->len) != 0;
+		kind |= (uint32_t)(ranged | (x->n_mix > 1) << 1) << 2 * u;
+	}
+	return kind;
+}
+
+/*
+ * Rules of one shape that are too many to be searched together, because values of some are ranges
+ * that many of the others have: each kind of them becomes a shape. false: they are of one kind.
+ */
+static bool part(struct window *w, uint32_t at)
+{
+	struct drun all = w->shape[at];
+	uint32_t kind[SHAPES_MAX], from = w->n;
+
+	for (uint32_t k = 0; k < all.n; k++) {
+		uint32_t own = kind_of(all.r[k]), i = from;
+
+		while (i < w->n && kind[i] != own)
+			i++;
+		if (i == SHAPES_MAX)
+			return false;
+		if (i == w->n) {
+			w->shape[i] = shape_new(w);
+			kind[w->n++] = own;
+		}
+		dispatch_add(&w->shape[i], all.r[k], all.place[k]);
+	}
+	w->shape[at] = w->shape[--w->n];
+	return w->n > from;
+}
+
+static int by_first(const void *a, const void *b)
+{
+	const struct drun *x = a, *y = b;
+
+	return x->place[0] < y->place[0] ? -1 : 1;
+}
+
+/* Finds the elements of every shape, and what all of them cost; false: one cannot be searched. */
+static bool find_elements(struct window *w, uint32_t *ns)
+{
+	*ns = 0;
+	for (uint32_t k = 0; k < w->n; k++) {
+		struct drun *s = &w->shape[k];
+
+		if (dispatch_elements(s) != s->n && (!part(w, k) || dispatch_elements(s) != s->n))
+			return false;
+		*ns += s->exact || s->n_fields < 2 ? EXACT_NS : s->narrow ? NARROW_NS : CONCAT_NS;
+	}
+	qsort(w->shape, w->n, sizeof(*w->shape), by_first);
+	return true;
+}
+
+static bool pays(const struct window *w, uint32_t ns, bool large)
+{
+	return !large || build_window_any || ns < (uint64_t)w->all.n * MANY_NS / MANY;
+}
+
+uint32_t dispatch_window(struct bld *b, struct dchain *dc, uint32_t at, bool large)
+{
+	struct window w = { .all = { .b = b, .tmp = dc->tmp },
+			    .max = large ? SHAPES_MAX : SHAPES_FEW };
+	uint32_t *none = large ? &dc->no_large : &dc->no_window, end, ns;
+	const struct drule *d;
+
+	if (at < *none)
 		return 0;
 	d = dispatch_rule_at(b, dc, at, lower_act(b, dc->chain->rules.v[at]));
 	if (!d || dispatch_peel(dc, at, d))
 		return 0;
 	end = collect(&w, dc, at);
-	dc->no_window = MAX(end, at + 1);
-	if (w.n < 2 || w.all.n < DISPATCH_MIN * w.n)
+	*none = MAX(end, at + 1);
+	if (w.n < 2 || w.all.n < DISPATCH_MIN * w.n ||
+	    (large && w.all.n < 2 * MANY && !build_window_any))
 		return 0;
-	for (uint32_t k = 0; k < w.n; k++)
-		if (dispatch_elements(&w.shape[k]) != w.shape[k].n)
-			return 0;
-	if (!dispatch_effects(&w.all))
+	if (!find_elements(&w, &ns) || !pays(&w, ns, large) || !dispatch_effects(&w.all))
 		return 0;
 	b->pos->next = w.all.place[w.all.n - 1] + 1;
 	lower_window(&w);

@@ -349,6 +349,8 @@ int main(int argc, char **argv)
 			level = (enum opt_level)(argv[1][2] - '0');
 		else if (argv[1][1] == 'm')
 			build_mix_any = true;
+		else if (argv[1][1] == 'w')
+			build_window_any = true;
 		else if (argv[1][1] == 'p')
 			fo.can_lower = build_can_lower;
 		else if (argv[1][1] == 'v')
@@ -360,8 +362,8 @@ int main(int argc, char **argv)
 		cut_small();
 	n = argc > 2 ? (uint32_t)atoi(argv[1]) : 0;
 	if (!n) {
-		fprintf(stderr,
-			"usage: difftool [-O0|-O1|-O2] [-m] [-p] [-v] [-s] PACKETS RULESET...\n");
+		fprintf(stderr, "usage: difftool [-O0|-O1|-O2] [-m] [-w] [-p] [-v] [-s] PACKETS "
+				"RULESET...\n");
 		return 1;
 	}
 	for (int i = 2; i < argc; i++) {

@@ -191,7 +191,7 @@ def main():
             path = '%s/runs%d.nft' % (d, seed)
             with open(path, 'w') as f:
                 f.write(ruleset(seed))
-            parts = (['-s'] if seed % 3 == 0 else []) + (['-m'] if seed % 2 else [])
+            parts = (['-s'] if seed % 3 == 0 else []) + [[], ['-m'], ['-w']][seed % 5 % 3]
             p = subprocess.run([tool, '-O2', '-v'] + parts + [packets, path], capture_output=True, text=True, timeout=120)
             if p.returncode:
                 bad += 1
