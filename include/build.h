@@ -59,10 +59,9 @@ void build_into(struct ir_mod *m, const struct plan *plan, const struct build_op
  * lower them.
  */
 extern uint32_t build_part_max, build_prog_max;
-/*
- * For tests: rules are classified together whether it pays or not; they are searched by their
- * shapes where that can be done at all.
- */
-extern bool build_mix_any, build_window_any;
+/* Rules are classified together whether it pays or not; for tests. */
+extern bool build_mix_any;
+/* Twice as many rules may be better searched by shape than classified; tests lower it to 1. */
+extern uint32_t build_many;
 
 #endif

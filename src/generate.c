@@ -40,12 +40,13 @@ static uint32_t generate_fn(void *arg, struct ir_fn *fn)
 
 /*
  * For tests: "60,150" cuts functions and programs when they are that large; a third number is the
- * stack that there is.
+ * stack that there is, a fourth how many rules are many (build_many).
  */
 static void small_limits(const char *s)
 {
-	if (s && sscanf(s, "%u,%u,%u", &build_part_max, &build_prog_max, &obj_stack_max) < 2)
-		BUG("NFT2BPF_LIMITS=%s: two numbers are wanted, or three", s);
+	if (s && sscanf(s, "%u,%u,%u,%u", &build_part_max, &build_prog_max, &obj_stack_max,
+			&build_many) < 2)
+		BUG("NFT2BPF_LIMITS=%s: two to four numbers are wanted", s);
 }
 
 /* -- programs that need too much stack --------------------------------------------------------- */

@@ -759,7 +759,7 @@ uint32_t dispatch_run(struct bld *b, struct dchain *dc, uint32_t at)
 			return mixed;
 	}
 	n = find_run(&run, dc, at);
-	if (!is_best(&run, n) || build_mix_any || build_window_any) {
+	if (!is_best(&run, n) || build_mix_any || build_many == 1) {
 		mixed = dispatch_window(b, dc, at, true);
 		if (mixed)
 			return mixed;

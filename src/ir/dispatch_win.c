@@ -19,14 +19,13 @@
 #define SHAPES_FEW 8	       /* where rules are few: others are better classified */
 #define NOTHING	   0x7fffffffu /* above every rule's number */
 
-/* What it takes to find the rule of a shape, about, and to classify MANY rules of many. */
+/* What it takes to find the rule of a shape, about, and to classify build_many rules. */
 #define EXACT_NS  8
 #define NARROW_NS 25
 #define CONCAT_NS 120
-#define MANY	  1024u
 #define MANY_NS	  100
 
-bool build_window_any;
+uint32_t build_many = 1024;
 
 struct window {
 	struct drun all;	       /* its rules in order; its place: in the chain */
@@ -250,7 +249,7 @@ static bool find_elements(struct window *w, uint32_t *ns)
 
 static bool pays(const struct window *w, uint32_t ns, bool large)
 {
-	return !large || build_window_any || ns < (uint64_t)w->all.n * MANY_NS / MANY;
+	return !large || ns < (uint64_t)w->all.n * MANY_NS / build_many;
 }
 
 uint32_t dispatch_window(struct bld *b, struct dchain *dc, uint32_t at, bool large)
@@ -267,8 +266,7 @@ uint32_t dispatch_window(struct bld *b, struct dchain *dc, uint32_t at, bool lar
 		return 0;
 	end = collect(&w, dc, at);
 	*none = MAX(end, at + 1);
-	if (w.n < 2 || w.all.n < DISPATCH_MIN * w.n ||
-	    (large && w.all.n < 2 * MANY && !build_window_any))
+	if (w.n < 2 || w.all.n < DISPATCH_MIN * w.n || (large && w.all.n < 2 * build_many))
 		return 0;
 	if (!find_elements(&w, &ns) || !pays(&w, ns, large) || !dispatch_effects(&w.all))
 		return 0;

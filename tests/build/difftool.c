@@ -4,8 +4,8 @@
  * the interpreter of the hinge and the IR say: verdicts and counters. With -p the plan is the
  * splitter's; with -v the generated instructions run too; with -s chains are cut into small parts
  * and code is made as for large programs; with -m rules are classified together (dispatch_mix.c)
- * even where that does not pay. Dumps whose name ends in .nft are text. Prints every difference;
- * status 1 if there is one.
+ * even where that does not pay, with -w few ones are searched by shape (dispatch_win.c). Dumps
+ * whose name ends in .nft are text. Prints every difference; status 1 if there is one.
  */
 #include <stdlib.h>
 
@@ -350,7 +350,7 @@ int main(int argc, char **argv)
 		else if (argv[1][1] == 'm')
 			build_mix_any = true;
 		else if (argv[1][1] == 'w')
-			build_window_any = true;
+			build_many = 1;
 		else if (argv[1][1] == 'p')
 			fo.can_lower = build_can_lower;
 		else if (argv[1][1] == 'v')

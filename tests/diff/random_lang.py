@@ -36,7 +36,7 @@ def vm(a, d, deadline):
     while time.time() < deadline:
         path = write(d, a.seed + n)
         level = ['-O2', '-O2', '-O1', '-O0'][n % 4]
-        small = ['-s'] if n % 5 == 0 else []
+        small = (['-s'] if n % 5 == 0 else []) + (['-w'] if n % 3 == 0 else [])
         p = subprocess.run([a.tools[0], level, '-v'] + small + [str(a.packets), path], capture_output=True, text=True, timeout=120)
         n += 1
         for x in re.findall(r'^(\d+) runs,', p.stdout, re.M):
