@@ -61,7 +61,10 @@ void build_into(struct ir_mod *m, const struct plan *plan, const struct build_op
 extern uint32_t build_part_max, build_prog_max;
 /* Rules are classified together whether it pays or not; for tests. */
 extern bool build_mix_any;
-/* Twice as many rules may be better searched by shape than classified; tests lower it to 1. */
+/*
+ * So many rules may be better searched by shape than classified; 1, for tests: whether it pays or
+ * not.
+ */
 extern uint32_t build_many;
 
 #endif

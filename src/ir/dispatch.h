@@ -158,8 +158,8 @@ uint32_t dispatch_mix(struct bld *b, struct dchain *dc, uint32_t at);
 uint32_t dispatch_effects_table(const struct drun *run);
 struct ir_ins *dispatch_effect(struct bld *b, uint32_t table, struct ir_ins *rule, uint32_t off);
 /*
- * Several shapes mixed: as dispatch_run(). large: only where it is better than classifying
- * (dispatch_mix.c) so many rules.
+ * Several shapes mixed: as dispatch_run(). large: only where the rules are so many that it is
+ * better than to classify them (dispatch_mix.c).
  */
 uint32_t dispatch_window(struct bld *b, struct dchain *dc, uint32_t at, bool large);
 

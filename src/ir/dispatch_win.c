@@ -5,8 +5,8 @@
  * the rule that counts. Shapes are asked in the order of their first rules, until one is found that
  * is before all rules of those that are left.
  *
- * A few rules are better classified (dispatch_mix.c), which costs more with every rule; this does
- * not, so many rules are searched like this.
+ * A few rules are better classified (dispatch_mix.c), which costs more with every rule, and takes
+ * read-only data with the square of them; this does not, so many rules are searched like this.
  *
  * Only rules that end the chain for their packets are mixed, so no packet sees two of them.
  */
@@ -19,13 +19,15 @@
 #define SHAPES_FEW 8	       /* where rules are few: others are better classified */
 #define NOTHING	   0x7fffffffu /* above every rule's number */
 
-/* What it takes to find the rule of a shape, about, and to classify build_many rules. */
-#define EXACT_NS  8
-#define NARROW_NS 25
-#define CONCAT_NS 120
-#define MANY_NS	  100
+/* What it takes to find the rule of a shape, as most packets are not of its protocol ... */
+#define EXACT_NS  4
+#define NARROW_NS 8
+#define CONCAT_NS 80
+/* ... and to classify: that much, and for each rule. */
+#define MIX_NS	    30
+#define MIX_RULE_NS 0.07
 
-uint32_t build_many = 1024;
+uint32_t build_many = 256;
 
 struct window {
 	struct drun all;	       /* its rules in order; its place: in the chain */
@@ -249,7 +251,7 @@ static bool find_elements(struct window *w, uint32_t *ns)
 
 static bool pays(const struct window *w, uint32_t ns, bool large)
 {
-	return !large || ns < (uint64_t)w->all.n * MANY_NS / build_many;
+	return !large || build_many == 1 || ns < MIX_NS + w->all.n * MIX_RULE_NS;
 }
 
 uint32_t dispatch_window(struct bld *b, struct dchain *dc, uint32_t at, bool large)
@@ -266,7 +268,7 @@ uint32_t dispatch_window(struct bld *b, struct dchain *dc, uint32_t at, bool lar
 		return 0;
 	end = collect(&w, dc, at);
 	*none = MAX(end, at + 1);
-	if (w.n < 2 || w.all.n < DISPATCH_MIN * w.n || (large && w.all.n < 2 * build_many))
+	if (w.n < 2 || w.all.n < DISPATCH_MIN * w.n || (large && w.all.n < build_many))
 		return 0;
 	if (!find_elements(&w, &ns) || !pays(&w, ns, large) || !dispatch_effects(&w.all))
 		return 0;
