@@ -400,8 +400,13 @@ bool syntax_bare_protocol(struct parser *p)
 
 void syntax_error(struct parser *p, struct loc loc, const char *text)
 {
+	const struct raw *g = &p->glued;
 	const char *near = NULL;
 
+	if (g->s && g->loc.file == loc.file && g->loc.line == loc.line) {
+		p_error(p, g->loc, "%.*s is no address, number or time", (int)g->len, g->s);
+		return;
+	}
 	if (p->prev == T_WORD)
 		near = lex_near(p, p->prev_text, strlen(p->prev_text));
 	/* A misspelt word is taken for a value, and what follows it is at fault. */

@@ -50,6 +50,20 @@ static void next_queued(struct parser *p)
 	}
 }
 
+/* Notes a value that the word before, which is one too, touches: `fd00::1000` and `7`. */
+static void note_glued(struct parser *p, const struct raw *r)
+{
+	const struct raw *v = &p->value;
+	bool value = r->kind == RAW_SYM || r->kind == RAW_NUM;
+
+	if ((value || r->kind == RAW_WORD) && v->s && v->s + v->len == r->s) {
+		p->glued = *v;
+		p->glued.len += r->len;
+		p->glued.loc = loc_span(v->loc, r->loc);
+	}
+	p->value = value ? *r : (struct raw){ 0 };
+}
+
 /* The next raw word. Each file ends with a line end, given or not. */
 int input_raw(struct parser *p, struct raw *out)
 {
@@ -61,8 +75,10 @@ int input_raw(struct parser *p, struct raw *out)
 		return RAW_EOF;
 	}
 	out->kind = (enum raw_kind)scan_raw(p->scanner, out);
-	if (out->kind != RAW_EOF)
+	if (out->kind != RAW_EOF) {
+		note_glued(p, out);
 		return out->kind;
+	}
 	in = &p->in[p->n_in - 1];
 	out->kind = RAW_NL;
 	out->s = in->text + in->off;

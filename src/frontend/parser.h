@@ -119,6 +119,8 @@ struct parser {
 	struct loc prev_loc, prev2_loc, last_loc;
 	bool is_start, start_prev;	    /* the token before the last began a statement */
 	const char *prev_text, *prev2_text; /* what they say, if words */
+	/* input.c: the last raw word if it is a value; values that no blank parts, the last ones */
+	struct raw value, glued;
 	bool recovering, done;
 	uint32_t errors;
 
