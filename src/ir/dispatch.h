@@ -134,6 +134,8 @@ void dispatch_add(struct drun *run, struct drule *d, uint32_t place);
 bool dispatch_same_shape(const struct bld *b, const struct drule *x, const struct drule *y);
 /* The elements of as many rules from the first on as can be one run; that many, 0: too few. */
 uint32_t dispatch_elements(struct drun *run);
+/* The field of the key of which one value is in the fewest elements; in how many at most. */
+uint32_t dispatch_narrowest(const struct drun *run, uint32_t *field);
 /* Classes and counters; false: no lookup can count them. */
 bool dispatch_effects(struct drun *run);
 /*

@@ -296,22 +296,29 @@ static bool overlap(const struct drun *run, const struct delem *x, const struct 
 	return true;
 }
 
-/* Whether some field leaves few of the elements: then there may be any number of them. */
-static bool is_narrow(struct drun *run)
+uint32_t dispatch_narrowest(const struct drun *run, uint32_t *field)
 {
-	const uint8_t **lo = arena_array(run->tmp, const uint8_t *, run->elems.n + 1);
-	const uint8_t **hi = arena_array(run->tmp, const uint8_t *, run->elems.n + 1);
+	struct arena *tmp = arena_new();
+	const uint8_t **lo = arena_array(tmp, const uint8_t *, run->elems.n + 1);
+	const uint8_t **hi = arena_array(tmp, const uint8_t *, run->elems.n + 1);
+	uint32_t least = UINT32_MAX;
 
 	for (uint32_t f = 0; f < run->n_fields; f++) {
+		const struct dfield *d = &run->fields[f];
+		uint32_t most;
+
 		for (uint32_t k = 0; k < run->elems.n; k++) {
 			lo[k] = run->elems.v[k].lo;
 			hi[k] = run->elems.v[k].hi;
 		}
-		if (narrow_most(lo, hi, run->elems.n, run->fields[f].off, run->fields[f].len) <=
-		    narrow_max(run->elems.n))
-			return true;
+		most = narrow_most(lo, hi, run->elems.n, d->off, d->len);
+		if (most < least) {
+			least = most;
+			*field = f;
+		}
 	}
-	return false;
+	arena_free(tmp);
+	return least;
 }
 
 static bool all_final(const struct drun *run)
@@ -336,7 +343,7 @@ static bool first_of_key(struct drun *run, struct strmap *seen, const struct del
 static uint32_t concat_elements(struct drun *run)
 {
 	bool final = all_final(run);
-	uint32_t max = final ? NARROW_ELEMS : CONCAT_MAX, fit = run->n;
+	uint32_t max = final ? NARROW_ELEMS : CONCAT_MAX, fit = run->n, field;
 	struct strmap seen;
 
 	strmap_init(&seen, run->tmp);
@@ -360,7 +367,8 @@ static uint32_t concat_elements(struct drun *run)
 				*vec_push(run->tmp, &run->elems) = e;
 		}
 	}
-	run->narrow = is_narrow(run);
+	/* some field leaves few of the elements: then there may be any number of them */
+	run->narrow = dispatch_narrowest(run, &field) <= narrow_max(run->elems.n);
 	return run->narrow ? run->n : fit;
 }
 

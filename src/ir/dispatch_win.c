@@ -14,8 +14,9 @@
 #include <stdlib.h>
 
 #include "dispatch.h"
+#include "narrow.h"
 
-#define SHAPES_MAX 32
+#define SHAPES_MAX 48
 #define SHAPES_FEW 8	       /* where rules are few: others are better classified */
 #define NOTHING	   0x7fffffffu /* above every rule's number */
 
@@ -215,16 +216,63 @@ static bool part(struct window *w, uint32_t at)
 
 		while (i < w->n && kind[i] != own)
 			i++;
-		if (i == SHAPES_MAX)
+		if (i == SHAPES_MAX) {
+			w->n = from;
 			return false;
+		}
 		if (i == w->n) {
 			w->shape[i] = shape_new(w);
 			kind[w->n++] = own;
 		}
 		dispatch_add(&w->shape[i], all.r[k], all.place[k]);
 	}
+	if (w->n == from + 1) {
+		w->n = from;
+		return false;
+	}
 	w->shape[at] = w->shape[--w->n];
-	return w->n > from;
+	return true;
+}
+
+static _Thread_local uint32_t sort_off, sort_len;
+static int by_low(const void *a, const void *b)
+{
+	const struct delem *x = a, *y = b;
+	int c = memcmp(x->lo + sort_off, y->lo + sort_off, sort_len);
+
+	return c ? c : x->rule < y->rule ? -1 : x->rule > y->rule;
+}
+
+/*
+ * Elements of one kind, of which no field leaves few: they are dealt out in the order of the best
+ * field, so that it leaves few of each hand. Rules whose elements others have are in none. false:
+ * there is no room.
+ */
+static bool deal(struct window *w, uint32_t at)
+{
+	struct drun all = w->shape[at];
+	uint32_t *hand = arena_array(all.tmp, uint32_t, all.n), field, n;
+
+	if (all.exact || all.n_fields < 2 || !all.elems.n)
+		return false;
+	n = DIV_ROUND_UP(dispatch_narrowest(&all, &field), NARROW_MAX);
+	if (n < 2 || w->n + n > SHAPES_MAX)
+		return false;
+	sort_off = all.fields[field].off;
+	sort_len = all.fields[field].len;
+	qsort(all.elems.v, all.elems.n, sizeof(*all.elems.v), by_low);
+	for (uint32_t i = all.elems.n; i-- > 0;)
+		hand[all.elems.v[i].rule] = 1 + i % n;
+	for (uint32_t h = 1; h <= n; h++) { /* the first one is not empty */
+		struct drun *s = h == 1 ? &w->shape[at] : &w->shape[w->n];
+
+		*s = shape_new(w);
+		for (uint32_t k = 0; k < all.n; k++)
+			if (hand[k] == h)
+				dispatch_add(s, all.r[k], all.place[k]);
+		w->n += h > 1 && s->n;
+	}
+	return true;
 }
 
 static int by_first(const void *a, const void *b)
@@ -238,12 +286,17 @@ static int by_first(const void *a, const void *b)
 static bool find_elements(struct window *w, uint32_t *ns)
 {
 	*ns = 0;
-	for (uint32_t k = 0; k < w->n; k++) {
+	for (uint32_t k = 0; k < w->n;) {
 		struct drun *s = &w->shape[k];
 
-		if (dispatch_elements(s) != s->n && (!part(w, k) || dispatch_elements(s) != s->n))
+		if (dispatch_elements(s) == s->n) {
+			*ns += s->exact || s->n_fields < 2 ? EXACT_NS
+			       : s->narrow		   ? NARROW_NS
+							   : CONCAT_NS;
+			k++;
+		} else if (!part(w, k) && !deal(w, k)) {
 			return false;
-		*ns += s->exact || s->n_fields < 2 ? EXACT_NS : s->narrow ? NARROW_NS : CONCAT_NS;
+		}
 	}
 	qsort(w->shape, w->n, sizeof(*w->shape), by_first);
 	return true;
