@@ -244,14 +244,14 @@ static int by_low(const void *a, const void *b)
 }
 
 /*
- * Elements of one kind, of which no field leaves few: they are dealt out in the order of the best
+ * Rules of one kind, of which no field leaves few: they are dealt out in the order of the best
  * field, so that it leaves few of each hand. Rules whose elements others have are in none. false:
- * there is no room.
+ * there is no room, or there are no two rules.
  */
 static bool deal(struct window *w, uint32_t at)
 {
 	struct drun all = w->shape[at];
-	uint32_t *hand = arena_array(all.tmp, uint32_t, all.n), field, n;
+	uint32_t *hand = arena_array(all.tmp, uint32_t, all.n), field, n, dealt = 0;
 
 	if (all.exact || all.n_fields < 2 || !all.elems.n)
 		return false;
@@ -261,9 +261,15 @@ static bool deal(struct window *w, uint32_t at)
 	sort_off = all.fields[field].off;
 	sort_len = all.fields[field].len;
 	qsort(all.elems.v, all.elems.n, sizeof(*all.elems.v), by_low);
-	for (uint32_t i = all.elems.n; i-- > 0;)
-		hand[all.elems.v[i].rule] = 1 + i % n;
-	for (uint32_t h = 1; h <= n; h++) { /* the first one is not empty */
+	for (uint32_t i = 0; i < all.elems.n; i++) {
+		uint32_t *h = &hand[all.elems.v[i].rule];
+
+		if (!*h)
+			*h = 1 + dealt++ % n;
+	}
+	if (dealt < 2)
+		return false;
+	for (uint32_t h = 1; h <= n; h++) { /* the first two are not empty */
 		struct drun *s = h == 1 ? &w->shape[at] : &w->shape[w->n];
 
 		*s = shape_new(w);

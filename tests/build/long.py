@@ -28,8 +28,20 @@ def fill(path):
         f.write("add element ip t s { %s }\n" % ", ".join("10.%d.%d.%d" % (i >> 16, i >> 8 & 255, i & 255) for i in range(70000)))
 
 
+def crowd(path):
+    """Two rules of 3,584 elements of which no value leaves few, among others of their shape, and some of another."""
+    with open(path, "w") as f:
+        f.write("table ip t {\n\tchain c {\n\t\ttype filter hook input priority 0;\n")
+        for net in 10, 11:
+            f.write("\t\tip saddr { %s } udp dport { %s } accept\n" % (", ".join("%d.%d.0.0/16" % (net, 2 * i) for i in range(64)),
+                                                                    ", ".join("%d-%d" % (100 * i + net, 100 * i + 50) for i in range(1, 57))))
+        f.writelines("\t\tip saddr 10.%d.0.0/15 udp dport 1-%d drop\n" % (i * 2 % 200, 1000 + i) for i in range(400))
+        f.writelines("\t\tip daddr 10.0.0.%d tcp dport %d accept\n" % (i % 250, i) for i in range(300))
+        f.write("\t}\n}\n")
+
+
 def main():
-    print("1..%d" % (2 * len(KINDS) + 1))
+    print("1..%d" % (2 * len(KINDS) + 2))
     n, bad = 0, 0
     with tempfile.TemporaryDirectory() as d:
         path = os.path.join(d, "long.nft")
@@ -50,6 +62,10 @@ def main():
         good = r.stdout.count("element 0x0a") == 70000
         bad += not good
         print("%s %d - elements added to a set that a rule fills" % ("ok" if good else "not ok", n + 1))
+        crowd(path)
+        r = subprocess.run([os.path.abspath(sys.argv[1]), path], cwd=d, capture_output=True, text=True, check=False, timeout=60)
+        bad += r.returncode != 0
+        print("%s %d - rules of thousands of elements among others" % ("not ok" if r.returncode else "ok", n + 2))
     return bad != 0
 
 
