@@ -352,8 +352,10 @@ static uint32_t concat_elements(struct drun *run)
 
 		if (was + n > CONCAT_MAX)
 			fit = MIN(fit, k);
-		if (was + n > max)
+		if (was + n > max) { /* not all of them: nothing can be said of the rules */
+			run->elems.n = 0;
 			return fit;
+		}
 		for (uint32_t i = 0; i < n; i++) {
 			struct delem e = element(run, k, i);
 
