@@ -373,7 +373,6 @@ static void note_icmp_set(struct pstate *ps, const struct pval *v, const struct 
 		ps->icmp_type = s->elems.v[0]->key.b[0];
 }
 
-/* `ip saddr vmap`, `ip saddr map`: the value of a data map goes to a register. */
 /*
  * A set of one flag: without an operator, older versions of nft take a field with any others for a
  * match.
@@ -384,6 +383,7 @@ static bool one_flag(const struct pstate *ps, const struct set *s, const struct 
 	       type_is_flags(pl_value_type(v));
 }
 
+/* `ip saddr vmap`, `ip saddr map`: the value of a data map goes to a register. */
 static bool pm_lookup(struct pstate *ps, const struct expr *e)
 {
 	const struct set *s = e->lookup.set;
