@@ -18,11 +18,11 @@ static inline uint32_t narrow_max(uint32_t n)
 }
 
 /*
- * The most of n ranges of keys that one value of `len` bytes at byte `off` is in. Lowest and
- * highest keys get another order.
+ * The field, of n_fields of len[] bytes each padded to 4, of which one value is in the fewest of n
+ * ranges of keys; in *most of them at most. Lowest and highest keys get another order.
  */
-uint32_t narrow_most(const uint8_t **lo, const uint8_t **hi, uint32_t n, uint32_t off,
-		     uint32_t len);
+uint32_t narrow_best(const uint8_t **lo, const uint8_t **hi, uint32_t n, const uint8_t *len,
+		     uint32_t n_fields, uint32_t *most);
 /* The field by which the set is narrow; n_fields: none is. Catch-all elements do not count. */
 uint32_t narrow_field(const struct set *s);
 

@@ -11,7 +11,12 @@ static int by_value(const void *x, const void *y)
 		      sort_len);
 }
 
-uint32_t narrow_most(const uint8_t **lo, const uint8_t **hi, uint32_t n, uint32_t off, uint32_t len)
+/*
+ * The most of n ranges that one value of `len` bytes at byte `off` is in. lo and hi get another
+ * order.
+ */
+static uint32_t most_in(const uint8_t **lo, const uint8_t **hi, uint32_t n, uint32_t off,
+			uint32_t len)
 {
 	uint32_t i = 0, k = 0, in = 0, most = 0;
 
@@ -32,9 +37,27 @@ uint32_t narrow_most(const uint8_t **lo, const uint8_t **hi, uint32_t n, uint32_
 	return most;
 }
 
+uint32_t narrow_best(const uint8_t **lo, const uint8_t **hi, uint32_t n, const uint8_t *len,
+		     uint32_t n_fields, uint32_t *most)
+{
+	uint32_t best = 0, off = 0;
+
+	*most = UINT32_MAX;
+	for (uint32_t f = 0; f < n_fields; f++) {
+		uint32_t in = most_in(lo, hi, n, off, len[f]);
+
+		if (in < *most) {
+			*most = in;
+			best = f;
+		}
+		off += ALIGN_UP(len[f], 4);
+	}
+	return best;
+}
+
 static uint32_t find(const struct set *s)
 {
-	uint32_t n = 0, off = 0, best = s->n_fields, least;
+	uint32_t n = 0, best, most;
 	struct arena *tmp = arena_new();
 	const uint8_t **lo = arena_array(tmp, const uint8_t *, s->elems.n + 1);
 	const uint8_t **hi = arena_array(tmp, const uint8_t *, s->elems.n + 1);
@@ -45,18 +68,9 @@ static uint32_t find(const struct set *s)
 		lo[n] = (*e)->key.b;
 		hi[n++] = (*e)->key_end.len ? (*e)->key_end.b : (*e)->key.b;
 	}
-	least = narrow_max(n) + 1;
-	for (uint32_t f = 0; f < s->n_fields; f++) {
-		uint32_t most = narrow_most(lo, hi, n, off, s->field_len[f]);
-
-		if (most < least) {
-			least = most;
-			best = f;
-		}
-		off += ALIGN_UP(s->field_len[f], 4);
-	}
+	best = narrow_best(lo, hi, n, s->field_len, s->n_fields, &most);
 	arena_free(tmp);
-	return best;
+	return most <= narrow_max(n) ? best : s->n_fields;
 }
 
 uint32_t narrow_field(const struct set *s)

@@ -36,6 +36,15 @@ struct dunit {
 	const struct drange *mix;
 };
 
+/* Its values are single ones, not ranges. */
+static inline bool dispatch_single(const struct dunit *u)
+{
+	for (uint32_t i = 0; i < u->n_mix; i++)
+		if (memcmp(u->mix[i].lo, u->mix[i].hi, u->len) != 0)
+			return false;
+	return true;
+}
+
 /* A rule whose condition is pure and whose effects are a counter and a verdict. */
 struct drule {
 	const struct rule *rule;
@@ -134,6 +143,8 @@ void dispatch_add(struct drun *run, struct drule *d, uint32_t place);
 bool dispatch_same_shape(const struct bld *b, const struct drule *x, const struct drule *y);
 /* The elements of as many rules from the first on as can be one run; that many, 0: too few. */
 uint32_t dispatch_elements(struct drun *run);
+/* By the lowest value of `len` bytes at byte `off` of the key; equal ones in the rules' order. */
+void dispatch_sort(struct delem *v, uint32_t n, uint32_t off, uint32_t len);
 /* The field of the key of which one value is in the fewest elements; in how many at most. */
 uint32_t dispatch_narrowest(const struct drun *run, uint32_t *field);
 /* Classes and counters; false: no lookup can count them. */
@@ -153,12 +164,10 @@ struct drule *dispatch_rule_at(struct bld *b, struct dchain *dc, uint32_t i, str
  * dc->mix is set then if rule `at` is one by itself between others that are classified.
  */
 uint32_t dispatch_mix(struct bld *b, struct dchain *dc, uint32_t at);
-/*
- * Class and counter of each rule of the run, 8 bytes each, as a table of the module; a word of it
- * at byte `off`.
- */
+/* Class and counter of each rule of the run, 8 bytes each, as a table of the module. */
 uint32_t dispatch_effects_table(const struct drun *run);
-struct ir_ins *dispatch_effect(struct bld *b, uint32_t table, struct ir_ins *rule, uint32_t off);
+/* Does what the rule with this number of the run does. */
+void dispatch_effect(struct drun *run, uint32_t table, struct ir_ins *rule);
 /*
  * Several shapes mixed: as dispatch_run(). large: only where the rules are so many that it is
  * better than to classify them (dispatch_mix.c).

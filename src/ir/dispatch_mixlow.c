@@ -466,18 +466,6 @@ static void take_rules(struct mix *m, struct drun *run, uint32_t first, uint32_t
 		dispatch_add(run, m->r[k], m->place[k]);
 }
 
-/* Does what the rule with number `rule` of the run does. */
-static void lower_effects(struct drun *run, uint32_t table, struct ir_ins *rule)
-{
-	struct ir_ins *which = NULL, *offset = NULL;
-
-	if (run->classes.n > 1)
-		which = dispatch_effect(run->b, table, rule, 0);
-	if (run->counts)
-		offset = dispatch_effect(run->b, table, rule, 4);
-	dispatch_classes(run, which, offset);
-}
-
 /* All in one word; a rule that lets its packets go on leaves them to the next round. */
 static void lower_rounds(struct mix *m, struct drun *run, uint32_t first, uint32_t end, uint32_t n)
 {
@@ -493,7 +481,7 @@ static void lower_rounds(struct mix *m, struct drun *run, uint32_t first, uint32
 		b->brk = brk;
 		btest(b, bcond(b, IR_NE, word, 0));
 		b->brk = next;
-		lower_effects(run, table, bop(b, IR_SUB, lowest_bit(m, word), bw(b, first % 64)));
+		dispatch_effect(run, table, bop(b, IR_SUB, lowest_bit(m, word), bw(b, first % 64)));
 		if (left == 1)
 			break;
 		b->c.blk = next;
@@ -511,14 +499,14 @@ static void lower_stretch(struct mix *m, struct drun *run, uint32_t first, uint3
 	struct ir_ins *hit;
 
 	if (m->n_axes > 1) {
-		lower_effects(run, dispatch_effects_table(run), by_rows(m, first, end));
+		dispatch_effect(run, dispatch_effects_table(run), by_rows(m, first, end));
 		return;
 	}
 	hit = by_class(m, run, first, end);
 	btest(b, bcond(b, IR_NE, hit, 0));
 	hit = bop(b, IR_SUB, hit, bw(b, 1));
 	if (run->counts)
-		lower_effects(run, dispatch_effects_table(run), hit);
+		dispatch_effect(run, dispatch_effects_table(run), hit);
 	else
 		dispatch_classes(run, hit, NULL);
 }

@@ -42,8 +42,7 @@ static void find_fields(struct drun *run)
 			varies |= !dispatch_same_test(r0, &r0->units[u], run->r[k], x);
 			if (x->len > f.from->units[u].len)
 				f.from = run->r[k];
-			for (uint32_t i = 0; single && i < x->n_mix; i++)
-				single = !memcmp(x->mix[i].lo, x->mix[i].hi, x->len);
+			single = single && dispatch_single(x);
 		}
 		if (!varies)
 			continue;
@@ -166,13 +165,20 @@ static const struct delem *heap_top(struct heap *h, const uint8_t *at, uint32_t 
 	return h->n ? h->v[0] : NULL;
 }
 
-static _Thread_local uint32_t sort_len;
+static _Thread_local uint32_t sort_off, sort_len;
 static int by_low(const void *x, const void *y)
 {
 	const struct delem *a = x, *b = y;
-	int c = memcmp(a->lo, b->lo, sort_len);
+	int c = memcmp(a->lo + sort_off, b->lo + sort_off, sort_len);
 
 	return c ? c : a->rule < b->rule ? -1 : a->rule > b->rule;
+}
+
+void dispatch_sort(struct delem *v, uint32_t n, uint32_t off, uint32_t len)
+{
+	sort_off = off;
+	sort_len = len;
+	qsort(v, n, sizeof(*v), by_low);
 }
 
 static int by_point(const void *x, const void *y)
@@ -259,8 +265,7 @@ static uint32_t range_elements(struct drun *run)
 			*vec_push(run->tmp, &all) = element(run, k, i);
 	if (!all.n)
 		return run->n;
-	sort_len = run->key_len;
-	qsort(all.v, all.n, sizeof(*all.v), by_low);
+	dispatch_sort(all.v, all.n, 0, run->key_len);
 	points = arena_array(run->tmp, const uint8_t *, 2 * all.n);
 	h.v = arena_array(run->tmp, const struct delem *, all.n + 1);
 	n = find_points(run, all.v, all.n, points);
@@ -301,24 +306,18 @@ uint32_t dispatch_narrowest(const struct drun *run, uint32_t *field)
 	struct arena *tmp = arena_new();
 	const uint8_t **lo = arena_array(tmp, const uint8_t *, run->elems.n + 1);
 	const uint8_t **hi = arena_array(tmp, const uint8_t *, run->elems.n + 1);
-	uint32_t least = UINT32_MAX;
+	uint8_t len[DISPATCH_UNITS];
+	uint32_t most;
 
-	for (uint32_t f = 0; f < run->n_fields; f++) {
-		const struct dfield *d = &run->fields[f];
-		uint32_t most;
-
-		for (uint32_t k = 0; k < run->elems.n; k++) {
-			lo[k] = run->elems.v[k].lo;
-			hi[k] = run->elems.v[k].hi;
-		}
-		most = narrow_most(lo, hi, run->elems.n, d->off, d->len);
-		if (most < least) {
-			least = most;
-			*field = f;
-		}
+	for (uint32_t f = 0; f < run->n_fields; f++)
+		len[f] = (uint8_t)run->fields[f].len;
+	for (uint32_t k = 0; k < run->elems.n; k++) {
+		lo[k] = run->elems.v[k].lo;
+		hi[k] = run->elems.v[k].hi;
 	}
+	*field = narrow_best(lo, hi, run->elems.n, len, run->n_fields, &most);
 	arena_free(tmp);
-	return least;
+	return most;
 }
 
 static bool all_final(const struct drun *run)

@@ -126,7 +126,7 @@ uint32_t dispatch_effects_table(const struct drun *all)
 	return m->tables.n - 1;
 }
 
-struct ir_ins *dispatch_effect(struct bld *b, uint32_t table, struct ir_ins *rule, uint32_t off)
+static struct ir_ins *effect(struct bld *b, uint32_t table, struct ir_ins *rule, uint32_t off)
 {
 	struct ir_ins *i = bop(b, IR_AND, rule, bw(b, b->m->tables.v[table].len / 8 - 1));
 
@@ -135,6 +135,17 @@ struct ir_ins *dispatch_effect(struct bld *b, uint32_t table, struct ir_ins *rul
 	i->imm = off;
 	i->size = 4;
 	return i;
+}
+
+void dispatch_effect(struct drun *run, uint32_t table, struct ir_ins *rule)
+{
+	struct ir_ins *which = NULL, *offset = NULL;
+
+	if (run->classes.n > 1)
+		which = effect(run->b, table, rule, 0);
+	if (run->counts)
+		offset = effect(run->b, table, rule, 4);
+	dispatch_classes(run, which, offset);
 }
 
 /* The number of the rule that counts, or NOTHING. */
@@ -169,21 +180,14 @@ static void lower_window(struct window *w)
 {
 	struct bld *b = w->all.b;
 	struct ir_block *brk = b->brk;
-	struct ir_ins *best = search_all(w), *which = NULL, *offset = NULL;
-	uint32_t table;
+	struct ir_ins *best = search_all(w);
 
 	b->brk = brk;
 	b->dead = false;
 	b->c.rule = w->all.r[0]->rule;
 	btest(b, bcond(b, IR_NE, best, NOTHING));
-	if (b->dead)
-		return;
-	table = dispatch_effects_table(&w->all);
-	if (w->all.classes.n > 1)
-		which = dispatch_effect(b, table, best, 0);
-	if (w->all.counts)
-		offset = dispatch_effect(b, table, best, 4);
-	dispatch_classes(&w->all, which, offset);
+	if (!b->dead)
+		dispatch_effect(&w->all, dispatch_effects_table(&w->all), best);
 }
 
 /* Which values of a rule are ranges, and which are several: two bits for each. */
@@ -193,11 +197,9 @@ static uint32_t kind_of(const struct drule *d)
 
 	for (uint32_t u = 0; u < d->n_units; u++) {
 		const struct dunit *x = &d->units[u];
-		bool ranged = false;
 
-		for (uint32_t i = 0; i < x->n_mix && !ranged; i++)
-			ranged = memcmp(x->mix[i].lo, x->mix[i].hi, x->len) != 0;
-		kind |= (uint32_t)(ranged | (x->n_mix > 1) << 1) << 2 * u;
+		kind |= (dispatch_single(x) ? 0u : 1u) << 2 * u;
+		kind |= (x->n_mix > 1 ? 2u : 0u) << 2 * u;
 	}
 	return kind;
 }
@@ -234,15 +236,6 @@ static bool part(struct window *w, uint32_t at)
 	return true;
 }
 
-static _Thread_local uint32_t sort_off, sort_len;
-static int by_low(const void *a, const void *b)
-{
-	const struct delem *x = a, *y = b;
-	int c = memcmp(x->lo + sort_off, y->lo + sort_off, sort_len);
-
-	return c ? c : x->rule < y->rule ? -1 : x->rule > y->rule;
-}
-
 /*
  * Rules of one kind, of which no field leaves few: they are dealt out in the order of the best
  * field, so that it leaves few of each hand. Rules whose elements others have are in none. false:
@@ -258,9 +251,7 @@ static bool deal(struct window *w, uint32_t at)
 	n = DIV_ROUND_UP(dispatch_narrowest(&all, &field), NARROW_MAX);
 	if (n < 2 || w->n + n > SHAPES_MAX)
 		return false;
-	sort_off = all.fields[field].off;
-	sort_len = all.fields[field].len;
-	qsort(all.elems.v, all.elems.n, sizeof(*all.elems.v), by_low);
+	dispatch_sort(all.elems.v, all.elems.n, all.fields[field].off, all.fields[field].len);
 	for (uint32_t i = 0; i < all.elems.n; i++) {
 		uint32_t *h = &hand[all.elems.v[i].rule];
 
@@ -269,15 +260,15 @@ static bool deal(struct window *w, uint32_t at)
 	}
 	if (dealt < 2)
 		return false;
-	for (uint32_t h = 1; h <= n; h++) { /* the first two are not empty */
-		struct drun *s = h == 1 ? &w->shape[at] : &w->shape[w->n];
-
-		*s = shape_new(w);
-		for (uint32_t k = 0; k < all.n; k++)
-			if (hand[k] == h)
-				dispatch_add(s, all.r[k], all.place[k]);
-		w->n += h > 1 && s->n;
-	}
+	w->shape[at] = shape_new(w); /* the first hand; the others come behind all */
+	n = MIN(n, dealt);
+	for (uint32_t h = 2; h <= n; h++)
+		w->shape[w->n + h - 2] = shape_new(w);
+	for (uint32_t k = 0; k < all.n; k++)
+		if (hand[k])
+			dispatch_add(&w->shape[hand[k] == 1 ? at : w->n + hand[k] - 2], all.r[k],
+				     all.place[k]);
+	w->n += n - 1;
 	return true;
 }
 
@@ -320,7 +311,7 @@ uint32_t dispatch_window(struct bld *b, struct dchain *dc, uint32_t at, bool lar
 	uint32_t *none = large ? &dc->no_large : &dc->no_window, end, ns;
 	const struct drule *d;
 
-	if (at < *none)
+	if (at < *none || (large && dc->to - at < build_many))
 		return 0;
 	d = dispatch_rule_at(b, dc, at, lower_act(b, dc->chain->rules.v[at]));
 	if (!d || dispatch_peel(dc, at, d))
